@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Hearth: a two-tier cache that an application server links.
+ *
+ * A key is answered by the local tier in this process; failing that, by the remote tier (Redis
+ * or Memcached nodes on a consistent-hash ring, or a tier embedded in the process); failing
+ * that, by the application's own loader, once, which fills both. If every cache server is gone,
+ * hearth_fetch() still answers, from the loader.
+ *
+ *     hearth *cache;
+ *     hearth_open(NULL, &cache);
+ *     hearth_value *value = hearth_value_new();
+ *     if (hearth_fetch(cache, "user:1", 6, &loader, NULL, NULL, value) == HEARTH_OK)
+ *         use(hearth_value_data(value), hearth_value_size(value));
+ *
+ * This file is the manual. It begins with what everybody needs; options and special calls
+ * follow. What is said here once holds for every call:
+ *
+ * - **Statuses.** A call answers an int32_t of errors.h: 0 and above are answers, below 0 are
+ * errors. An out-parameter is untouched when the call answers an error, unless its comment says
+ * otherwise. Every call with a cache may answer HEARTH_E_INVALID (a NULL, a key of 0 or more
+ * than 32,768 bytes, an unknown flag, a bad time: nothing was done), HEARTH_E_NOMEM and
+ * HEARTH_E_CLOSED (hearth_close() has begun).
+ * - **Remote errors.** A call that reaches a node may answer HEARTH_E_UNAVAILABLE (no
+ * connection, or the node refuses), HEARTH_E_TIMEOUT (the deadline passed; for a write: before
+ * it was sent), HEARTH_E_PROTOCOL (the node sent nonsense; the connection was closed),
+ * HEARTH_E_TYPE (the key holds something that is not a string, or, for an increment, not a
+ *   number), HEARTH_E_TOO_LARGE (the value exceeds `remote.max_value_bytes` or the server's own
+ * limit) and, writes only, HEARTH_E_UNKNOWN (it was sent, its answer was lost: it may have
+ * happened). The details are in the log (hearth_log_next()). A write that did not answer
+ * HEARTH_OK leaves no local copy of the key.
+ * - **Keys and values** are bytes: no encoding, no terminator. They are copied; the caller
+ * keeps its own.
+ * - **Threads.** Every call may be made by any thread at any time, except that one
+ * hearth_options and one hearth_value belong to one thread at a time, and nothing may use a
+ * handle after hearth_close() returned.
+ * - **Times** are int64_t milliseconds, sizes are bytes.
+ * - **Fork.** A child may use a cache that its parent opened: it makes connections of its own
+ * at first use. fork() while other threads are inside a call is not supported yet.
+ * - The library prints nothing, ends no process, and touches no signal. hearth_open() connects
+ * to nothing.
+ */
+#ifndef HEARTH_HEARTH_H
+#define HEARTH_HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hearth/errors.h>
+#include <hearth/export.h>
+#include <hearth/stats.h>
+#include <hearth/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A cache: its tiers, connections and loads. Opened by hearth_open(), ended by hearth_close().
+ */
+typedef struct hearth hearth;
+
+/** Options by name, for hearth_open(). */
+typedef struct hearth_options hearth_options;
+
+/** Where a read puts its answer; reused call after call, its buffer grows like getline's. */
+typedef struct hearth_value hearth_value;
+
+/** One load under way: what a loader answers with. Valid inside the loader only. */
+typedef struct hearth_fill hearth_fill;
+
+/** The longest key, in bytes. The shortest has 1. */
+#define HEARTH_KEY_MAX 32768
+
+/** The longest time to live that is accepted: 100 years, in ms. */
+#define HEARTH_TTL_MAX INT64_C(3155760000000)
+
+/** For ttl_ms and soft_ttl_ms: as the options `ttl_ms` and `stale_ms` say. The one negative
+ * value allowed. */
+#define HEARTH_TTL_DEFAULT INT64_C(-1)
+
+/** For max_stale_ms: a local copy of any staleness bound will do. */
+#define HEARTH_STALE_ANY INT64_MAX
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Open and close */
+
+/**
+ * Opens a cache. Nothing is connected and no thread is started: the first use does that.
+ *
+ * `options` may be NULL for the defaults (a 64 MiB local tier before a remote tier embedded in
+ * the process); they are copied.
+ *
+ * Result: HEARTH_OK and *cache; HEARTH_E_INVALID (an option's value does not fit another's, or
+ * an address is not valid: hearth_options_error() names it), HEARTH_E_UNSUPPORTED (an option
+ * asks for what this version does not have, named likewise), HEARTH_E_NOMEM. Ownership: *cache
+ * is the caller's, to be closed with hearth_close(). `options` stays the caller's. Threads:
+ * any; does not block.
+ */
+HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_CHECK;
+
+/**
+ * Closes a cache: calls that come now answer HEARTH_E_CLOSED, calls that are inside leave by
+ * their own deadlines (a loader is waited for), then all is freed. NULL is allowed. Using or
+ * closing the handle afterwards is undefined.
+ *
+ * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing
+ * is closed). Ownership: `cache` is gone; hearth_value objects are the caller's still. Threads:
+ * one, once; blocks until the last call has left.
+ */
+HEARTH_API int32_t hearth_close(hearth *cache);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Values */
+
+/** Where an answer came from. */
+enum hearth_tier {
+    HEARTH_TIER_NONE = 0,   /**< there is no answer */
+    HEARTH_TIER_LOCAL = 1,  /**< this process */
+    HEARTH_TIER_REMOTE = 2, /**< a node */
+    HEARTH_TIER_LOADED = 3, /**< the loader, for this call or one that it waited for */
+};
+
+/** Whether an answer is within its soft life. */
+enum hearth_freshness {
+    HEARTH_FRESH = 1, /**< within its soft life */
+    HEARTH_STALE = 2, /**< past its soft life, or marked stale, but within its hard life */
+};
+
+/** What is known about a value. The library fills min(size, its own size) bytes. */
+typedef struct hearth_info {
+    size_t size;         /**< set by the caller: sizeof(hearth_info) */
+    uint32_t tier;       /**< enum hearth_tier */
+    uint32_t freshness;  /**< enum hearth_freshness; 0 when there is no answer */
+    int64_t age_ms;      /**< since the load or write that made it began */
+    int64_t ttl_left_ms; /**< until its hard expiry in the tier that answered; -1: for ever */
+    int64_t staleness_bound_ms; /**< it can differ from the remote tier only by changes younger
+                                   than this */
+    uint64_t version; /**< identity of this write or load, never an order; 0: it has none (an
+                         integer) */
+    uint32_t content; /**< the application's own word, as written */
+    uint32_t reserved;
+} hearth_info;
+
+/**
+ * Makes an empty value object, to be used for any number of calls.
+ *
+ * Result: the object; NULL: out of memory.
+ * Ownership: the caller's, to be freed with hearth_value_free().
+ * Threads: any.
+ */
+HEARTH_API hearth_value *hearth_value_new(void) HEARTH_CHECK;
+
+/**
+ * The bytes of the last answer.
+ *
+ * Result: a pointer, never NULL; to 0 bytes when the last call answered anything but HEARTH_OK.
+ * Ownership: the object's; valid until its next use.
+ * Threads: the object's.
+ */
+HEARTH_API const void *hearth_value_data(const hearth_value *value);
+
+/**
+ * The number of bytes of the last answer, which may be 0: an empty value is a value.
+ *
+ * Result: bytes.
+ * Ownership: nothing changes hands.
+ * Threads: the object's.
+ */
+HEARTH_API size_t hearth_value_size(const hearth_value *value);
+
+/**
+ * What is known about the last answer: tier, freshness, age, time left. After HEARTH_ABSENT it
+ * tells of the absence; after anything else `tier` is HEARTH_TIER_NONE.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (a NULL, or info->size less than sizeof(size_t)).
+ * Ownership: `info` is the caller's; min(info->size, the library's size) bytes are written,
+ * `size` is kept. Threads: the object's.
+ */
+HEARTH_API int32_t hearth_value_info(const hearth_value *value, hearth_info *info);
+
+/**
+ * Frees a value object. NULL is allowed.
+ *
+ * Result: none.
+ * Ownership: the object and its bytes are gone.
+ * Threads: the object's.
+ */
+HEARTH_API void hearth_value_free(hearth_value *value);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Read and write options of a call */
+
+/** Flags of hearth_read_options. */
+#define HEARTH_READ_NO_LOCAL  1u /**< neither ask the local tier nor keep the answer there */
+#define HEARTH_READ_NO_REMOTE 2u /**< ask no node, and do not fill one */
+#define HEARTH_READ_ALLOW_STALE \
+    4u /**< hearth_get: a value past its soft life, or marked stale, is an answer */
+
+/** Options of a read; NULL stands for what hearth_read_options_init() sets. */
+typedef struct hearth_read_options {
+    size_t size;          /**< set by init */
+    int64_t deadline_ms;  /**< from the call's start; 0: `remote.timeout_ms`, in a fetch
+                             `load.hard_timeout_ms` */
+    int64_t max_stale_ms; /**< go to the remote tier when the local copy's staleness bound is
+                             larger; HEARTH_STALE_ANY */
+    uint32_t flags;       /**< HEARTH_READ_... */
+    uint32_t reserved;    /**< 0 */
+} hearth_read_options;
+
+/** Flags of hearth_write_options. */
+#define HEARTH_WRITE_NO_LOCAL 1u /**< keep no local copy of what is written */
+#define HEARTH_WRITE_INTEGER \
+    2u /**< the value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1 */
+
+/** Options of a write; NULL stands for what hearth_write_options_init() sets. */
+typedef struct hearth_write_options {
+    size_t size; /**< set by init */
+    int64_t
+        ttl_ms; /**< hard life; 0: for ever; HEARTH_TTL_DEFAULT (init): the option `ttl_ms` */
+    int64_t soft_ttl_ms; /**< soft life, at most ttl_ms; 0: none; HEARTH_TTL_DEFAULT (init):
+                            ttl_ms less `stale_ms` */
+    int64_t deadline_ms; /**< from the call's start; 0: `remote.timeout_ms` */
+    uint64_t if_version; /**< hearth_set, hearth_replace: only over the value of this version;
+                            0: any */
+    uint32_t content;    /**< the application's own word, kept with the value */
+    uint32_t flags;      /**< HEARTH_WRITE_... */
+} hearth_write_options;
+
+/**
+ * Sets the defaults: no deadline of its own, HEARTH_STALE_ANY, no flags.
+ *
+ * Result: none.
+ * Ownership: the struct is the caller's; exactly `size` bytes are written.
+ * Threads: any.
+ * Units: `size` is sizeof(hearth_read_options) as the caller was compiled.
+ */
+HEARTH_API void hearth_read_options_init(hearth_read_options *options, size_t size);
+
+/**
+ * Sets the defaults: times as the cache's options say, no condition, content 0, no flags.
+ *
+ * Result: none.
+ * Ownership: the struct is the caller's; exactly `size` bytes are written.
+ * Threads: any.
+ * Units: `size` is sizeof(hearth_write_options) as the caller was compiled.
+ */
+HEARTH_API void hearth_write_options_init(hearth_write_options *options, size_t size);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Read-through */
+
+/**
+ * The application's way to its source of truth.
+ *
+ * `load` gets the key and answers by hearth_fill_value() or hearth_fill_absent() and returning
+ * HEARTH_OK; any other return is a failure of the load, which is shared with those who wait for
+ * it and stored nowhere. It runs on the calling thread of one of the hearth_fetch() calls for
+ * the key, under no lock, and never after that call has returned. It may fetch other keys; its
+ * own key is HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ */
+typedef struct hearth_loader {
+    size_t size; /**< sizeof(hearth_loader) */
+    int32_t (*load)(void *arg, const void *key, size_t key_size, hearth_fill *fill);
+    int32_t (*load_many)(void *arg, size_t count, const void *const *keys,
+                         const size_t *key_sizes,
+                         hearth_fill *const *fills); /**< NULL; not used by this version */
+    void *arg;                                       /**< given to load */
+    void (*retain)(void *arg);                       /**< NULL; not used by this version */
+    void (*release)(void *arg);                      /**< NULL; not used by this version */
+} hearth_loader;
+
+/**
+ * Answers a key from the local tier, the remote tier or the loader, in that order, and fills
+ * the tiers above.
+ *
+ * At most one load of a key runs in this process at a time: the others wait for its result,
+ * each to its own deadline. A hearth_set(), hearth_delete() or other write of the key detaches
+ * the load that runs: who waits already gets its result, who comes later starts a new one, and
+ * the old result is stored nowhere. A remote tier that is down, slow or wrong never fails a
+ * fetch: the loader answers, and the log and the statistics say so. A value past its soft life
+ * is renewed by one caller, the others get it as it is; if that load fails, the stale value is
+ * the answer.
+ *
+ * Result: HEARTH_OK (the value; hearth_value_info() tells its tier); HEARTH_ABSENT (the loader
+ * said that it does not exist, now or within `negative_ttl_ms`); HEARTH_E_LOADER (the load
+ * failed, and there is nothing stale); HEARTH_E_TIMEOUT (another caller's load did not end
+ * before the deadline); HEARTH_E_DEADLOCK (called from a loader that this load waits for);
+ * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
+ * Ownership: `loader` and `arg` are used until the call returns, not longer. `value` may be
+ * NULL. Threads: any. Blocks for the loader, and for nodes at most `remote.timeout_ms` each
+ * time; a caller who does not load itself is back by its deadline. Units: read->deadline_ms 0
+ * stands for `load.hard_timeout_ms`; write says how long a loaded value lives.
+ */
+HEARTH_API int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
+                                const hearth_loader *loader, const hearth_read_options *read,
+                                const hearth_write_options *write,
+                                hearth_value *value) HEARTH_CHECK;
+
+/**
+ * Inside a loader: the value. The bytes are copied; a second call replaces the first.
+ *
+ * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (over `remote.max_value_bytes`), HEARTH_E_NOMEM,
+ * HEARTH_E_INVALID: the fill then holds nothing. Ownership: `data` stays the caller's. Threads:
+ * the loader's own thread.
+ */
+HEARTH_API int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size);
+
+/**
+ * Inside a loader: the key is known not to exist. Kept for `negative_ttl_ms`.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID.
+ * Ownership: nothing changes hands.
+ * Threads: the loader's own thread.
+ */
+HEARTH_API int32_t hearth_fill_absent(hearth_fill *fill);
+
+/**
+ * Inside a loader: how long this result lives, instead of what the call's write options say (of
+ * an absence: instead of `negative_ttl_ms`).
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (as for hearth_write_options: negative but not
+ * HEARTH_TTL_DEFAULT, over HEARTH_TTL_MAX, or a soft life longer than the hard one). Ownership:
+ * nothing changes hands. Threads: the loader's own thread. Units: ms; 0: for ever, or no soft
+ * life.
+ */
+HEARTH_API int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Cache-aside */
+
+/**
+ * Asks the local tier, then the remote tier.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS (not cached, or past its soft life or marked stale and
+ * HEARTH_READ_ALLOW_STALE not given); HEARTH_ABSENT (cached as not existing); the remote errors
+ * of this file's head. Ownership: the answer is the value object's. `value` may be NULL: the
+ * status alone is wanted. On a status other than HEARTH_OK the object is empty. Threads: any.
+ * Blocks for a node, at most to the deadline.
+ */
+HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
+                              const hearth_read_options *read,
+                              hearth_value *value) HEARTH_CHECK;
+
+/**
+ * Stores a value in both tiers, whatever is there. With write->if_version: only over the value
+ * of that version.
+ *
+ * Result: HEARTH_OK; with if_version also HEARTH_CONFLICT (another version is there) and
+ * HEARTH_MISS (nothing is there); HEARTH_E_TOO_LARGE (then no tier holds an older value of the
+ * key either); HEARTH_E_INVALID (also: HEARTH_WRITE_INTEGER, and the value is no number); the
+ * remote errors. Ownership: key and data stay the caller's. `data` may be NULL when size is 0.
+ * Threads: any. Blocks for the node, at most to the deadline. When it has returned HEARTH_OK,
+ * every later read of this process sees this value or a later one.
+ */
+HEARTH_API int32_t hearth_set(hearth *cache, const void *key, size_t key_size, const void *data,
+                              size_t size, const hearth_write_options *write);
+
+/**
+ * Stores a value only where there is none: nothing, an absence or a value marked stale.
+ *
+ * Result: HEARTH_OK; HEARTH_EXISTS; HEARTH_E_TOO_LARGE; HEARTH_E_INVALID (also: if_version
+ * given); the remote errors. Ownership: as hearth_set(). Threads: as hearth_set().
+ */
+HEARTH_API int32_t hearth_add(hearth *cache, const void *key, size_t key_size, const void *data,
+                              size_t size, const hearth_write_options *write);
+
+/**
+ * Stores a value only over one that is there, be it stale. With write->if_version: only over
+ * that version.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS; with if_version HEARTH_CONFLICT; HEARTH_E_TOO_LARGE; the
+ * remote errors. Ownership: as hearth_set(). Threads: as hearth_set().
+ */
+HEARTH_API int32_t hearth_replace(hearth *cache, const void *key, size_t key_size,
+                                  const void *data, size_t size,
+                                  const hearth_write_options *write);
+
+/**
+ * Removes a key from both tiers, with whatever is cached about it (an absence, a value marked
+ * stale).
+ *
+ * Result: HEARTH_OK (a value was removed: the node said so); HEARTH_MISS (there was none); the
+ * remote errors: the key may still be there, the local copy is gone. A delete whose connection
+ * broke is tried once more by itself. Ownership: nothing changes hands. Of `write` only
+ * deadline_ms is used; it may be NULL. Threads: as hearth_set().
+ */
+HEARTH_API int32_t hearth_delete(hearth *cache, const void *key, size_t key_size,
+                                 const hearth_write_options *write) HEARTH_CHECK;
+
+/**
+ * Gives a value a new life, counted from now: write->ttl_ms and soft_ttl_ms. Its version stays.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS (nothing, an absence, or a value marked stale);
+ * HEARTH_CONFLICT (others kept changing it meanwhile); the remote errors. Ownership: nothing
+ * changes hands. Threads: as hearth_set(). The local copy is dropped.
+ */
+HEARTH_API int32_t hearth_touch(hearth *cache, const void *key, size_t key_size,
+                                const hearth_write_options *write);
+
+/**
+ * Adds `delta` to a number that was stored with HEARTH_WRITE_INTEGER (or by another client as
+ * bare digits). Numbers live in the remote tier only, lie in 0 to 2^63-1, and stop at 0 on the
+ * way down. The number's life is unchanged.
+ *
+ * Result: HEARTH_OK and *number; HEARTH_MISS (nothing is there: store it first); HEARTH_E_TYPE
+ * (a value that is no number); HEARTH_E_TOO_LARGE (it would pass 2^63-1: unchanged); the remote
+ * errors; HEARTH_E_UNKNOWN is never retried. Ownership: `number` may be NULL. Of `write` only
+ * deadline_ms is used; it may be NULL. Threads: as hearth_set().
+ */
+HEARTH_API int32_t hearth_increment(hearth *cache, const void *key, size_t key_size,
+                                    int64_t delta, int64_t *number,
+                                    const hearth_write_options *write) HEARTH_CHECK;
+
+/**
+ * Drops the local copy, if there is one. The remote tier is not asked.
+ *
+ * Result: HEARTH_OK (there was one); HEARTH_MISS.
+ * Ownership: nothing changes hands.
+ * Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_evict_local(hearth *cache, const void *key, size_t key_size);
+
+/**
+ * Forgets every key of the cache's namespace. It comes with namespaces.
+ *
+ * Result: HEARTH_E_UNSUPPORTED in this version.
+ * Ownership: nothing changes hands.
+ * Threads: any.
+ */
+HEARTH_API int32_t hearth_clear(hearth *cache);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Many keys at once */
+
+/**
+ * hearth_get() for `count` keys: what the local tier lacks is asked of all nodes at once.
+ *
+ * Result: HEARTH_OK when every key was answered (HEARTH_OK, HEARTH_MISS or HEARTH_ABSENT each);
+ * else the first error among statuses, which are all set. HEARTH_E_INVALID for a bad array or
+ * option, HEARTH_E_CLOSED: statuses are untouched. Ownership: `keys`, `key_sizes`: arrays of
+ * `count`. `values`: array of `count` distinct value objects or NULLs, or NULL. `statuses`:
+ * array of `count`, filled by the call. A key may occur more than once. Threads: any. Blocks
+ * for the slowest node, at most to the deadline.
+ */
+HEARTH_API int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
+                                   const size_t *key_sizes, const hearth_read_options *read,
+                                   hearth_value *const *values, int32_t *statuses) HEARTH_CHECK;
+
+/**
+ * hearth_set() for `count` keys and values, with the same options for all.
+ *
+ * Result: HEARTH_OK when every status is HEARTH_OK; else the first error among statuses.
+ * HEARTH_E_INVALID also for if_version. Ownership: arrays of `count`; all stay the caller's. Of
+ * a key that occurs twice, the last value stays. Threads: as hearth_get_many().
+ */
+HEARTH_API int32_t hearth_set_many(hearth *cache, size_t count, const void *const *keys,
+                                   const size_t *key_sizes, const void *const *data,
+                                   const size_t *sizes, const hearth_write_options *write,
+                                   int32_t *statuses);
+
+/**
+ * hearth_delete() for `count` keys.
+ *
+ * Result: HEARTH_OK when every status is HEARTH_OK or HEARTH_MISS; else the first error among
+ * statuses. Ownership: arrays of `count`; all stay the caller's. Threads: as hearth_get_many().
+ */
+HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *const *keys,
+                                      const size_t *key_sizes,
+                                      const hearth_write_options *write,
+                                      int32_t *statuses) HEARTH_CHECK;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Options */
+
+/** One option, as hearth_options_describe() tells it. The texts are the library's and live as
+ * long as it does. */
+typedef struct hearth_option_info {
+    size_t size;         /**< set by the caller: sizeof(hearth_option_info) */
+    const char *name;    /**< for hearth_options_set() */
+    const char *type;    /**< "bytes", "ms", "count", "flag", "text" or "choice" */
+    const char *range;   /**< what is allowed, in words */
+    const char *initial; /**< the default, as a text that hearth_options_set() would take */
+    const char *help;    /**< one sentence */
+} hearth_option_info;
+
+/**
+ * Makes a set of options, all at their defaults.
+ *
+ * Result: the options; NULL: out of memory.
+ * Ownership: the caller's, to be freed with hearth_options_free().
+ * Threads: any.
+ */
+HEARTH_API hearth_options *hearth_options_new(void) HEARTH_CHECK;
+
+/**
+ * Sets an option by name: hearth_options_set(o, "local.max_bytes", "64mb").
+ *
+ * Sizes take kb, mb, gb (powers of 1024); times take ms, s, m, h, d and are ms without a unit;
+ * flags take yes and no.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID: hearth_options_error() says what is wrong, what is
+ * allowed, and the nearest valid name; the option keeps its value. HEARTH_E_NOMEM. Ownership:
+ * name and value are copied. Threads: the options'.
+ */
+HEARTH_API int32_t hearth_options_set(hearth_options *options, const char *name,
+                                      const char *value) HEARTH_CHECK;
+
+/**
+ * The present value of an option, as a text that hearth_options_set() would take.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (no such option); HEARTH_E_TOO_LARGE (the text with its
+ * NUL needs *needed bytes). Ownership: `text` is the caller's buffer of `size` bytes, filled
+ * and ended by NUL. `needed` may be NULL. Threads: the options'.
+ */
+HEARTH_API int32_t hearth_options_get(const hearth_options *options, const char *name,
+                                      char *text, size_t size, size_t *needed);
+
+/**
+ * Sets options from a file of lines `name = value`; blank lines and lines that begin with `#`
+ * are skipped.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (hearth_options_error() names file, line and reason; none
+ * of the file's options is set); HEARTH_E_UNAVAILABLE (the file cannot be read);
+ * HEARTH_E_NOMEM. Ownership: path is the caller's. Threads: the options'. Reads a file.
+ */
+HEARTH_API int32_t hearth_options_load(hearth_options *options, const char *path) HEARTH_CHECK;
+
+/**
+ * Why the last call with these options failed, hearth_open() included.
+ *
+ * Result: a sentence, empty after a success; never NULL.
+ * Ownership: the options'; valid until their next use.
+ * Threads: the options'.
+ */
+HEARTH_API const char *hearth_options_error(const hearth_options *options);
+
+/**
+ * The option at `index`, counted from 0, in the order of the manual.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS (there are no more); HEARTH_E_INVALID (a NULL, or info->size
+ * less than sizeof(size_t)). Ownership: `info` is the caller's; min(info->size, the library's
+ * size) bytes are written, `size` is kept. Threads: any.
+ */
+HEARTH_API int32_t hearth_options_describe(uint32_t index, hearth_option_info *info);
+
+/**
+ * Frees options. NULL is allowed. Caches that were opened with them do not need them.
+ *
+ * Result: none.
+ * Ownership: the options are gone.
+ * Threads: the options'.
+ */
+HEARTH_API void hearth_options_free(hearth_options *options);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ */
+/* Insight */
+
+/** How serious a log record is. */
+enum hearth_log_level {
+    HEARTH_LOG_ERROR = 1,   /**< something that a person should look at */
+    HEARTH_LOG_WARNING = 2, /**< something went wrong and was dealt with */
+    HEARTH_LOG_NOTICE = 3,  /**< a change that is worth knowing: a node is back */
+};
+
+/** One log record. */
+typedef struct hearth_log_record {
+    size_t size;     /**< set by the caller: sizeof(hearth_log_record) */
+    int64_t unix_ms; /**< wall clock */
+    uint64_t
+        lost; /**< records dropped between the one before and this, because nobody read them */
+    uint32_t level; /**< enum hearth_log_level */
+    int32_t status; /**< what the call concerned was answered */
+    char text[232]; /**< one sentence, ended by NUL: names the node and what to do */
+} hearth_log_record;
+
+/** Gets every record as it is made, on the thread that made it, under no lock. It must not call
+ * Hearth. */
+typedef void (*hearth_log_function)(void *arg, const hearth_log_record *record);
+
+/**
+ * Sends the log of a cache opened with these options to a function, instead of the ring that
+ * hearth_log_next() reads.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID.
+ * Ownership: `arg` must stay valid until hearth_close() returned. NULL for `log`: back to the
+ * ring. Threads: the options'; `log` is called by any thread that uses the cache, also by
+ * several at once.
+ */
+HEARTH_API int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log,
+                                          void *arg);
+
+/**
+ * Takes the oldest log record. The ring keeps 256; older ones are dropped and counted in
+ * `lost`. Records that repeat are limited to about one a second for each node and kind.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS (there is none); HEARTH_E_INVALID.
+ * Ownership: `record` is the caller's; min(record->size, the library's size) bytes are written,
+ * `size` is kept. Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_log_next(hearth *cache, hearth_log_record *record) HEARTH_CHECK;
+
+/**
+ * The counters and gauges of stats.h.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID.
+ * Ownership: `stats` is the caller's; min(stats->size, the library's size) bytes are written,
+ * `size` is kept. Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_stats_get(hearth *cache, hearth_stats *stats);
+
+/**
+ * The same, and the nodes', as Prometheus text (exposition format 0.0.4).
+ *
+ * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the text with its NUL needs *needed bytes);
+ * HEARTH_E_INVALID. Ownership: `text` is the caller's buffer of `size` bytes, filled and ended
+ * by NUL; NULL with size 0 asks for *needed only. `needed` may be NULL. Threads: any; does not
+ * block.
+ */
+HEARTH_API int32_t hearth_stats_text(hearth *cache, char *text, size_t size, size_t *needed);
+
+/**
+ * The node that owns a key: its position in `remote.url`, counted from 0, and its name on the
+ * ring. It is the node that any client with libmemcached's weighted ketama picks (for the
+ * prefix and the key together).
+ *
+ * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the name with its NUL does not fit); HEARTH_E_INVALID.
+ * Ownership: `index` may be NULL; `name` is the caller's buffer of `name_size` bytes, or NULL
+ * with 0. Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_node_of(hearth *cache, const void *key, size_t key_size,
+                                  uint32_t *index, char *name, size_t name_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

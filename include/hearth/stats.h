@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Hearth's statistics: one table makes the struct, the names and the Prometheus text.
+ */
+#ifndef HEARTH_STATS_H
+#define HEARTH_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Every statistic as X(field, kind, help); kind is counter (since hearth_open()) or gauge
+ * (now). The Prometheus name of a counter is hearth_<field>_total, of a gauge hearth_<field>.
+ * New ones are added at the end.
+ */
+#define HEARTH_STATS_MAP(X)                                                                    \
+    X(reads, counter, "Keys asked for by get, get_many and fetch")                             \
+    X(local_hits, counter, "Reads answered by the local tier, absences included")              \
+    X(local_stale_hits, counter, "Local hits that were past their soft life")                  \
+    X(remote_hits, counter, "Reads answered by a node, absences included")                     \
+    X(remote_misses, counter, "Reads that a node had no usable answer for")                    \
+    X(remote_errors, counter, "Reads and writes that a node failed or did not answer in time") \
+    X(flight_waits, counter, "Fetches that waited for another caller's load")                  \
+    X(flight_timeouts, counter,                                                                \
+      "Fetches whose deadline passed while they waited for another caller's load")             \
+    X(flight_detaches, counter, "Loads detached by a write of their key")                      \
+    X(loads, counter, "Calls of a loader")                                                     \
+    X(load_errors, counter, "Loads that failed")                                               \
+    X(load_absents, counter, "Loads that found that the key does not exist")                   \
+    X(load_ms, counter, "Time spent in loaders, in milliseconds")                              \
+    X(stale_served, counter,                                                                   \
+      "Answers past their soft life, given because a renewal ran or had failed")               \
+    X(fills_refused, counter,                                                                  \
+      "Answers not kept because a write, or another load, came between")                       \
+    X(writes, counter, "Keys written: set, add, replace, delete, touch, increment")            \
+    X(writes_unknown, counter, "Writes that were sent and whose answer was lost")              \
+    X(values_foreign, counter, "Values refused because Hearth did not write them")             \
+    X(values_damaged, counter,                                                                 \
+      "Values refused because a checksum or the key did not match, or were cut")               \
+    X(values_newer, counter, "Values refused because a newer version of Hearth wrote them")    \
+    X(connects, counter, "Connections opened to nodes")                                        \
+    X(connect_errors, counter, "Connections to nodes that failed to open")                     \
+    X(disconnects, counter, "Connections closed because of an error or a timeout")             \
+    X(local_entries, gauge, "Entries in the local tier")                                       \
+    X(local_bytes, gauge, "Bytes used by the local tier, its index included")                  \
+    X(local_limit_bytes, gauge, "The local tier's limit")                                      \
+    X(local_evictions, counter, "Entries that made room for others")                           \
+    X(local_expirations, counter, "Entries found past their hard life")                        \
+    X(local_refusals, counter, "Values too large for the local tier")                          \
+    X(flights, gauge, "Loads under way")                                                       \
+    X(log_lost, counter, "Log records dropped because nobody read them")
+
+/** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
+typedef struct hearth_stats {
+    size_t size; /**< set by the caller: sizeof(hearth_stats) */
+#define HEARTH_STATS_FIELD(field, kind, help) uint64_t field;
+    HEARTH_STATS_MAP(HEARTH_STATS_FIELD)
+#undef HEARTH_STATS_FIELD
+} hearth_stats;
+
+#endif
