@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clocks. Any thread may read them. */
+#ifndef HEARTH_BASE_CLOCK_H
+#define HEARTH_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* A deadline that never comes. */
+#define HEARTH__NEVER INT64_MAX
+
+/* ns, CLOCK_MONOTONIC: for deadlines of waits. */
+int64_t hearth__monotonic_ns(void);
+
+/* ms, CLOCK_BOOTTIME: for lives, so that a suspended machine's entries age. */
+int64_t hearth__boot_ms(void);
+
+/* ms since 1970: only for what other hosts read. */
+int64_t hearth__wall_ms(void);
+
+/* The deadline `ms` from now on the clock of hearth__monotonic_ns(); HEARTH__NEVER when that is
+ * out of reach. */
+int64_t hearth__deadline_ns(int64_t ms);
+
+#endif

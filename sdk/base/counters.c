@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/counters.h"
+
+#include "base/memory.h"
+
+#include <stdatomic.h>
+
+enum { STRIPES = 16, LINE_COUNTERS = 8 };
+
+struct hearth__counters {
+    size_t stride; /* counters of one stripe, a multiple of a cache line's */
+    _Atomic uint64_t values[];
+};
+
+hearth__counters *hearth__counters_create(size_t count) {
+    size_t stride = (count + LINE_COUNTERS - 1) / LINE_COUNTERS * LINE_COUNTERS;
+    hearth__counters *counters =
+        hearth__alloc_zero(1, sizeof *counters + stride * STRIPES * sizeof(uint64_t));
+    if (counters != NULL) {
+        counters->stride = stride;
+    }
+    return counters;
+}
+
+void hearth__counters_destroy(hearth__counters *counters) {
+    hearth__free(counters);
+}
+
+/* Threads are dealt to the stripes in turn. */
+static size_t own_stripe(void) {
+    static _Atomic uint32_t next;
+    static _Thread_local uint32_t own;
+    if (own == 0) {
+        own = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % STRIPES + 1;
+    }
+    return own - 1;
+}
+
+void hearth__counters_add(hearth__counters *counters, size_t index, uint64_t amount) {
+    size_t place = own_stripe() * counters->stride + index;
+    atomic_fetch_add_explicit(&counters->values[place], amount, memory_order_relaxed);
+}
+
+uint64_t hearth__counters_sum(const hearth__counters *counters, size_t index) {
+    uint64_t sum = 0;
+    for (size_t stripe = 0; stripe < STRIPES; stripe++) {
+        size_t place = stripe * counters->stride + index;
+        sum += atomic_load_explicit(&counters->values[place], memory_order_relaxed);
+    }
+    return sum;
+}
