@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include <hearth/export.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -43,6 +45,27 @@ enum hearth_status {
     HEARTH_STATUS_MAP(HEARTH_STATUS_ENUM)
 #undef HEARTH_STATUS_ENUM
 };
+
+/**
+ * The name of a status as the programmer writes it: "HEARTH_MISS" for 1.
+ *
+ * Result: the name; "HEARTH_?" for a number that is no status of this version. Never NULL.
+ * Ownership: the text belongs to the library and lives as long as the process; do not free it.
+ * Threads: any, at any time; never blocks, never allocates.
+ * Since: 0.1.0.
+ */
+HEARTH_API const char *hearth_status_name(int32_t status);
+
+/**
+ * What a status means, in a few English words without a full stop: "the deadline passed". The
+ * words may change from version to version; programs compare numbers.
+ *
+ * Result: the words; "not a status of this version of Hearth" for any other number. Never NULL.
+ * Ownership: the text belongs to the library and lives as long as the process; do not free it.
+ * Threads: any, at any time; never blocks, never allocates.
+ * Since: 0.1.0.
+ */
+HEARTH_API const char *hearth_strerror(int32_t status);
 
 #ifdef __cplusplus
 }

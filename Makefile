@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+# Hearth's build. `make help` lists the targets; the sections below are in the order of a build:
+# settings, what is found here, what is compiled, how it is linked, checks, packages, install.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+
+# ---- settings: each can be given on the command line ----------------------------------------
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS     ?= -O2 -g
+LDFLAGS    ?=
+VARIANT    ?= plain#           plain, release, asan, ubsan or tsan
+TESTS      ?=#                 only test programs whose path contains this word
+JOBS       ?= $(shell nproc)#  for the targets that build and test in one go
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+LIBDIR      = $(PREFIX)/lib
+INCLUDEDIR  = $(PREFIX)/include
+V          ?= 0#               1: show the commands
+Q          := $(if $(filter 1,$(V)),,@)
+PYTHON     ?= python3
+
+# The makefile's comments behind values leave blanks: these are the clean words.
+VARIANT := $(strip $(VARIANT))
+JOBS    := $(strip $(JOBS))
+
+# The version is written once, in the public header.
+version_part = $(shell sed -n 's/^\#define $(1) *//p' include/hearth/version.h)
+MAJOR   := $(call version_part,HEARTH_VERSION_MAJOR)
+MINOR   := $(call version_part,HEARTH_VERSION_MINOR)
+PATCH   := $(call version_part,HEARTH_VERSION_PATCH)
+ABI     := $(call version_part,HEARTH_ABI_VERSION)
+VERSION := $(MAJOR).$(MINOR).$(PATCH)
+
+# ---- flags ----------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wcast-qual -Wvla -Wformat=2 -Wundef
+
+SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
+SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_tsan  := -fsanitize=thread -fno-omit-frame-pointer
+OPTIMIZE_release := -O3
+
+ifeq ($(filter $(VARIANT),plain release asan ubsan tsan),)
+$(error VARIANT=$(VARIANT) is none of plain, release, asan, ubsan, tsan)
+endif
+SANITIZE := $(SANITIZE_$(VARIANT))
+
+# Each part of the tree sees what it may include.
+INCLUDE_sdk   := -Iinclude -Isdk
+INCLUDE_bench := -Iinclude -Isdk -Ibench
+INCLUDE_tests := -Iinclude -Isdk -Ibench -Itests
+PART_FLAGS_sdk := -fPIC
+
+COMPILE_FLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -fvisibility=hidden -pthread \
+                $(FOUND_CFLAGS) $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE)
+LINK_FLAGS    = $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE) $(LDFLAGS) -pthread -Wl,--as-needed
+
+# ---- what is found on this machine ----------------------------------------------------------
+# Every library as name:package. A missing one is told by its package, before any compiler runs.
+
+PKG_CONFIG   ?= pkg-config
+NEED_LIBRARY := hiredis:libhiredis-dev libmemcached:libmemcached-dev hashkit:libhashkit-dev \
+                libxxhash:libxxhash-dev uthash:uthash-dev
+NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev
+NEED_TESTS   := cmocka:libcmocka-dev
+
+# Targets that compile nothing here need to look for nothing either.
+QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo
+ifneq ($(filter-out $(QUIET_GOALS),$(or $(MAKECMDGOALS),all)),)
+found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null)
+header = $(if $(shell $(CC) -E -include $(1) -x c /dev/null >/dev/null 2>&1 && echo yes),$(2))
+FOUND_hiredis      := $(call found,hiredis)
+FOUND_libmemcached := $(call found,libmemcached)
+FOUND_libxxhash    := $(call found,libxxhash)
+FOUND_sqlite3      := $(call found,sqlite3)
+FOUND_libzstd      := $(call found,libzstd)
+FOUND_cmocka       := $(call found,cmocka)
+# These two bring no pkg-config file. hashkit has libmemcached's version.
+FOUND_hashkit      := $(call header,libhashkit/hashkit.h,$(or $(FOUND_libmemcached),yes))
+FOUND_uthash       := $(call header,uthash.h,yes)
+FOUND_CC           := $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
+# Other people's headers are system headers: our warnings are for our code.
+FOUND_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags hiredis libmemcached \
+                libxxhash 2>/dev/null))
+DEPENDENCY_DIRS := $(strip $(shell $(PKG_CONFIG) --libs-only-L hiredis libmemcached 2>/dev/null))
+endif
+
+# What a program needs besides libhearth.a. -lhashkit has no pkg-config file.
+PRIVATE_LIBS := $(strip $(DEPENDENCY_DIRS) -lhiredis -lmemcached -lhashkit -pthread -lm)
+BENCH_LIBS   := -lsqlite3 -lzstd
+TEST_LIBS    := -lcmocka
+
+missing = $(foreach need,$(1),$(if $(FOUND_$(firstword $(subst :, ,$(need)))),,\
+          $(lastword $(subst :, ,$(need)))))
+# $(1) the needs, $(2) the target that installs them
+refuse_missing = $(if $(FOUND_CC),$(if $(strip $(call missing,$(1))),\
+    @echo "missing: $(strip $(call missing,$(1))). Run 'make $(2)'." >&2; exit 1,@:),\
+    @echo "missing: the compiler $(CC). Run 'make $(2)'." >&2; exit 1)
+
+# ---- where things are built -----------------------------------------------------------------
+# Objects lie under a hash of compiler and flags, so that changed flags never meet old objects.
+
+OUT := build/$(VARIANT)$(if $(filter-out gcc,$(notdir $(CC))),-$(subst /,_,$(notdir $(CC))))
+ifneq ($(FOUND_CC),)
+HASH := $(shell printf '%s\n' '$(CC) $(FOUND_CC) $(subst ','\'',$(COMPILE_FLAGS) $(PART_FLAGS_sdk) $(LDFLAGS))' \
+        | sha256sum | cut -c1-12)
+endif
+OBJ := $(OUT)/obj-$(HASH)
+
+LIB_SOURCES   := $(sort $(wildcard sdk/*/*.c))
+BENCH_SHARED  := $(sort $(wildcard bench/*.c))
+BENCH_NAMES   := $(sort $(patsubst bench/%/,%,$(dir $(wildcard bench/*/*.c))))
+ALL_TESTS     := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
+TEST_SOURCES  := $(foreach file,$(ALL_TESTS),$(if $(filter test_%.c,$(notdir $(file))),$(file)))
+# Every other file under tests/ (support/, contract suites) is shared by the test programs.
+TEST_SHARED   := $(filter-out $(TEST_SOURCES) tests/fuzz/% tests/mutations/% tests/install/%,$(ALL_TESTS))
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+LIB_OBJECTS    := $(call objects,$(LIB_SOURCES))
+TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(TEST_SOURCES))
+BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,$(BENCH_NAMES))
+
+STATIC_LIB := $(OUT)/libhearth.a
+SHARED_LIB := $(OUT)/libhearth.so.$(ABI).$(MINOR).$(PATCH)
+SONAME     := libhearth.so.$(ABI)
+PC_FILE    := $(OUT)/hearth.pc
+TEST_LIB   := $(OUT)/libhearth-testing.a
+BENCH_LIB  := $(OUT)/libhearth-bench.a
+
+# A sanitizer's runtime belongs to the program, so there the library is linked statically only.
+LIBRARIES := $(STATIC_LIB) $(if $(SANITIZE),,$(SHARED_LIB)) $(PC_FILE)
+
+# ---- the default: library and harness -------------------------------------------------------
+
+.PHONY: all lib bench-programs test-programs found
+all: lib bench-programs
+lib: found $(LIBRARIES)
+bench-programs: found $(BENCH_PROGRAMS)
+test-programs: found $(TEST_PROGRAMS)
+
+found: | need-library
+	@echo "hearth $(VERSION), $(VARIANT), $(CC) $(FOUND_CC). Found:$(foreach need,$(NEED_LIBRARY) \
+	$(NEED_BENCH) $(NEED_TESTS),$(call say_found,$(firstword $(subst :, ,$(need)))))"
+say_found = $(if $(FOUND_$(1)),$(if $(filter yes,$(FOUND_$(1))),$(1),$(1)-$(FOUND_$(1))),no-$(1))
+
+.PHONY: need-library need-bench need-tests
+need-library:
+	$(call refuse_missing,$(NEED_LIBRARY),deps)
+need-bench:
+	$(call refuse_missing,$(NEED_BENCH),deps)
+need-tests:
+	$(call refuse_missing,$(NEED_BENCH) $(NEED_TESTS),deps-test)
+
+# ---- compile --------------------------------------------------------------------------------
+
+$(OBJ)/%.o: %.c | need-library
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(COMPILE_FLAGS) $(INCLUDE_$(firstword $(subst /, ,$<))) \
+	    $(PART_FLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
+
+$(call objects,$(wildcard bench/*.c bench/*/*.c)): | need-bench
+$(call objects,$(ALL_TESTS)): | need-tests
+
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SOURCES) $(BENCH_SHARED) $(ALL_TESTS) \
+    $(wildcard bench/*/*.c)))
+
+# A file that names the flags and the sources: it changes when a link must be done again although
+# no object is newer (a source was removed, or the flags went back to older objects).
+MANIFEST := $(OUT)/manifest
+$(MANIFEST): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(OBJ) $(LIB_SOURCES) $(BENCH_SHARED) $(TEST_SHARED)' | \
+	    if cmp -s - $@; then cat >/dev/null; else cat >$@.new; fi
+	@if [ -f $@.new ]; then mv $@.new $@; fi
+.PHONY: FORCE
+FORCE:
+
+# ---- link -----------------------------------------------------------------------------------
+
+define archive
+@mkdir -p $(@D)
+@echo "  AR    $@"
+@rm -f $@
+$(Q)ar rcsD $@ $(filter %.o,$^)
+endef
+
+$(STATIC_LIB): $(LIB_OBJECTS) $(MANIFEST)
+	$(archive)
+$(TEST_LIB): $(call objects,$(TEST_SHARED)) $(MANIFEST)
+	$(archive)
+$(BENCH_LIB): $(call objects,$(BENCH_SHARED)) $(MANIFEST)
+	$(archive)
+
+$(SHARED_LIB): $(LIB_OBJECTS) sdk/api/libhearth.map $(MANIFEST)
+	@echo "  LD    $@"
+	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) $(LINK_FLAGS) -Wl,-soname,$(SONAME) \
+	    -Wl,--version-script=sdk/api/libhearth.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro \
+	    -Wl,-z,now $(PRIVATE_LIBS)
+	$(Q)ln -sf $(@F) $(OUT)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(OUT)/libhearth.so
+
+define link
+@mkdir -p $(@D)
+@echo "  LD    $@"
+$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LINK_FLAGS)
+endef
+
+# bench/NAME/*.c is one program; bench/*.c is shared by all of them.
+define bench_program
+$(OUT)/bench/$(1): $$(call objects,$$(wildcard bench/$(1)/*.c)) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
+	$$(link) $(PRIVATE_LIBS) $(BENCH_LIBS)
+endef
+$(foreach name,$(BENCH_NAMES),$(eval $(call bench_program,$(name))))
+
+$(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
+	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)
+
+# Rewritten only when its text changes, so that `make install` with another PREFIX is right.
+$(PC_FILE): sdk/api/hearth.pc.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	    -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' $< >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# ---- tests ----------------------------------------------------------------------------------
+
+.PHONY: check check-asan check-ubsan check-tsan
+SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
+                  $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
+
+check: found $(SELECTED_TESTS)
+	$(Q)$(PYTHON) tests/run.py --timeout $(if $(SANITIZE),600,120) $(SELECTED_TESTS)
+
+check-asan check-ubsan check-tsan:
+	$(Q)$(MAKE) check VARIANT=$(@:check-%=%)
+
+# ---- the rest -------------------------------------------------------------------------------
+
+.PHONY: clean
+clean:
+	rm -rf build

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs cmocka programs one after another and counts their tests.
+
+A program that crashes, hangs, exits early or runs no test at all counts as a failure, the rest
+still runs. The last line is `N passed, N failed`, alone. Exit status 0 means: nothing failed.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+# Not anchored: a program may have written half a line before.
+RESULT = re.compile(r"\[ *(RUN|OK|FAILED|ERROR|SKIPPED) *\] (\S.*)$")
+ANNOUNCED = re.compile(r"\[=+\] (?:.*: )?Running (\d+) test\(s\)\.")
+
+# Every finding of a sanitizer ends the program with a failure, and leaks are looked for.
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1:halt_on_error=0:exitcode=66",
+}
+
+
+class Outcome:
+    """What one program's output says about its tests."""
+
+    def __init__(self):
+        self.announced = 0
+        self.results = []
+        self.running = None
+
+    def read(self, line):
+        announced = ANNOUNCED.search(line)
+        if announced:
+            self.announced += int(announced.group(1))
+        found = RESULT.search(line)
+        if not found:
+            return
+        word, test = found.groups()
+        if word == "RUN":
+            self.running = test
+        elif test == self.running:
+            self.results.append(word)
+            self.running = None
+
+    def passed(self):
+        return self.results.count("OK")
+
+    def skipped(self):
+        return self.results.count("SKIPPED")
+
+    def failed(self):
+        return self.results.count("FAILED") + self.results.count("ERROR")
+
+    def lost(self):
+        """Tests that were announced and never came to a result."""
+        return max(0, self.announced - len(self.results))
+
+
+def environment():
+    env = dict(os.environ)
+    for name, options in SANITIZER_OPTIONS.items():
+        env[name] = options + (":" + env[name] if env.get(name) else "")
+    return env
+
+
+def stop(process):
+    """Ends the program and whatever it started: it leads a process group of its own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run(program, timeout_s):
+    """Runs one program; returns (its outcome, its output, what went wrong or None)."""
+    outcome = Outcome()
+    process = subprocess.Popen(
+        [program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+        trouble = None
+    except subprocess.TimeoutExpired:
+        stop(process)
+        output, _ = process.communicate()
+        trouble = f"did not end within {timeout_s} s"
+    finally:
+        stop(process)
+    for line in output.splitlines():
+        outcome.read(line)
+    return outcome, output, trouble or judge(process.returncode, outcome)
+
+
+def judge(status, outcome):
+    """What is wrong with a program that ended, beside the tests that say FAILED themselves."""
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    if outcome.announced == 0:
+        return "ran no test"
+    if outcome.lost() > 0:
+        return f"ended with status {status} before all its tests had run"
+    if status != 0 and outcome.failed() == 0:
+        return f"ended with status {status} although its tests passed"
+    return None
+
+
+def tally(path, passed, failed):
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{passed} {failed}\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--timeout", type=int, default=120, help="seconds for each program")
+    parser.add_argument("programs", nargs="*")
+    arguments = parser.parse_args()
+
+    passed = failed = skipped = 0
+    troubles = []
+    for program in arguments.programs:
+        print(f"--- {program}", flush=True)
+        start = time.monotonic()
+        outcome, output, trouble = run(program, arguments.timeout)
+        print(output, end="" if output.endswith("\n") else "\n")
+        print(f"--- {time.monotonic() - start:.1f} s", flush=True)
+        bad = outcome.failed() + outcome.lost()
+        if trouble and bad == 0:
+            bad = 1
+        if trouble:
+            troubles.append(f"{program} {trouble}")
+        elif bad:
+            troubles.append(f"{program}: {bad} failed")
+        passed += outcome.passed()
+        skipped += outcome.skipped()
+        failed += bad
+
+    if not arguments.programs:
+        troubles.append("no test program was selected")
+        failed = 1
+    for trouble in troubles:
+        print(f"FAILED: {trouble}")
+    if skipped:
+        print(f"{skipped} skipped")
+    tally(os.environ.get("HEARTH_TALLY"), passed, failed)
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
