@@ -3,6 +3,8 @@
 
 #include "base/random.h"
 
+#include <string.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -23,4 +25,26 @@ uint64_t hearth__hash64(const void *data, size_t size) {
 hearth__hash128 hearth__hash128_of(const void *data, size_t size) {
     XXH128_hash_t hash = XXH3_128bits(data, size);
     return (hearth__hash128){.low = hash.low64, .high = hash.high64};
+}
+
+static uint64_t hash_streamed(const hearth__hash_piece *pieces, size_t count) {
+    XXH3_state_t state;
+    (void)XXH3_64bits_reset(&state);
+    for (size_t i = 0; i < count; i++) {
+        (void)XXH3_64bits_update(&state, pieces[i].data, pieces[i].size);
+    }
+    return XXH3_64bits_digest(&state);
+}
+
+uint64_t hearth__hash64_pieces(const hearth__hash_piece *pieces, size_t count) {
+    unsigned char joined[512];
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].size > sizeof joined - size) {
+            return hash_streamed(pieces, count);
+        }
+        memcpy(joined + size, pieces[i].data, pieces[i].size);
+        size += pieces[i].size;
+    }
+    return XXH3_64bits(joined, size);
 }

@@ -27,4 +27,12 @@ uint64_t hearth__hash_key(const hearth__hash_secret *secret, const void *data, s
 uint64_t hearth__hash64(const void *data, size_t size);
 hearth__hash128 hearth__hash128_of(const void *data, size_t size);
 
+typedef struct hearth__hash_piece {
+    const void *data;
+    size_t size;
+} hearth__hash_piece;
+
+/* hearth__hash64() of pieces, as if they lay one behind the other. */
+uint64_t hearth__hash64_pieces(const hearth__hash_piece *pieces, size_t count);
+
 #endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/envelope.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/stat.h"
+
+#include <string.h>
+
+enum {
+    FORMAT = 1,
+    FIELD_HEAD = 4, /* type, 0, length */
+    FIELD_FULL_KEY = 2,
+    MUST_KNOWN = 0, /* the must flags that this version can read */
+};
+
+/* Where the header's parts stand. */
+enum {
+    AT_FORMAT = 4,
+    AT_KIND = HEARTH__ENVELOPE_KIND_AT,
+    AT_HEADER_SIZE = 6,
+    AT_MUST = 8,
+    AT_CONTENT = 12,
+    AT_VERSION = HEARTH__ENVELOPE_VERSION_AT,
+    AT_DELTA = 24,
+    AT_SOFT = 28,
+    AT_HARD = 32,
+    AT_BODY_SUM = 36,
+    AT_HEADER_SUM = 40,
+};
+
+static void put(unsigned char *at, uint64_t value, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        at[i] = (unsigned char)(value >> (8 * i));
+    }
+}
+
+static uint64_t take(const unsigned char *at, size_t bytes) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        value |= (uint64_t)at[i] << (8 * i);
+    }
+    return value;
+}
+
+static uint32_t take32(const unsigned char *at) {
+    return (uint32_t)take(at, 4);
+}
+
+/* A life counted from the version's time, or none where 32 bits do not hold it. */
+static uint32_t life(int64_t age_ms, int64_t ttl_ms) {
+    int64_t from_version = age_ms + ttl_ms;
+    if (ttl_ms <= 0 || from_version >= (int64_t)HEARTH__ENVELOPE_NO_TTL) {
+        return HEARTH__ENVELOPE_NO_TTL;
+    }
+    return (uint32_t)from_version;
+}
+
+/* Over header and fields with the sum's own place zero, and the full key. */
+static uint32_t header_sum(const unsigned char *header, size_t size, const void *key,
+                           size_t key_size) {
+    static const unsigned char zero[4];
+    hearth__hash_piece pieces[] = {
+        {header, AT_HEADER_SUM},
+        {zero, sizeof zero},
+        {header + AT_HEADER_SUM + 4, size - AT_HEADER_SUM - 4},
+        {key, key_size},
+    };
+    return (uint32_t)hearth__hash64_pieces(pieces, sizeof pieces / sizeof pieces[0]);
+}
+
+static void seal(unsigned char *header, size_t size, const void *key, size_t key_size) {
+    put(header + AT_HEADER_SUM, header_sum(header, size, key, key_size), 4);
+}
+
+size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
+                                unsigned char *header) {
+    if (op->kind == HEARTH__KIND_INTEGER) {
+        return 0;
+    }
+    size_t size = HEARTH__ENVELOPE_HEADER + (with_key ? FIELD_HEAD + op->key_size : 0);
+    memset(header, 0, HEARTH__ENVELOPE_HEADER);
+    memcpy(header, HEARTH__ENVELOPE_MAGIC, 4);
+    header[AT_FORMAT] = FORMAT;
+    header[AT_KIND] = (unsigned char)op->kind;
+    put(header + AT_HEADER_SIZE, size, 2);
+    put(header + AT_CONTENT, op->content, 4);
+    put(header + AT_VERSION, op->version, 8);
+    put(header + AT_DELTA, op->delta_ms, 4);
+    put(header + AT_SOFT, life(op->age_ms, op->soft_ttl_ms), 4);
+    put(header + AT_HARD, life(op->age_ms, op->ttl_ms), 4);
+    put(header + AT_BODY_SUM, hearth__hash64(op->data, op->data_size), 4);
+    if (with_key) {
+        unsigned char *field = header + HEARTH__ENVELOPE_HEADER;
+        field[0] = FIELD_FULL_KEY;
+        field[1] = 0;
+        put(field + 2, op->key_size, 2);
+        memcpy(field + FIELD_HEAD, op->key, op->key_size);
+    }
+    seal(header, size, op->key, op->key_size);
+    return size;
+}
+
+bool hearth__envelope_is_integer(const void *bytes, size_t size, int64_t *number) {
+    const unsigned char *digits = bytes;
+    if (size == 0 || size > 19 || (size > 1 && digits[0] == '0')) {
+        return false;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (digits[i] < '0' || digits[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (uint64_t)(digits[i] - '0'); /* 19 digits fit into 64 bits */
+    }
+    if (value > INT64_MAX) {
+        return false;
+    }
+    *number = (int64_t)value;
+    return true;
+}
+
+static bool begins_with_magic(const unsigned char *bytes, size_t size) {
+    return size >= 4 && memcmp(bytes, HEARTH__ENVELOPE_MAGIC, 4) == 0;
+}
+
+size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size) {
+    if (size < HEARTH__ENVELOPE_HEADER || !begins_with_magic(bytes, size) ||
+        bytes[AT_FORMAT] != FORMAT) {
+        return 0;
+    }
+    size_t header_size = take(bytes + AT_HEADER_SIZE, 2);
+    return header_size >= HEARTH__ENVELOPE_HEADER ? header_size : 0;
+}
+
+/* Walks the fields: whether they end where the header does, and the full key, if there, is the
+ * key. */
+static bool fields_fit(const unsigned char *bytes, size_t header_size, const void *key,
+                       size_t key_size, bool must_have_key) {
+    bool has_key = false;
+    size_t at = HEARTH__ENVELOPE_HEADER;
+    while (at < header_size) {
+        if (header_size - at < FIELD_HEAD) {
+            return false;
+        }
+        size_t length = take(bytes + at + 2, 2);
+        if (length > header_size - at - FIELD_HEAD) {
+            return false;
+        }
+        if (bytes[at] == FIELD_FULL_KEY) {
+            has_key = true;
+            if (length != key_size || memcmp(bytes + at + FIELD_HEAD, key, key_size) != 0) {
+                return false;
+            }
+        }
+        at += FIELD_HEAD + length;
+    }
+    return has_key || !must_have_key;
+}
+
+static bool sums_match(const unsigned char *bytes, size_t size, size_t header_size,
+                       const void *key, size_t key_size) {
+    uint32_t body_sum = (uint32_t)hearth__hash64(bytes + header_size, size - header_size);
+    return take32(bytes + AT_HEADER_SUM) == header_sum(bytes, header_size, key, key_size) &&
+           take32(bytes + AT_BODY_SUM) == body_sum;
+}
+
+static enum hearth__envelope_verdict parse_bare(const unsigned char *bytes, size_t size,
+                                                hearth__envelope *envelope) {
+    int64_t number = 0;
+    envelope->body = bytes;
+    envelope->body_size = size;
+    if (hearth__envelope_is_integer(bytes, size, &number)) {
+        envelope->kind = HEARTH__KIND_INTEGER;
+        return HEARTH__ENVELOPE_OK;
+    }
+    envelope->kind = HEARTH__KIND_FOREIGN;
+    return HEARTH__ENVELOPE_FOREIGN;
+}
+
+enum hearth__envelope_verdict hearth__envelope_parse(const void *data, size_t size,
+                                                     const void *key, size_t key_size,
+                                                     bool must_have_key,
+                                                     hearth__envelope *envelope) {
+    const unsigned char *bytes = data;
+    *envelope = (hearth__envelope){.soft_ms = HEARTH__ENVELOPE_NO_TTL,
+                                   .hard_ms = HEARTH__ENVELOPE_NO_TTL};
+    if (!begins_with_magic(bytes, size)) {
+        return parse_bare(bytes, size, envelope);
+    }
+    if (size > AT_FORMAT && bytes[AT_FORMAT] > FORMAT) {
+        return HEARTH__ENVELOPE_NEWER;
+    }
+    if (size >= AT_VERSION + 8) {
+        envelope->version = take(bytes + AT_VERSION, 8);
+    }
+    size_t header_size = hearth__envelope_header_size(bytes, size);
+    if (header_size == 0 || header_size > size || bytes[AT_KIND] > HEARTH__KIND_STALE) {
+        return HEARTH__ENVELOPE_DAMAGED;
+    }
+    if ((take(bytes + AT_MUST, 2) & ~(uint64_t)MUST_KNOWN) != 0) {
+        return HEARTH__ENVELOPE_NEWER;
+    }
+    if (!sums_match(bytes, size, header_size, key, key_size) ||
+        !fields_fit(bytes, header_size, key, key_size, must_have_key)) {
+        return HEARTH__ENVELOPE_DAMAGED;
+    }
+    envelope->kind = (enum hearth__kind)bytes[AT_KIND];
+    envelope->content = take32(bytes + AT_CONTENT);
+    envelope->delta_ms = take32(bytes + AT_DELTA);
+    envelope->soft_ms = take32(bytes + AT_SOFT);
+    envelope->hard_ms = take32(bytes + AT_HARD);
+    envelope->body = bytes + header_size;
+    envelope->body_size = size - header_size;
+    return HEARTH__ENVELOPE_OK;
+}
+
+void hearth__envelope_renew(unsigned char *header, size_t header_size, const void *key,
+                            size_t key_size, int64_t age_ms, int64_t soft_ttl_ms,
+                            int64_t ttl_ms) {
+    put(header + AT_SOFT, life(age_ms, soft_ttl_ms), 4);
+    put(header + AT_HARD, life(age_ms, ttl_ms), 4);
+    seal(header, header_size, key, key_size);
+}
+
+int64_t hearth__envelope_age(const hearth__envelope *envelope, int64_t server_ttl_ms) {
+    bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
+    int64_t hard = has_end ? (int64_t)envelope->hard_ms : INT64_MAX;
+    if (has_end && server_ttl_ms >= 0 && server_ttl_ms <= hard) {
+        return hard - server_ttl_ms;
+    }
+    int64_t age = hearth__wall_ms() - (int64_t)(envelope->version >> 16);
+    if (age < 0) {
+        return 0;
+    }
+    return age < hard ? age : hard;
+}
+
+/* Counts what is refused; true: it is an answer. */
+static bool accept(const hearth__remote_config *config, enum hearth__envelope_verdict verdict) {
+    switch (verdict) {
+    case HEARTH__ENVELOPE_OK:
+        return true;
+    case HEARTH__ENVELOPE_FOREIGN:
+        if (!config->accept_foreign) {
+            HEARTH__COUNT(config->counters, values_foreign);
+        }
+        return config->accept_foreign;
+    case HEARTH__ENVELOPE_DAMAGED:
+        HEARTH__COUNT(config->counters, values_damaged);
+        return false;
+    case HEARTH__ENVELOPE_NEWER:
+        HEARTH__COUNT(config->counters, values_newer);
+        return false;
+    }
+    return false;
+}
+
+static void judge_lives(hearth__remote_op *op, const hearth__envelope *envelope,
+                        int64_t server_ttl_ms) {
+    op->found_age_ms = hearth__envelope_age(envelope, server_ttl_ms);
+    if (envelope->version == 0) {
+        op->found_age_ms = 0; /* an integer, or not ours: nobody wrote down when */
+    }
+    op->left_ms = server_ttl_ms;
+    if (server_ttl_ms == HEARTH__TTL_UNKNOWN) {
+        bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
+        op->left_ms =
+            has_end ? (int64_t)envelope->hard_ms - op->found_age_ms : HEARTH__TTL_NONE;
+    }
+    op->soft_left_ms = envelope->soft_ms == HEARTH__ENVELOPE_NO_TTL
+                           ? INT64_MAX
+                           : (int64_t)envelope->soft_ms - op->found_age_ms;
+}
+
+void hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
+                             const void *bytes, size_t size, bool must_have_key,
+                             int64_t server_ttl_ms, bool server_expires_exactly) {
+    hearth__envelope envelope;
+    enum hearth__envelope_verdict verdict =
+        hearth__envelope_parse(bytes, size, op->key, op->key_size, must_have_key, &envelope);
+    op->status = HEARTH_MISS;
+    op->found_version = envelope.kind == HEARTH__KIND_LEASE ? 0 : envelope.version;
+    if (!accept(config, verdict) || envelope.kind == HEARTH__KIND_LEASE) {
+        return;
+    }
+    judge_lives(op, &envelope, server_ttl_ms);
+    bool over = envelope.hard_ms != HEARTH__ENVELOPE_NO_TTL &&
+                op->found_age_ms >= (int64_t)envelope.hard_ms;
+    if (over && !server_expires_exactly) {
+        return;
+    }
+    op->found = envelope.kind;
+    op->found_content = envelope.content;
+    op->found_delta_ms = envelope.delta_ms;
+    if (envelope.kind == HEARTH__KIND_ABSENT) {
+        op->status = HEARTH_ABSENT;
+        return;
+    }
+    bool kept =
+        op->body == NULL || hearth__buffer_assign(op->body, envelope.body, envelope.body_size);
+    op->status = kept ? HEARTH_OK : HEARTH_E_NOMEM;
+}

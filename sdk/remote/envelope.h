@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wire format of a value: a little-endian header of 48 bytes, fields, the body. No I/O.
+ *
+ *   0  4  magic 89 48 52 54          20  2..  see the table in envelope.c
+ *   4  1  format, 1                  Fields: type (1), 0 (1), length (2), bytes.
+ *   5  1  kind                       Field 2 is the full key, where the key on the wire is not
+ * the key.
+ *
+ * The header's sum covers header, fields and the full key, the body has a sum of its own: so a
+ * value under a wrong key, cut or damaged, is never an answer, and a new life rewrites 48
+ * bytes.
+ */
+#ifndef HEARTH_REMOTE_ENVELOPE_H
+#define HEARTH_REMOTE_ENVELOPE_H
+
+#include "remote/remote.h"
+
+enum {
+    HEARTH__ENVELOPE_HEADER = 48,
+    HEARTH__ENVELOPE_KIND_AT = 5,
+    HEARTH__ENVELOPE_VERSION_AT = 16,
+    /* The most that stands before a body: the header and a full key as a field. */
+    HEARTH__ENVELOPE_MAX = HEARTH__ENVELOPE_HEADER + 4 + HEARTH__FULL_KEY_MAX,
+};
+
+#define HEARTH__ENVELOPE_MAGIC "\x89HRT"
+
+/* A life in the header that has no end, or one beyond 49.7 days. */
+#define HEARTH__ENVELOPE_NO_TTL UINT32_MAX
+
+typedef struct hearth__envelope {
+    enum hearth__kind kind;
+    uint32_t content;
+    uint64_t version;
+    uint32_t delta_ms;
+    uint32_t soft_ms; /* from the version's time */
+    uint32_t hard_ms;
+    const unsigned char *body; /* within what was parsed */
+    size_t body_size;
+} hearth__envelope;
+
+/* What a node's bytes turned out to be. */
+enum hearth__envelope_verdict {
+    HEARTH__ENVELOPE_OK,      /* ours, or bare digits (INTEGER) */
+    HEARTH__ENVELOPE_FOREIGN, /* no header of ours; `body` is all of it */
+    HEARTH__ENVELOPE_DAMAGED, /* a sum or the key does not match, or it is cut; `version` as it
+                                 stands there */
+    HEARTH__ENVELOPE_NEWER,   /* a format or a must flag that this version does not know */
+};
+
+/*
+ * Writes what comes before the body of a store into `header` (HEARTH__ENVELOPE_MAX bytes of
+ * room, or HEARTH__ENVELOPE_HEADER when `with_key` is false): kind, content, version, delta,
+ * lives (counted from the version's time by op->age_ms) and sums. Returns its size; 0 for an
+ * INTEGER, which has no header.
+ */
+size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
+                                unsigned char *header);
+
+/*
+ * Reads a node's bytes. `must_have_key`: the key on the wire is not the key, so the full key
+ * must be there and equal. The key is the op's.
+ */
+enum hearth__envelope_verdict hearth__envelope_parse(const void *bytes, size_t size,
+                                                     const void *key, size_t key_size,
+                                                     bool must_have_key,
+                                                     hearth__envelope *envelope);
+
+/*
+ * Gives the value at `bytes` (header and fields; the body is not needed) a new soft and hard
+ * life from now, in place: age_ms is its present age. The key as above. The version stays.
+ */
+void hearth__envelope_renew(unsigned char *header, size_t header_size, const void *key,
+                            size_t key_size, int64_t age_ms, int64_t soft_ttl_ms,
+                            int64_t ttl_ms);
+
+/* The size of header and fields as the header says; 0: these 48 bytes are no header of ours. */
+size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size);
+
+/* The remaining life is not known, or there is none. */
+#define HEARTH__TTL_UNKNOWN INT64_C(-3)
+#define HEARTH__TTL_NONE    INT64_C(-1)
+
+/*
+ * Answers a GET from a node's bytes: counts what is refused, judges age and lives from the
+ * server's remaining TTL (or TTL_UNKNOWN, TTL_NONE), copies the body, sets status and found_...
+ * of the op. `server_expires_exactly`: the server alone decides when a value is over; else the
+ * header decides too, by this host's wall clock.
+ */
+void hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
+                             const void *bytes, size_t size, bool must_have_key,
+                             int64_t server_ttl_ms, bool server_expires_exactly);
+
+/* True: `size` bytes are a number from 0 to 2^63-1 in canonical ASCII digits; *number is it. */
+bool hearth__envelope_is_integer(const void *bytes, size_t size, int64_t *number);
+
+/* The age of a value by the server's clock where possible, else by this host's wall clock; 0 to
+ * hard. */
+int64_t hearth__envelope_age(const hearth__envelope *envelope, int64_t server_ttl_ms);
+
+#endif

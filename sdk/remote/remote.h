@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The remote room: node -> bytes. Which node owns a key is the caller's business (the ring's);
+ * this room opens the connections, speaks the servers' protocols, keeps deadlines, and reads
+ * and writes the wire format of a value.
+ */
+#ifndef HEARTH_REMOTE_REMOTE_H
+#define HEARTH_REMOTE_REMOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/counters.h"
+#include "base/log.h"
+
+typedef struct hearth__remote hearth__remote;
+
+/* A server's address, as configured. */
+typedef struct hearth__node_address {
+    char *host; /* host name or address (IPv6 without brackets), or the path of a unix socket */
+    uint16_t port; /* 0: `host` is a path */
+    uint32_t weight;
+} hearth__node_address;
+
+enum hearth__remote_kind { HEARTH__EMBEDDED, HEARTH__REDIS, HEARTH__MEMCACHED };
+
+/* What `remote.url` says. */
+typedef struct hearth__remote_url {
+    enum hearth__remote_kind kind;
+    hearth__node_address *nodes; /* at least one; embedded: one, named "embedded" */
+    size_t count;
+    char *user;        /* NULL: none */
+    char *password;    /* NULL: none */
+    uint32_t database; /* Redis only */
+} hearth__remote_url;
+
+/*
+ * Parses a `remote.url`. HEARTH_OK; HEARTH_E_INVALID or HEARTH_E_UNSUPPORTED with a sentence in
+ * `why` that says what is wrong and what is allowed (never a password); HEARTH_E_NOMEM. On
+ * HEARTH_OK the caller frees it by fini.
+ */
+int32_t hearth__remote_url_parse(const char *text, hearth__remote_url *url, char *why,
+                                 size_t why_size);
+void hearth__remote_url_fini(hearth__remote_url *url);
+
+/* What hearth__remote_open() needs; all is copied but `counters` and `log`, which must outlive
+ * the remote. */
+typedef struct hearth__remote_config {
+    const hearth__remote_url *url;
+    uint32_t lanes;             /* connections to a node at the most */
+    int64_t timeout_ms;         /* for opening a connection, within the operation's deadline */
+    size_t max_value_bytes;     /* of a value's body */
+    size_t embedded_max_bytes;  /* of the embedded tier */
+    bool accept_foreign;        /* values without our header are answers */
+    hearth__counters *counters; /* of base/stat.h */
+    hearth__log *log;           /* may be NULL */
+} hearth__remote_config;
+
+/* HEARTH_OK, HEARTH_E_NOMEM. Connects to nothing. */
+int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote **remote);
+
+/* Nobody may be inside. Closes the connections. NULL is allowed. */
+void hearth__remote_close(hearth__remote *remote);
+
+/* Whether a read with `want_ttl` learns the remaining life from the server's own clock. */
+bool hearth__remote_knows_ttl(const hearth__remote *remote);
+
+/* What is at a key. */
+enum hearth__kind {
+    HEARTH__KIND_VALUE = 0,
+    HEARTH__KIND_ABSENT = 1,  /* known not to exist */
+    HEARTH__KIND_LEASE = 2,   /* somebody loads it */
+    HEARTH__KIND_STALE = 3,   /* a value marked stale */
+    HEARTH__KIND_INTEGER = 4, /* bare digits */
+    HEARTH__KIND_FOREIGN = 5, /* a value without our header */
+};
+
+enum hearth__verb {
+    HEARTH__GET,
+    HEARTH__SET,       /* whatever is there */
+    HEARTH__ADD,       /* where nothing, an absence, a lease or a value marked stale is */
+    HEARTH__REPLACE,   /* where a value or integer is, be it marked stale */
+    HEARTH__SWAP,      /* where the value (of any kind) with version `if_version` is */
+    HEARTH__TOUCH,     /* a new life for a value or integer */
+    HEARTH__INCREMENT, /* of an integer */
+    HEARTH__DELETE,
+};
+
+/* A status of hearth__remote_op beside the public ones: nothing was tried yet. */
+#define HEARTH__PENDING INT32_MIN
+
+/* One operation on one key. The caller fills the upper part; the lower part is the answer. */
+typedef struct hearth__remote_op {
+    enum hearth__verb verb;
+    uint32_t node;   /* position in the url */
+    const void *key; /* prefix, namespace and key together, 1 to HEARTH__FULL_KEY_MAX bytes */
+    size_t key_size;
+    const void *data; /* SET, ADD, REPLACE, SWAP: the body */
+    size_t data_size;
+    enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
+    uint32_t content;
+    uint64_t version;    /* of what is stored: see hearth__version_ms() */
+    uint32_t delta_ms;   /* how long its load took */
+    int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
+    int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
+    int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */
+    uint64_t if_version;  /* SWAP */
+    int64_t number;       /* INCREMENT: what is added. Answer: the new number */
+    bool want_ttl;        /* GET: `left_ms` is needed exactly, since a local copy may be kept */
+    hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
+
+    int32_t status;          /* see hearth__remote_execute() */
+    enum hearth__kind found; /* GET, with OK or ABSENT */
+    uint32_t found_content;
+    uint32_t found_delta_ms;
+    uint64_t found_version; /* also of a value that was refused as damaged or over: what SWAP
+                               needs to replace it; else 0 */
+    int64_t found_age_ms;   /* since its load or write began */
+    int64_t left_ms;        /* until hard expiry; -1: for ever */
+    int64_t soft_left_ms;   /* until soft expiry, negative: past it; INT64_MAX: none */
+} hearth__remote_op;
+
+/* Prefix and namespace have at most 250 bytes together. */
+#define HEARTH__FULL_KEY_MAX (32768 + 250)
+
+/*
+ * Carries out `count` operations: grouped by node, in each node's order, all nodes' requests
+ * written before any answer is awaited (as far as the server's library can: libmemcached
+ * pipelines reads only). Any thread; blocks to `deadline_ns` (hearth__monotonic_ns()), no
+ * longer; holds no lock of its own while it waits for a server.
+ *
+ * Fills status and answer of each op:
+ *
+ *  GET        OK (found: VALUE, STALE, INTEGER, or FOREIGN if accepted; the body), ABSENT, MISS
+ * (nothing, a lease, or a value that was refused and counted: foreign, damaged, newer, of
+ * another key) SET        OK ADD        OK, EXISTS REPLACE    OK, MISS SWAP       OK, CONFLICT
+ * (another version or kind), MISS (nothing) TOUCH      OK, MISS, CONFLICT (it kept changing)
+ *  INCREMENT  OK, MISS, E_TYPE, E_TOO_LARGE
+ *  DELETE     OK (a value was there), MISS (nothing, or what was no value: removed)
+ *
+ * and for all: E_UNAVAILABLE, E_TIMEOUT, E_PROTOCOL, E_TYPE, E_TOO_LARGE, E_NOMEM; for writes
+ * E_UNKNOWN (sent, answer lost). A write is never sent twice, but a DELETE once more when its
+ * connection broke. On an error `body` is empty. No answer is ever given to another operation:
+ * a connection that did not answer all it was asked in time, or answered something unexpected,
+ * is closed.
+ */
+void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
+                            int64_t deadline_ns);
+
+/* A new version: 48 bits of wall-clock ms, 16 bits of a counter with a random start. Any
+ * thread. */
+uint64_t hearth__remote_new_version(hearth__remote *remote);
+
+/* What a node did so far. */
+typedef struct hearth__node_stats {
+    const char *name; /* the remote's, lives as long */
+    uint64_t requests;
+    uint64_t errors;
+} hearth__node_stats;
+
+/* Any thread. */
+void hearth__remote_node_stats(const hearth__remote *remote, uint32_t node,
+                               hearth__node_stats *stats);
+
+#endif
