@@ -28,7 +28,7 @@ extern "C" {
 #define HEARTH_VERSION_TEXT(major, minor, patch)  HEARTH_VERSION_QUOTE(major, minor, patch)
 
 /** The version this header was installed with, as text: "0.1.0". */
-#define HEARTH_VERSION_STRING                                                                \
+#define HEARTH_VERSION_STRING \
     HEARTH_VERSION_TEXT(HEARTH_VERSION_MAJOR, HEARTH_VERSION_MINOR, HEARTH_VERSION_PATCH)
 
 /**

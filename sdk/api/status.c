@@ -3,8 +3,8 @@
 
 const char *hearth_status_name(int32_t status) {
     switch (status) {
-#define STATUS_NAME(name, value, text)                                                       \
-    case (value):                                                                            \
+#define STATUS_NAME(name, value, text) \
+    case (value):                      \
         return "HEARTH_" #name;
         HEARTH_STATUS_MAP(STATUS_NAME)
 #undef STATUS_NAME
@@ -15,8 +15,8 @@ const char *hearth_status_name(int32_t status) {
 
 const char *hearth_strerror(int32_t status) {
     switch (status) {
-#define STATUS_TEXT(name, value, text)                                                       \
-    case (value):                                                                            \
+#define STATUS_TEXT(name, value, text) \
+    case (value):                      \
         return text;
         HEARTH_STATUS_MAP(STATUS_TEXT)
 #undef STATUS_TEXT

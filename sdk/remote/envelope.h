@@ -2,14 +2,19 @@
 /*
  * The wire format of a value: a little-endian header of 48 bytes, fields, the body. No I/O.
  *
- *   0  4  magic 89 48 52 54          20  2..  see the table in envelope.c
- *   4  1  format, 1                  Fields: type (1), 0 (1), length (2), bytes.
- *   5  1  kind                       Field 2 is the full key, where the key on the wire is not
- * the key.
+ *   at  bytes
+ *    0  4   magic 89 48 52 54            24  4  how long the load took, ms
+ *    4  1   format, 1                    28  4  soft life, ms from the version's time
+ *    5  1   kind (enum hearth__kind)     32  4  hard life, likewise
+ *    6  2   size of header and fields    36  4  sum of the body
+ *    8  2   must flags                   40  4  sum of header, fields and the full key
+ *   10  2   may flags                    44  4  zero
+ *   12  4   content                      48     fields: type (1), 0 (1), length (2), bytes;
+ *   16  8   version                             type 2 is the full key, where the key on the
+ *                                               wire is not the key
  *
- * The header's sum covers header, fields and the full key, the body has a sum of its own: so a
- * value under a wrong key, cut or damaged, is never an answer, and a new life rewrites 48
- * bytes.
+ * The header's sum binds the key: a value under a wrong key, cut or damaged, is never an answer.
+ * The body has a sum of its own, so that a new life rewrites 48 bytes.
  */
 #ifndef HEARTH_REMOTE_ENVELOPE_H
 #define HEARTH_REMOTE_ENVELOPE_H

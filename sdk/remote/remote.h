@@ -101,7 +101,7 @@ typedef struct hearth__remote_op {
     size_t data_size;
     enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
     uint32_t content;
-    uint64_t version;    /* of what is stored: see hearth__version_ms() */
+    uint64_t version;    /* of what is stored: of hearth__remote_new_version() */
     uint32_t delta_ms;   /* how long its load took */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
@@ -134,9 +134,13 @@ typedef struct hearth__remote_op {
  * Fills status and answer of each op:
  *
  *  GET        OK (found: VALUE, STALE, INTEGER, or FOREIGN if accepted; the body), ABSENT, MISS
- * (nothing, a lease, or a value that was refused and counted: foreign, damaged, newer, of
- * another key) SET        OK ADD        OK, EXISTS REPLACE    OK, MISS SWAP       OK, CONFLICT
- * (another version or kind), MISS (nothing) TOUCH      OK, MISS, CONFLICT (it kept changing)
+ *             (nothing, a lease, or a value that was refused and counted: foreign, damaged,
+ *             newer, of another key)
+ *  SET        OK
+ *  ADD        OK, EXISTS
+ *  REPLACE    OK, MISS
+ *  SWAP       OK, CONFLICT (another version or kind), MISS (nothing)
+ *  TOUCH      OK, MISS, CONFLICT (it kept changing)
  *  INCREMENT  OK, MISS, E_TYPE, E_TOO_LARGE
  *  DELETE     OK (a value was there), MISS (nothing, or what was no value: removed)
  *
