@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Groups operations by node and hands them to the backend: all nodes written before any is read. */
+#include "remote/remote.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/stat.h"
+#include "remote/backend.h"
+
+#include <hearth/errors.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    NAME_SIZE = 272,    /* a host name of 253 bytes, or a path, and a port */
+    FEW_OPERATIONS = 8, /* up to here a batch needs no memory of the heap */
+};
+
+struct node {
+    hearth__node *state;
+    char name[NAME_SIZE];
+    _Atomic uint64_t requests;
+    _Atomic uint64_t errors;
+};
+
+struct hearth__remote {
+    const hearth__backend *backend;
+    hearth__remote_config config;
+    hearth__remote_url url;
+    _Atomic uint64_t version_counter;
+    size_t count;
+    struct node nodes[];
+};
+
+static const hearth__backend *backend_of(enum hearth__remote_kind kind) {
+    switch (kind) {
+    case HEARTH__REDIS:
+        return &hearth__backend_redis;
+    case HEARTH__MEMCACHED:
+        return &hearth__backend_memcached;
+    case HEARTH__EMBEDDED:
+        break;
+    }
+    return &hearth__backend_embedded;
+}
+
+static int32_t copy_text(const char *text, char **copy) {
+    *copy = text != NULL ? hearth__copy_text(text, strlen(text)) : NULL;
+    return text != NULL && *copy == NULL ? HEARTH_E_NOMEM : HEARTH_OK;
+}
+
+static int32_t copy_url(const hearth__remote_url *url, hearth__remote_url *copy) {
+    *copy = (hearth__remote_url){.kind = url->kind, .database = url->database};
+    copy->nodes = hearth__alloc_zero(url->count, sizeof *copy->nodes);
+    if (copy->nodes == NULL || copy_text(url->user, &copy->user) != HEARTH_OK ||
+        copy_text(url->password, &copy->password) != HEARTH_OK) {
+        return HEARTH_E_NOMEM;
+    }
+    for (; copy->count < url->count; copy->count++) {
+        const hearth__node_address *from = &url->nodes[copy->count];
+        hearth__node_address *to = &copy->nodes[copy->count];
+        *to = *from;
+        if (copy_text(from->host, &to->host) != HEARTH_OK) {
+            return HEARTH_E_NOMEM;
+        }
+    }
+    return HEARTH_OK;
+}
+
+static int32_t open_nodes(hearth__remote *remote) {
+    for (; remote->count < remote->url.count; remote->count++) {
+        struct node *node = &remote->nodes[remote->count];
+        const hearth__node_address *address = &remote->url.nodes[remote->count];
+        if (address->port != 0) {
+            (void)snprintf(node->name, sizeof node->name, "%s:%u", address->host,
+                           address->port);
+        } else {
+            (void)snprintf(node->name, sizeof node->name, "%s", address->host);
+        }
+        hearth__node_config config = {
+            .remote = &remote->config, .address = address, .name = node->name};
+        int32_t status = remote->backend->open(&config, &node->state);
+        if (status != HEARTH_OK) {
+            return status;
+        }
+    }
+    return HEARTH_OK;
+}
+
+int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote **out) {
+    size_t nodes = config->url->count;
+    hearth__remote *remote =
+        hearth__alloc_zero(1, sizeof *remote + nodes * sizeof(struct node));
+    if (remote == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    remote->backend = backend_of(config->url->kind);
+    remote->config = *config;
+    remote->config.url = &remote->url;
+    atomic_init(&remote->version_counter, hearth__random_u64());
+    int32_t status = copy_url(config->url, &remote->url);
+    if (status == HEARTH_OK) {
+        status = open_nodes(remote);
+    }
+    if (status != HEARTH_OK) {
+        hearth__remote_close(remote);
+        return status;
+    }
+    *out = remote;
+    return HEARTH_OK;
+}
+
+void hearth__remote_close(hearth__remote *remote) {
+    if (remote == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < remote->count; i++) {
+        remote->backend->close(remote->nodes[i].state);
+    }
+    hearth__remote_url_fini(&remote->url);
+    hearth__free(remote);
+}
+
+bool hearth__remote_knows_ttl(const hearth__remote *remote) {
+    return remote->backend->knows_ttl;
+}
+
+uint64_t hearth__remote_new_version(hearth__remote *remote) {
+    uint64_t counter =
+        atomic_fetch_add_explicit(&remote->version_counter, 1, memory_order_relaxed);
+    return (uint64_t)hearth__wall_ms() << 16 | (counter & 0xffff);
+}
+
+void hearth__remote_node_stats(const hearth__remote *remote, uint32_t node,
+                               hearth__node_stats *stats) {
+    const struct node *of = &remote->nodes[node];
+    stats->name = of->name;
+    stats->requests = atomic_load_explicit(&of->requests, memory_order_relaxed);
+    stats->errors = atomic_load_explicit(&of->errors, memory_order_relaxed);
+}
+
+static void account(hearth__remote *remote, struct node *node, hearth__remote_op **ops,
+                    size_t count) {
+    uint64_t errors = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i]->status < 0 && ops[i]->body != NULL) {
+            ops[i]->body->size = 0;
+        }
+        errors += ops[i]->status < 0;
+    }
+    atomic_fetch_add_explicit(&node->requests, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&node->errors, errors, memory_order_relaxed);
+    if (errors != 0) {
+        hearth__counters_add(remote->config.counters, HEARTH__STAT_remote_errors, errors);
+    }
+}
+
+/* One node's share of a call. */
+struct share {
+    uint32_t node;
+    size_t first; /* in the sorted operations */
+    size_t count;
+    hearth__batch *batch;
+};
+
+/* Sorts by node with a counting sort, which keeps each node's order. Returns the number of shares. */
+static size_t divide(hearth__remote_op *ops, size_t count, size_t *places, size_t nodes,
+                     hearth__remote_op **sorted, struct share *shares) {
+    for (size_t i = 0; i < count; i++) {
+        places[ops[i].node]++;
+    }
+    size_t used = 0;
+    size_t first = 0;
+    for (size_t node = 0; node < nodes; node++) {
+        size_t own = places[node];
+        places[node] = first;
+        if (own != 0) {
+            shares[used++] =
+                (struct share){.node = (uint32_t)node, .first = first, .count = own};
+        }
+        first += own;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sorted[places[ops[i].node]++] = &ops[i];
+    }
+    return used;
+}
+
+static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share *shares,
+                size_t count, int64_t deadline_ns) {
+    const hearth__backend *backend = remote->backend;
+    for (size_t i = 0; i < count; i++) {
+        struct share *share = &shares[i];
+        backend->begin(remote->nodes[share->node].state, sorted + share->first, share->count,
+                       deadline_ns, &share->batch);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct share *share = &shares[i];
+        struct node *node = &remote->nodes[share->node];
+        backend->finish(node->state, sorted + share->first, share->count, deadline_ns,
+                        share->batch);
+        account(remote, node, sorted + share->first, share->count);
+    }
+}
+
+static void run_on_one_node(hearth__remote *remote, hearth__remote_op *ops, size_t count,
+                            int64_t deadline_ns) {
+    hearth__remote_op *few[FEW_OPERATIONS];
+    for (size_t i = 0; i < count; i++) {
+        few[i] = &ops[i];
+    }
+    struct share share = {.node = ops[0].node, .count = count};
+    run(remote, few, &share, 1, deadline_ns);
+}
+
+static bool same_node(const hearth__remote_op *ops, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        if (ops[i].node != ops[0].node) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
+                            int64_t deadline_ns) {
+    for (size_t i = 0; i < count; i++) {
+        ops[i].status = HEARTH__PENDING;
+    }
+    if (count == 0) {
+        return;
+    }
+    if (count <= FEW_OPERATIONS && same_node(ops, count)) {
+        run_on_one_node(remote, ops, count, deadline_ns);
+        return;
+    }
+    size_t nodes = remote->count;
+    struct share *shares = hearth__alloc_zero(nodes, sizeof *shares);
+    size_t *places = hearth__alloc_zero(nodes, sizeof *places);
+    hearth__remote_op **sorted = hearth__alloc_zero(count, sizeof(hearth__remote_op *));
+    if (shares != NULL && places != NULL && sorted != NULL) {
+        size_t used = divide(ops, count, places, nodes, sorted, shares);
+        run(remote, sorted, shares, used, deadline_ns);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            ops[i].status = HEARTH_E_NOMEM;
+        }
+    }
+    hearth__free(sorted);
+    hearth__free(places);
+    hearth__free(shares);
+}
