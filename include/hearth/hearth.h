@@ -485,9 +485,11 @@ typedef struct hearth_option_info {
     size_t size;         /**< set by the caller: sizeof(hearth_option_info) */
     const char *name;    /**< for hearth_options_set() */
     const char *type;    /**< "bytes", "ms", "count", "flag", "text" or "choice" */
-    const char *range;   /**< what is allowed, in words */
     const char *initial; /**< the default, as a text that hearth_options_set() would take */
-    const char *help;    /**< one sentence */
+    const char *choices; /**< of a choice: the names allowed, separated by blanks; else "" */
+    const char *help;    /**< what it does */
+    int64_t low;         /**< the least value allowed; of a text: its bytes */
+    int64_t high;        /**< the greatest */
 } hearth_option_info;
 
 /**

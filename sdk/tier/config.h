@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a cache is opened with: the options, parsed. One table drives names, types, ranges, defaults and help. */
+#ifndef HEARTH_TIER_CONFIG_H
+#define HEARTH_TIER_CONFIG_H
+
+#include <hearth/hearth.h>
+
+#include <stdbool.h>
+
+enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
+
+/*
+ * Every option as X(name, field, type, low, high, default, help). `type` is one of BYTES, MS, COUNT, FLAG, TEXT (at
+ * most `high` bytes) and CHOICE (of `choices` in config.c).
+ */
+#define HEARTH__OPTION_MAP(X)                                                                   \
+    X("remote.url", remote_url, TEXT, 1, 16384, "embedded://",                                  \
+      "The nodes of the remote tier: embedded://, redis://[user:password@]host:port,...[/db], " \
+      "redis+unix:///path,..., memcached://host:port,... or memcached+unix:///path,...; "       \
+      "?weight=1,2,... gives each node its share of the ring.")                                 \
+    X("remote.prefix", remote_prefix, TEXT, 0, 128, "",                                         \
+      "Put before every key on the nodes, so that several applications can share them.")        \
+    X("remote.timeout_ms", remote_timeout_ms, MS, 1, 3600000, "50",                             \
+      "Deadline of an operation on a node, connecting included.")                               \
+    X("remote.max_value_bytes", remote_max_value_bytes, BYTES, 1024, 536870912, "64mb",         \
+      "The largest value that is stored or accepted from a node.")                              \
+    X("remote.lanes", remote_lanes, COUNT, 1, 1024, "4",                                        \
+      "Connections to each node at the most, shared by all threads.")                           \
+    X("remote.accept_foreign", remote_accept_foreign, FLAG, 0, 1, "no",                         \
+      "Whether values that Hearth did not write are answers; they have no freshness.")          \
+    X("embedded.max_bytes", embedded_max_bytes, BYTES, 65536, 1099511627776, "64mb",            \
+      "Limit of the remote tier of embedded://.")                                               \
+    X("ttl_ms", ttl_ms, MS, 0, HEARTH_TTL_MAX, "300000",                                        \
+      "Hard life of a value that is written without one of its own; 0: for ever.")              \
+    X("stale_ms", stale_ms, MS, 0, HEARTH_TTL_MAX, "0",                                         \
+      "The last part of the hard life, in which a value is stale: served while it is renewed "  \
+      "or if the renewal fails.")                                                               \
+    X("negative_ttl_ms", negative_ttl_ms, MS, 1, HEARTH_TTL_MAX, "5000",                        \
+      "How long it is remembered that a key does not exist.")                                   \
+    X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
+      "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
+    X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \
+      "Limit of the local tier, its index included; 0: no local tier.")                         \
+    X("local.max_entry_bytes", local_max_entry_bytes, BYTES, 0, 1073741824, "0",                \
+      "Values larger than this are not kept locally; 0: a 64th of the tier, at most an "        \
+      "eighth of a shard.")                                                                     \
+    X("local.max_ttl_ms", local_max_ttl_ms, MS, -1, HEARTH_TTL_MAX, "-1",                       \
+      "Longest life of a local copy, and so the bound of its staleness; -1: as "                \
+      "coherence.mode says; 0: as long as the value itself.")                                   \
+    X("coherence.mode", coherence_mode, CHOICE, 0, 1, "auto",                                   \
+      "How local copies are kept fresh. ttl: they live at most local.max_ttl_ms, by default "   \
+      "1 s. auto: the best the remote tier offers: ttl on Redis and Memcached until tracking "  \
+      "is built; on embedded:// copies live as long as the value, since only this process "     \
+      "writes it.")
+
+/* Types of fields. */
+typedef int64_t hearth__option_BYTES;
+typedef int64_t hearth__option_MS;
+typedef int64_t hearth__option_COUNT;
+typedef int64_t hearth__option_FLAG;
+typedef int64_t hearth__option_CHOICE;
+typedef char *hearth__option_TEXT;
+
+typedef struct hearth__config {
+#define HEARTH__OPTION_FIELD(name, field, type, low, high, initial, help) \
+    hearth__option_##type field;
+    HEARTH__OPTION_MAP(HEARTH__OPTION_FIELD)
+#undef HEARTH__OPTION_FIELD
+    hearth_log_function log;
+    void *log_arg;
+} hearth__config;
+
+/* Sets every option to its default. HEARTH_OK, HEARTH_E_NOMEM. Ended by fini in either case. */
+int32_t hearth__config_init(hearth__config *config);
+void hearth__config_fini(hearth__config *config);
+
+/*
+ * Sets one option. HEARTH_OK; HEARTH_E_NOMEM; HEARTH_E_INVALID: `why` says what is wrong, what is allowed, and for an
+ * unknown name the nearest one.
+ */
+int32_t hearth__config_set(hearth__config *config, const char *name, const char *value,
+                           char *why, size_t why_size);
+
+/* The present value as a text that hearth__config_set() takes; HEARTH_E_INVALID: no such name. *needed counts the NUL. */
+int32_t hearth__config_get(const hearth__config *config, const char *name, char *text,
+                           size_t size, size_t *needed);
+
+/* The option at `index`: HEARTH_OK, HEARTH_MISS. The texts are static. */
+int32_t hearth__config_describe(uint32_t index, hearth_option_info *info);
+
+/* Copies all of it. HEARTH_OK, HEARTH_E_NOMEM (then `copy` needs no fini). */
+int32_t hearth__config_copy(const hearth__config *config, hearth__config *copy);
+
+#endif
