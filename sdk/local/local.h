@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local room: the hot tier in this process. Values with their lives, bounded in bytes, index included.
+ *
+ * It also keeps the order of this process's own reads and writes. A read of the remote tier may be kept only if no write of
+ * the key was under way or came between; each key belongs to a stripe that counts writes, so a write can void the fill of
+ * another key of its stripe (an extra miss), but never the other way round.
+ */
+#ifndef HEARTH_LOCAL_LOCAL_H
+#define HEARTH_LOCAL_LOCAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/counters.h"
+
+typedef struct hearth__local hearth__local;
+
+typedef struct hearth__local_config {
+    size_t max_bytes; /* the limit; 0: nothing is ever kept */
+    size_t
+        max_entry_bytes; /* a key and value larger than this go past the tier; 0: by max_bytes */
+    hearth__counters *counters; /* of base/stat.h; outlives the tier */
+} hearth__local_config;
+
+/* HEARTH_OK, HEARTH_E_NOMEM. */
+int32_t hearth__local_open(const hearth__local_config *config, hearth__local **local);
+
+/* Nobody may be inside. NULL is allowed. */
+void hearth__local_close(hearth__local *local);
+
+/* A point in time that never comes, and one that always was: on the clock of hearth__boot_ms(). */
+#define HEARTH__LOCAL_FOREVER INT64_MAX
+
+/* What is kept with a value. Times are points on the clock of hearth__boot_ms(). */
+typedef struct hearth__local_entry {
+    bool absent;     /* the key is known not to exist; there are no bytes */
+    bool stale;      /* marked stale: past its soft life whatever the clock says */
+    int64_t born_ms; /* when its load or write began */
+    int64_t
+        read_ms; /* when it was asked of the remote tier or written: it may differ only by younger changes */
+    int64_t soft_expiry_ms; /* HEARTH__LOCAL_FOREVER: none */
+    int64_t hard_expiry_ms; /* HEARTH__LOCAL_FOREVER: none; never served from then on */
+    uint64_t version;
+    uint32_t content;
+    uint32_t delta_ms;
+} hearth__local_entry;
+
+/*
+ * Looks a key up at the time `now_ms`. HEARTH_OK: there; the entry and, unless `bytes` is NULL, the value. HEARTH_MISS: not
+ * there, or past its hard expiry. HEARTH_E_NOMEM. Any thread; waits for no I/O.
+ */
+int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size,
+                          int64_t now_ms, hearth__buffer *bytes, hearth__local_entry *entry);
+
+/* Drops a key. True: it was there. Any thread. */
+bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size);
+
+/* The state of a key's stripe, taken before a read of the remote tier or a load began. */
+typedef struct hearth__local_ticket {
+    uint32_t writes; /* begun so far */
+    bool valid;      /* none was under way */
+} hearth__local_ticket;
+
+hearth__local_ticket hearth__local_sample(hearth__local *local, const void *key,
+                                          size_t key_size);
+
+/*
+ * Keeps what was read or loaded after `ticket` was taken, unless a write of the stripe is under way or came between.
+ * True: it is kept. Any thread.
+ */
+bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
+                        hearth__local_ticket ticket, const hearth__local_entry *entry,
+                        const void *data, size_t size);
+
+/*
+ * Around a write of the remote tier by this process. begin drops the local copy and holds fills of the stripe off; end
+ * keeps what was written (entry NULL: nothing is kept), unless another write of the stripe came between: then nobody knows
+ * here which one the server did last. Every begin has its end.
+ */
+hearth__local_ticket hearth__local_write_begin(hearth__local *local, const void *key,
+                                               size_t key_size);
+void hearth__local_write_end(hearth__local *local, const void *key, size_t key_size,
+                             hearth__local_ticket ticket, const hearth__local_entry *entry,
+                             const void *data, size_t size);
+
+typedef struct hearth__local_usage {
+    uint64_t entries;
+    uint64_t bytes; /* never more than the limit */
+    uint64_t limit_bytes;
+} hearth__local_usage;
+
+void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage);
+
+#endif
