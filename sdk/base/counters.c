@@ -2,10 +2,11 @@
 #include "base/counters.h"
 
 #include "base/memory.h"
+#include "base/stripe.h"
 
 #include <stdatomic.h>
 
-enum { STRIPES = 16, LINE_COUNTERS = 8 };
+enum { STRIPES = HEARTH__THREAD_STRIPES, LINE_COUNTERS = 8 };
 
 struct hearth__counters {
     size_t stride; /* counters of one stripe, a multiple of a cache line's */
@@ -26,18 +27,8 @@ void hearth__counters_destroy(hearth__counters *counters) {
     hearth__free(counters);
 }
 
-/* Threads are dealt to the stripes in turn. */
-static size_t own_stripe(void) {
-    static _Atomic uint32_t next;
-    static _Thread_local uint32_t own;
-    if (own == 0) {
-        own = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % STRIPES + 1;
-    }
-    return own - 1;
-}
-
 void hearth__counters_add(hearth__counters *counters, size_t index, uint64_t amount) {
-    size_t place = own_stripe() * counters->stride + index;
+    size_t place = hearth__thread_stripe() * counters->stride + index;
     atomic_fetch_add_explicit(&counters->values[place], amount, memory_order_relaxed);
 }
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard room: what keeps the origin from being asked twice, or for nothing. It holds no values and does no I/O. */
+#ifndef HEARTH_GUARD_GUARD_H
+#define HEARTH_GUARD_GUARD_H
+
+#include "guard/flight.h"
+
+#endif
