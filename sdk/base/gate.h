@@ -12,7 +12,8 @@
 /* All zero is an open gate that nobody is inside of. */
 typedef struct hearth__gate {
     struct {
-        _Alignas(64) _Atomic int64_t inside; /* entered less left by this stripe's threads */
+        _Atomic int64_t inside; /* entered less left by this stripe's threads */
+        char pad[56];           /* a cache line each */
     } stripes[HEARTH__THREAD_STRIPES];
     _Atomic bool shut;
 } hearth__gate;

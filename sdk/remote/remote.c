@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/stat.h"
 #include "remote/backend.h"
+#include "remote/envelope.h"
 
 #include <hearth/errors.h>
 
@@ -132,6 +133,11 @@ uint64_t hearth__remote_new_version(hearth__remote *remote) {
     uint64_t counter =
         atomic_fetch_add_explicit(&remote->version_counter, 1, memory_order_relaxed);
     return (uint64_t)hearth__wall_ms() << 16 | (counter & 0xffff);
+}
+
+bool hearth__remote_is_integer(const void *data, size_t size) {
+    int64_t number = 0;
+    return hearth__envelope_is_integer(data, size, &number);
 }
 
 void hearth__remote_node_stats(const hearth__remote *remote, uint32_t node,

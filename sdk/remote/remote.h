@@ -157,6 +157,9 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
  * thread. */
 uint64_t hearth__remote_new_version(hearth__remote *remote);
 
+/* Whether bytes can be stored as an INTEGER: canonical ASCII digits, 0 to 2^63-1. */
+bool hearth__remote_is_integer(const void *data, size_t size);
+
 /* What a node did so far. */
 typedef struct hearth__node_stats {
     const char *name; /* the remote's, lives as long */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/check.h"
+
+#include <string.h>
+
+bool hearth__check_key(const void *key, size_t key_size) {
+    return key != NULL && key_size != 0 && key_size <= HEARTH_KEY_MAX;
+}
+
+bool hearth__check_data(const void *data, size_t size) {
+    return data != NULL || size == 0;
+}
+
+/* Lays a caller's struct of any version over the defaults. */
+static bool take(void *complete, size_t own_size, const void *given) {
+    size_t size = 0;
+    memcpy(&size, given, sizeof size);
+    if (size < sizeof size || size > 4096) {
+        return false;
+    }
+    const unsigned char *bytes = given;
+    for (size_t i = own_size; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false; /* a wish of a later version */
+        }
+    }
+    memcpy(complete, given, size < own_size ? size : own_size);
+    return true;
+}
+
+static bool time_fits(int64_t ms) {
+    return ms >= 0 && ms <= HEARTH_TTL_MAX;
+}
+
+bool hearth__check_read(const hearth_read_options *given, hearth_read_options *complete) {
+    const uint32_t known =
+        HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE | HEARTH_READ_ALLOW_STALE;
+    hearth_read_options_init(complete, sizeof *complete);
+    if (given != NULL && !take(complete, sizeof *complete, given)) {
+        return false;
+    }
+    return (complete->flags & ~known) == 0 && complete->reserved == 0 &&
+           time_fits(complete->deadline_ms) && complete->max_stale_ms >= 0;
+}
+
+bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
+                         uint32_t allowed, hearth_write_options *complete) {
+    hearth_write_options_init(complete, sizeof *complete);
+    if (given != NULL && !take(complete, sizeof *complete, given)) {
+        return false;
+    }
+    bool times_fit =
+        time_fits(complete->deadline_ms) &&
+        (complete->ttl_ms == HEARTH_TTL_DEFAULT || time_fits(complete->ttl_ms)) &&
+        (complete->soft_ttl_ms == HEARTH_TTL_DEFAULT || time_fits(complete->soft_ttl_ms));
+    return times_fit && (complete->flags & ~allowed) == 0 &&
+           hearth__lives_fit(cache, complete->ttl_ms, complete->soft_ttl_ms);
+}
+
+bool hearth__check_give(void *to, const void *from, size_t from_size) {
+    size_t size = 0;
+    memcpy(&size, to, sizeof size);
+    if (size < sizeof size) {
+        return false;
+    }
+    memcpy(to, from, size < from_size ? size : from_size);
+    memcpy(to, &size, sizeof size);
+    return true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every public call checks at the door. */
+#ifndef HEARTH_API_CHECK_H
+#define HEARTH_API_CHECK_H
+
+#include "tier/tier.h"
+
+/* Whether a key has 1 to HEARTH_KEY_MAX bytes. */
+bool hearth__check_key(const void *key, size_t key_size);
+
+/* Whether a value is there: NULL only with size 0. */
+bool hearth__check_data(const void *data, size_t size);
+
+/*
+ * Complete read options from what the caller gave (NULL: the defaults; a struct of another version's size: its prefix).
+ * False: a flag or time is not valid, or the struct holds something that this version does not know.
+ */
+bool hearth__check_read(const hearth_read_options *given, hearth_read_options *complete);
+
+/* The same for a write; `allowed` are the flags that this call takes. */
+bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
+                         uint32_t allowed, hearth_write_options *complete);
+
+/* Copies what fits of a struct that the library fills, whose first field is its size. False: no room for that field. */
+bool hearth__check_give(void *to, const void *from, size_t from_size);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/check.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LINE_SIZE = 20000, /* the longest option's value fits */
+    ERROR_SIZE = 512,
+};
+
+struct hearth_options {
+    hearth__config config;
+    char error[ERROR_SIZE];
+};
+
+hearth_options *hearth_options_new(void) {
+    hearth_options *options = hearth__alloc_zero(1, sizeof *options);
+    if (options != NULL && hearth__config_init(&options->config) != HEARTH_OK) {
+        hearth_options_free(options);
+        return NULL;
+    }
+    return options;
+}
+
+void hearth_options_free(hearth_options *options) {
+    if (options != NULL) {
+        hearth__config_fini(&options->config);
+        hearth__free(options);
+    }
+}
+
+int32_t hearth_options_set(hearth_options *options, const char *name, const char *value) {
+    if (options == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    options->error[0] = '\0';
+    if (name == NULL || value == NULL) {
+        (void)snprintf(options->error, ERROR_SIZE, "an option needs a name and a value");
+        return HEARTH_E_INVALID;
+    }
+    return hearth__config_set(&options->config, name, value, options->error, ERROR_SIZE);
+}
+
+int32_t hearth_options_get(const hearth_options *options, const char *name, char *text,
+                           size_t size, size_t *needed) {
+    size_t own_needed = 0;
+    if (options == NULL || name == NULL || (text == NULL && size != 0)) {
+        return HEARTH_E_INVALID;
+    }
+    int32_t status = hearth__config_get(&options->config, name, text, size, &own_needed);
+    if (needed != NULL && status != HEARTH_E_INVALID) {
+        *needed = own_needed;
+    }
+    return status;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+static char *trim(char *text) {
+    text += strspn(text, " \t\r\n");
+    size_t size = strlen(text);
+    while (size != 0 && strchr(" \t\r\n", text[size - 1]) != NULL) {
+        text[--size] = '\0';
+    }
+    return text;
+}
+
+static int32_t take_line(hearth__config *config, char *line, char *why, size_t why_size) {
+    char *text = trim(line);
+    if (text[0] == '\0' || text[0] == '#') {
+        return HEARTH_OK;
+    }
+    char *equals = strchr(text, '=');
+    if (equals == NULL) {
+        (void)snprintf(why, why_size, "there is no '='; write name = value");
+        return HEARTH_E_INVALID;
+    }
+    *equals = '\0';
+    return hearth__config_set(config, trim(text), trim(equals + 1), why, why_size);
+}
+
+static int32_t take_file(hearth__config *config, FILE *file, const char *path, char *line,
+                         char *error) {
+    char why[ERROR_SIZE];
+    int32_t status = HEARTH_OK;
+    for (unsigned long number = 1; status == HEARTH_OK && fgets(line, LINE_SIZE, file) != NULL;
+         number++) {
+        if (strlen(line) == LINE_SIZE - 1) {
+            (void)snprintf(why, sizeof why, "the line is too long");
+            status = HEARTH_E_INVALID;
+        } else {
+            status = take_line(config, line, why, sizeof why);
+        }
+        if (status != HEARTH_OK) {
+            (void)snprintf(error, ERROR_SIZE, "%.200s:%lu: %.280s", path, number, why);
+        }
+    }
+    if (status == HEARTH_OK && ferror(file) != 0) {
+        (void)snprintf(error, ERROR_SIZE, "%.200s: cannot be read: %s", path, strerror(errno));
+        status = HEARTH_E_UNAVAILABLE;
+    }
+    return status;
+}
+
+/* Reads into a copy, so that a bad file changes nothing. */
+static int32_t load_file(hearth_options *options, FILE *file, const char *path) {
+    hearth__config config;
+    char *line = hearth__alloc(LINE_SIZE);
+    int32_t status =
+        line != NULL ? hearth__config_copy(&options->config, &config) : HEARTH_E_NOMEM;
+    if (status == HEARTH_OK) {
+        status = take_file(&config, file, path, line, options->error);
+        if (status == HEARTH_OK) {
+            hearth__config old = options->config;
+            options->config = config;
+            config = old;
+        }
+        hearth__config_fini(&config);
+    }
+    hearth__free(line);
+    return status;
+}
+
+int32_t hearth_options_load(hearth_options *options, const char *path) {
+    if (options == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    options->error[0] = '\0';
+    if (path == NULL) {
+        (void)snprintf(options->error, ERROR_SIZE, "a file needs a path");
+        return HEARTH_E_INVALID;
+    }
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        (void)snprintf(options->error, ERROR_SIZE, "%.200s: cannot be read: %s", path,
+                       strerror(errno));
+        return HEARTH_E_UNAVAILABLE;
+    }
+    int32_t status = load_file(options, file, path);
+    (void)fclose(file);
+    return status;
+}
+
+/* ---- the rest --------------------------------------------------------------------------- */
+
+const char *hearth_options_error(const hearth_options *options) {
+    return options != NULL ? options->error : "there are no options";
+}
+
+int32_t hearth_options_describe(uint32_t index, hearth_option_info *info) {
+    hearth_option_info own;
+    if (info == NULL || info->size < sizeof info->size) {
+        return HEARTH_E_INVALID;
+    }
+    int32_t status = hearth__config_describe(index, &own);
+    if (status == HEARTH_OK) {
+        (void)hearth__check_give(info, &own, sizeof own);
+    }
+    return status;
+}
+
+int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log, void *arg) {
+    if (options == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    options->config.log = log;
+    options->config.log_arg = arg;
+    return HEARTH_OK;
+}
+
+int32_t hearth_open(hearth_options *options, hearth **cache) {
+    hearth_options *own = options;
+    if (cache == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    if (own == NULL) {
+        own = hearth_options_new();
+        if (own == NULL) {
+            return HEARTH_E_NOMEM;
+        }
+    }
+    own->error[0] = '\0';
+    int32_t status = hearth__cache_open(&own->config, own->error, ERROR_SIZE, cache);
+    if (own != options) {
+        hearth_options_free(own);
+    }
+    return status;
+}
+
+int32_t hearth_close(hearth *cache) {
+    return cache != NULL ? hearth__cache_close(cache) : HEARTH_OK;
+}

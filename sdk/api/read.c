@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/check.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+void hearth_read_options_init(hearth_read_options *options, size_t size) {
+    const hearth_read_options initial = {.size = size, .max_stale_ms = HEARTH_STALE_ANY};
+    if (options != NULL) {
+        memset(options, 0, size);
+        memcpy(options, &initial, size < sizeof initial ? size : sizeof initial);
+    }
+}
+
+int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
+                   const hearth_read_options *read, hearth_value *value) {
+    hearth_read_options options;
+    if (cache == NULL || !hearth__check_key(key, key_size) ||
+        !hearth__check_read(read, &options)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    hearth_value unwanted = {0};
+    int32_t status =
+        hearth__chain_get(cache, key, key_size, &options, value != NULL ? value : &unwanted);
+    hearth__buffer_fini(&unwanted.bytes);
+    hearth__cache_leave(cache);
+    return status;
+}
+
+int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
+                     const hearth_loader *loader, const hearth_read_options *read,
+                     const hearth_write_options *write, hearth_value *value) {
+    hearth_read_options read_options;
+    hearth_write_options write_options;
+    if (cache == NULL || !hearth__check_key(key, key_size) || loader == NULL ||
+        loader->size < sizeof *loader || loader->load == NULL ||
+        !hearth__check_read(read, &read_options) ||
+        !hearth__check_write(cache, write, 0, &write_options) ||
+        write_options.if_version != 0) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    hearth_value unwanted = {0};
+    int32_t status = hearth__chain_fetch(cache, key, key_size, loader, &read_options,
+                                         &write_options, value != NULL ? value : &unwanted);
+    hearth__buffer_fini(&unwanted.bytes);
+    hearth__cache_leave(cache);
+    return status;
+}
+
+/* ---- in a loader ------------------------------------------------------------------------ */
+
+int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size) {
+    if (fill == NULL || !hearth__check_data(data, size)) {
+        return HEARTH_E_INVALID;
+    }
+    return hearth__fill_value(fill, data, size);
+}
+
+int32_t hearth_fill_absent(hearth_fill *fill) {
+    return fill != NULL ? hearth__fill_absent(fill) : HEARTH_E_INVALID;
+}
+
+int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) {
+    return fill != NULL ? hearth__fill_ttl(fill, ttl_ms, soft_ttl_ms) : HEARTH_E_INVALID;
+}
+
+/* ---- many ------------------------------------------------------------------------------- */
+
+/* The first error among statuses; HEARTH_OK: there is none. */
+static int32_t first_error(const int32_t *statuses, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (statuses[i] < 0) {
+            return statuses[i];
+        }
+    }
+    return HEARTH_OK;
+}
+
+static bool check_keys(size_t count, const void *const *keys, const size_t *key_sizes) {
+    for (size_t i = 0; i < count; i++) {
+        if (!hearth__check_key(keys[i], key_sizes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Gets many with a place for every value, be it wanted or not. */
+static int32_t get_many(hearth *cache, size_t count, const void *const *keys,
+                        const size_t *key_sizes, const hearth_read_options *options,
+                        hearth_value *const *values, int32_t *statuses) {
+    hearth_value *unwanted = hearth__alloc_zero(count, sizeof *unwanted);
+    hearth_value **places = hearth__alloc_zero(count, sizeof(hearth_value *));
+    int32_t status = HEARTH_E_NOMEM;
+    if (unwanted != NULL && places != NULL) {
+        for (size_t i = 0; i < count; i++) {
+            places[i] = values != NULL && values[i] != NULL ? values[i] : &unwanted[i];
+        }
+        status =
+            hearth__chain_get_many(cache, count, keys, key_sizes, options, places, statuses);
+        for (size_t i = 0; i < count; i++) {
+            hearth__buffer_fini(&unwanted[i].bytes);
+        }
+    }
+    hearth__free(places);
+    hearth__free(unwanted);
+    return status;
+}
+
+int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
+                        const size_t *key_sizes, const hearth_read_options *read,
+                        hearth_value *const *values, int32_t *statuses) {
+    hearth_read_options options;
+    if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
+        !check_keys(count, keys, key_sizes) || !hearth__check_read(read, &options)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = get_many(cache, count, keys, key_sizes, &options, values, statuses);
+    hearth__cache_leave(cache);
+    return status == HEARTH_OK ? first_error(statuses, count) : status;
+}

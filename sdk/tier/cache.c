@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and closes a cache, routes its keys, tells its statistics. */
+#include "tier/cache.h"
+
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    TTL_MODE_MS = 1000
+}; /* how long a local copy lives that nothing invalidates, unless told otherwise */
+
+void hearth__value_clear(hearth_value *value) {
+    value->bytes.size = 0;
+    value->info = (hearth_info){.size = sizeof value->info};
+}
+
+/* ---- open and close --------------------------------------------------------------------- */
+
+static void decide_local(hearth *cache) {
+    const hearth__config *config = &cache->config;
+    cache->sole_writer = cache->url.kind == HEARTH__EMBEDDED;
+    cache->local_max_ttl_ms = config->local_max_ttl_ms;
+    if (cache->local_max_ttl_ms < 0) {
+        bool pushed = cache->sole_writer && config->coherence_mode == HEARTH__COHERENCE_AUTO;
+        cache->local_max_ttl_ms = pushed ? INT64_MAX : TTL_MODE_MS;
+    }
+    cache->keeps_local = config->local_max_bytes != 0 && cache->local_max_ttl_ms != 0;
+}
+
+static int32_t open_ring(hearth *cache) {
+    size_t count = cache->url.count;
+    hearth__ring_member *members = hearth__alloc_zero(count, sizeof *members);
+    if (members == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const hearth__node_address *node = &cache->url.nodes[i];
+        members[i] = (hearth__ring_member){
+            .host = node->host, .port = node->port, .weight = node->weight};
+    }
+    int32_t status = hearth__ring_create(members, count, &cache->ring);
+    hearth__free(members);
+    return status;
+}
+
+static int32_t open_local(hearth *cache) {
+    hearth__local_config config = {
+        .max_bytes = cache->keeps_local ? (size_t)cache->config.local_max_bytes : 0,
+        .max_entry_bytes = (size_t)cache->config.local_max_entry_bytes,
+        .counters = cache->counters};
+    return hearth__local_open(&config, &cache->local);
+}
+
+static int32_t open_remote(hearth *cache) {
+    hearth__remote_config config = {
+        .url = &cache->url,
+        .lanes = (uint32_t)cache->config.remote_lanes,
+        .timeout_ms = cache->config.remote_timeout_ms,
+        .max_value_bytes = (size_t)cache->config.remote_max_value_bytes,
+        .embedded_max_bytes = (size_t)cache->config.embedded_max_bytes,
+        .accept_foreign = cache->config.remote_accept_foreign != 0,
+        .counters = cache->counters,
+        .log = cache->log};
+    return hearth__remote_open(&config, &cache->remote);
+}
+
+static int32_t open_rooms(hearth *cache) {
+    cache->prefix_size = strlen(cache->config.remote_prefix);
+    cache->counters = hearth__counters_create(HEARTH__STATS);
+    cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
+    cache->flights = hearth__chain_flights_create();
+    if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    decide_local(cache);
+    int32_t status = open_ring(cache);
+    if (status == HEARTH_OK) {
+        status = open_local(cache);
+    }
+    return status == HEARTH_OK ? open_remote(cache) : status;
+}
+
+static void destroy(hearth *cache) {
+    hearth__remote_close(cache->remote);
+    hearth__local_close(cache->local);
+    hearth__flights_destroy(cache->flights);
+    hearth__ring_destroy(cache->ring);
+    hearth__log_destroy(cache->log);
+    hearth__counters_destroy(cache->counters);
+    hearth__remote_url_fini(&cache->url);
+    hearth__config_fini(&cache->config);
+    hearth__free(cache);
+}
+
+/* Options that are right each by itself, but not together. */
+static int32_t check_together(const hearth__config *config, char *why, size_t why_size) {
+    if (config->ttl_ms != 0 && config->stale_ms >= config->ttl_ms) {
+        (void)snprintf(
+            why, why_size,
+            "stale_ms: %lld is not less than ttl_ms, %lld: a value would be stale from "
+            "its beginning",
+            (long long)config->stale_ms, (long long)config->ttl_ms);
+        return HEARTH_E_INVALID;
+    }
+    return HEARTH_OK;
+}
+
+static int32_t parse_url(hearth *cache, char *why, size_t why_size) {
+    int written = snprintf(why, why_size, "remote.url: ");
+    size_t used = written > 0 ? (size_t)written : 0;
+    int32_t status = hearth__remote_url_parse(cache->config.remote_url, &cache->url, why + used,
+                                              why_size - used);
+    if (status == HEARTH_OK) {
+        why[0] = '\0';
+    }
+    return status;
+}
+
+int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_size,
+                           hearth **out) {
+    int32_t status = check_together(config, why, why_size);
+    if (status != HEARTH_OK) {
+        return status;
+    }
+    hearth *cache = hearth__alloc_zero(1, sizeof *cache);
+    if (cache == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    status = hearth__config_copy(config, &cache->config);
+    if (status != HEARTH_OK) {
+        hearth__free(cache);
+        return status;
+    }
+    status = parse_url(cache, why, why_size);
+    if (status == HEARTH_OK) {
+        status = open_rooms(cache);
+    }
+    if (status != HEARTH_OK) {
+        destroy(cache);
+        return status;
+    }
+    *out = cache;
+    return HEARTH_OK;
+}
+
+int32_t hearth__cache_close(hearth *cache) {
+    if (hearth__flights_is_leader(cache->flights)) {
+        return HEARTH_E_DEADLOCK;
+    }
+    hearth__gate_shut(&cache->gate);
+    destroy(cache);
+    return HEARTH_OK;
+}
+
+bool hearth__cache_enter(hearth *cache) {
+    return hearth__gate_enter(&cache->gate);
+}
+
+void hearth__cache_leave(hearth *cache) {
+    hearth__gate_leave(&cache->gate);
+}
+
+/* ---- routes ----------------------------------------------------------------------------- */
+
+int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
+                           hearth__route *route) {
+    route->heap = NULL;
+    route->key = key;
+    route->key_size = cache->prefix_size + key_size;
+    if (cache->prefix_size != 0) {
+        unsigned char *full = route->few;
+        if (route->key_size > sizeof route->few) {
+            full = route->heap = hearth__alloc(route->key_size);
+        }
+        if (full == NULL) {
+            return HEARTH_E_NOMEM;
+        }
+        memcpy(full, cache->config.remote_prefix, cache->prefix_size);
+        memcpy(full + cache->prefix_size, key, key_size);
+        route->key = full;
+    }
+    route->node = hearth__ring_pick(cache->ring, route->key, route->key_size);
+    return HEARTH_OK;
+}
+
+void hearth__route_fini(hearth__route *route) {
+    hearth__free(route->heap);
+    route->heap = NULL;
+}
+
+hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb) {
+    return (hearth__remote_op){
+        .verb = verb, .node = route->node, .key = route->key, .key_size = route->key_size};
+}
+
+int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
+                              char *name, size_t name_size) {
+    hearth__route route;
+    int32_t status = hearth__route_init(cache, key, key_size, &route);
+    if (status != HEARTH_OK) {
+        return status;
+    }
+    uint32_t node = route.node;
+    hearth__route_fini(&route);
+    const hearth__node_address *address = &cache->url.nodes[node];
+    hearth__ring_member member = {
+        .host = address->host, .port = address->port, .weight = address->weight};
+    char text[HEARTH__RING_NAME_BYTES];
+    status = hearth__ring_name(&member, text, sizeof text);
+    size_t needed = strlen(text) + 1;
+    if (status == HEARTH_OK && name != NULL && name_size < needed) {
+        status = HEARTH_E_TOO_LARGE;
+    }
+    if (status == HEARTH_OK && name != NULL) {
+        memcpy(name, text, needed);
+    }
+    if (status == HEARTH_OK && index != NULL) {
+        *index = node;
+    }
+    return status;
+}
+
+int32_t hearth__cache_log_next(hearth *cache, hearth_log_record *record) {
+    return hearth__log_next(cache->log, record);
+}
+
+/* ---- statistics ------------------------------------------------------------------------- */
+
+void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
+    hearth__local_usage usage;
+    hearth__local_usage_get(cache->local, &usage);
+    stats->size = sizeof *stats;
+#define SUM(field, kind, help) \
+    stats->field = hearth__counters_sum(cache->counters, HEARTH__STAT_##field);
+    HEARTH_STATS_MAP(SUM)
+#undef SUM
+    stats->local_entries = usage.entries;
+    stats->local_bytes = usage.bytes;
+    stats->local_limit_bytes = usage.limit_bytes;
+    stats->flights = hearth__flights_count(cache->flights);
+    stats->log_lost = hearth__log_lost(cache->log);
+}
+
+/* A text that may not fit: what it needs is counted all the same. */
+struct text {
+    char *at;
+    size_t size;
+    size_t needed; /* without the NUL */
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format,
+                                                      ...) {
+    bool fits = text->needed < text->size;
+    va_list args;
+    va_start(args, format);
+    int written = vsnprintf(fits ? text->at + text->needed : NULL,
+                            fits ? text->size - text->needed : 0, format, args);
+    va_end(args);
+    text->needed += written > 0 ? (size_t)written : 0;
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void add_label(struct text *text, const char *value) {
+    for (; *value != '\0'; value++) {
+        if (*value == '\n') {
+            add(text, "\\n");
+        } else {
+            add(text, *value == '\\' || *value == '"' ? "\\%c" : "%c", *value);
+        }
+    }
+}
+
+static void add_metric(struct text *text, const char *name, const char *kind, const char *help,
+                       uint64_t value) {
+    const char *ending = strcmp(kind, "counter") == 0 ? "_total" : "";
+    add(text, "# HELP hearth_%s%s %s.\n# TYPE hearth_%s%s %s\nhearth_%s%s %llu\n", name, ending,
+        help, name, ending, kind, name, ending, (unsigned long long)value);
+}
+
+static void add_node_metric(struct text *text, const hearth *cache, const char *name,
+                            const char *help, size_t offset) {
+    add(text, "# HELP hearth_node_%s_total %s.\n# TYPE hearth_node_%s_total counter\n", name,
+        help, name);
+    for (uint32_t i = 0; i < cache->url.count; i++) {
+        hearth__node_stats stats;
+        hearth__remote_node_stats(cache->remote, i, &stats);
+        uint64_t value = 0;
+        memcpy(&value, (const char *)&stats + offset, sizeof value);
+        add(text, "hearth_node_%s_total{node=\"", name);
+        add_label(text, stats.name);
+        add(text, "\"} %llu\n", (unsigned long long)value);
+    }
+}
+
+int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
+    struct text text = {.at = out, .size = size};
+    hearth_stats stats;
+    hearth__cache_stats(cache, &stats);
+#define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats.field);
+    HEARTH_STATS_MAP(METRIC)
+#undef METRIC
+    add_node_metric(&text, cache, "requests", "Operations sent to a node",
+                    offsetof(hearth__node_stats, requests));
+    add_node_metric(&text, cache, "errors", "Operations that a node failed",
+                    offsetof(hearth__node_stats, errors));
+    *needed = text.needed + 1;
+    return *needed <= size ? HEARTH_OK : HEARTH_E_TOO_LARGE;
+}

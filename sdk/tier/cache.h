@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the tier room share. */
+#ifndef HEARTH_TIER_CACHE_H
+#define HEARTH_TIER_CACHE_H
+
+#include "base/gate.h"
+#include "base/stat.h"
+#include "guard/guard.h"
+#include "local/local.h"
+#include "remote/remote.h"
+#include "ring/ring.h"
+#include "tier/tier.h"
+
+/* Behind the public handle. */
+struct hearth {
+    hearth__gate gate;
+    hearth__config config;
+    hearth__counters *counters;
+    hearth__log *log;
+    hearth__local *local;
+    hearth__flights *flights;
+    hearth__ring *ring;
+    hearth__remote *remote;
+    hearth__remote_url url;
+    size_t prefix_size;
+    int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
+    bool keeps_local;         /* there is a local tier */
+    bool sole_writer; /* nobody else can change the remote tier: local copies are never stale */
+};
+
+/* A key on its way to a node: prefix and key, and who owns it. */
+typedef struct hearth__route {
+    const void *key;
+    size_t key_size;
+    uint32_t node;
+    void *heap; /* NULL: the key needed no memory of its own */
+    unsigned char few[256];
+} hearth__route;
+
+/* Finds the route. HEARTH_OK, HEARTH_E_NOMEM; ended by fini. The route must not move. */
+int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
+                           hearth__route *route);
+void hearth__route_fini(hearth__route *route);
+
+/* An operation of the remote room on a routed key. */
+hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb);
+
+/* ---- chain.c ---- */
+
+/* Flights whose results are the chain's. NULL: out of memory. */
+hearth__flights *hearth__chain_flights_create(void);
+
+/* ---- fill.c: what an answer or a load may leave in the tiers ---- */
+
+/* What is known about an answer, in the local tier's terms. */
+typedef struct hearth__answer {
+    hearth__local_entry entry;
+    uint32_t tier;
+} hearth__answer;
+
+/* A node's answer to a GET that was sent at `sent_ms` (hearth__boot_ms()). */
+hearth__answer hearth__answer_from_remote(const hearth__remote_op *op, int64_t sent_ms);
+
+/* Whether an answer is past its soft life. */
+bool hearth__answer_is_stale(const hearth__answer *answer, int64_t now_ms);
+
+/* How much an answer can differ from the remote tier: changes younger than this. */
+int64_t hearth__answer_bound_ms(const hearth *cache, const hearth__answer *answer,
+                                int64_t now_ms);
+
+/* Writes what hearth_value_info() tells. */
+void hearth__answer_describe(const hearth *cache, const hearth__answer *answer, int64_t now_ms,
+                             hearth_info *info);
+
+/* What is kept of an answer locally: the same, but no longer than local.max_ttl_ms after it was asked for. */
+hearth__local_entry hearth__answer_local_entry(const hearth *cache,
+                                               const hearth__answer *answer);
+
+/* The point `left_ms` after `from_ms`, on the clock of hearth__boot_ms(); -1: never. */
+int64_t hearth__expiry_ms(int64_t from_ms, int64_t left_ms);
+
+/* The lives that a write's options mean with this cache's defaults. */
+typedef struct hearth__lives {
+    int64_t ttl_ms;      /* 0: for ever */
+    int64_t soft_ttl_ms; /* 0: none */
+} hearth__lives;
+
+hearth__lives hearth__lives_of(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* One load: what the loader says, and how it is stored. */
+struct hearth_fill {
+    hearth *cache;
+    hearth__buffer *bytes; /* the caller's value */
+    bool filled;
+    bool absent;
+    bool has_ttl;    /* the loader chose it */
+    int32_t refused; /* why hearth_fill_value() took nothing; HEARTH_OK: it did not refuse */
+    int64_t ttl_ms;
+    int64_t soft_ttl_ms;
+};
+
+/* What a load is to replace in the remote tier, and what voids it. */
+typedef struct hearth__fill_plan {
+    const hearth__route *route; /* NULL: the remote tier is not to be filled */
+    uint64_t replaces;          /* the version that was read there; 0: nothing was */
+    hearth__local_ticket ticket;
+    bool keep_local;
+} hearth__fill_plan;
+
+/*
+ * Calls the loader, and stores what it says in both tiers unless the flight was detached. HEARTH_OK, HEARTH_ABSENT: *answer
+ * and the fill's bytes; HEARTH_E_LOADER, HEARTH_E_TOO_LARGE: nothing was stored.
+ */
+int32_t hearth__fill_load(hearth *cache, hearth__flight *flight, const void *key,
+                          size_t key_size, const hearth_loader *loader,
+                          const hearth_write_options *write, const hearth__fill_plan *plan,
+                          hearth__buffer *bytes, hearth__answer *answer);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tier room: the data path. It is the only room that knows all others, and the one that the public calls go to.
+ *
+ *   chain.c   a read's way: local, single flight, remote, loader
+ *   fill.c    what an answer or a load may leave in the tiers
+ *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
+ *   cache.c   opening, closing, statistics
+ *   config.c  the options
+ *
+ * Arguments were checked by api/ already, and the caller is inside the cache's gate.
+ */
+#ifndef HEARTH_TIER_TIER_H
+#define HEARTH_TIER_TIER_H
+
+#include "base/buffer.h"
+#include "tier/config.h"
+
+/* Behind the public handle hearth_value. */
+struct hearth_value {
+    hearth__buffer bytes;
+    hearth_info info;
+};
+
+/* Empties a value object before it is filled. */
+void hearth__value_clear(hearth_value *value);
+
+/*
+ * Opens a cache with a copy of the options. HEARTH_OK; HEARTH_E_INVALID, HEARTH_E_UNSUPPORTED: `why` names the option;
+ * HEARTH_E_NOMEM.
+ */
+int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_size,
+                           hearth **cache);
+
+/* Waits for all who are inside. HEARTH_OK; HEARTH_E_DEADLOCK: this thread is inside a loader. */
+int32_t hearth__cache_close(hearth *cache);
+
+/* Around every call that uses a cache. False: it is being closed. */
+bool hearth__cache_enter(hearth *cache);
+void hearth__cache_leave(hearth *cache);
+
+void hearth__cache_stats(hearth *cache, hearth_stats *stats);
+/* As hearth_stats_text(). */
+int32_t hearth__cache_stats_text(hearth *cache, char *text, size_t size, size_t *needed);
+int32_t hearth__cache_log_next(hearth *cache, hearth_log_record *record);
+int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
+                              char *name, size_t name_size);
+
+/* The reads. Options are complete: no NULL. `value` may be NULL. Statuses as in hearth.h. */
+int32_t hearth__chain_get(hearth *cache, const void *key, size_t key_size,
+                          const hearth_read_options *read, hearth_value *value);
+int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *keys,
+                               const size_t *key_sizes, const hearth_read_options *read,
+                               hearth_value *const *values, int32_t *statuses);
+int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
+                            const hearth_loader *loader, const hearth_read_options *read,
+                            const hearth_write_options *write, hearth_value *value);
+
+/* The loader's side of a load. */
+int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);
+int32_t hearth__fill_absent(hearth_fill *fill);
+int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* What a write does to a key. */
+enum hearth__write_verb {
+    HEARTH__WRITE_SET,
+    HEARTH__WRITE_ADD,
+    HEARTH__WRITE_REPLACE,
+    HEARTH__WRITE_TOUCH,
+    HEARTH__WRITE_INCREMENT,
+    HEARTH__WRITE_DELETE,
+};
+
+/* One write. `status` is its answer, `number` that of an increment. */
+typedef struct hearth__write {
+    enum hearth__write_verb verb;
+    const void *key;
+    size_t key_size;
+    const void *data;
+    size_t size;
+    int64_t number;
+    int32_t status;
+} hearth__write;
+
+/* Whether a soft life fits into a hard one, both as given in options, with this cache's defaults. */
+bool hearth__lives_fit(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* Whether a value can be stored with HEARTH_WRITE_INTEGER. */
+bool hearth__write_is_integer(const void *data, size_t size);
+
+/* Carries out writes with the same options, all nodes at once, and gives each its status. HEARTH_OK, HEARTH_E_NOMEM. */
+int32_t hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
+                          const hearth_write_options *options);
+
+/* Drops the local copy. HEARTH_OK, HEARTH_MISS. */
+int32_t hearth__write_evict_local(hearth *cache, const void *key, size_t key_size);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The write path. In this order, so that no reader of this process can bring back what a write replaced: the local copy goes
+ * and fills are held off; a load under way is detached, and waited for if it is just filling; then the node is written; then
+ * the new copy is kept, if the node said yes and no other write of the same keys was under way.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "tier/cache.h"
+
+/* One write on its way. */
+struct step {
+    hearth__write *write;
+    hearth__route route;
+    hearth__local_ticket ticket;
+    bool oversized; /* refused, but what it was to replace goes */
+};
+
+static enum hearth__verb verb_of(const hearth__write *write,
+                                 const hearth_write_options *options) {
+    switch (write->verb) {
+    case HEARTH__WRITE_SET:
+        return options->if_version != 0 ? HEARTH__SWAP : HEARTH__SET;
+    case HEARTH__WRITE_ADD:
+        return HEARTH__ADD;
+    case HEARTH__WRITE_REPLACE:
+        return options->if_version != 0 ? HEARTH__SWAP : HEARTH__REPLACE;
+    case HEARTH__WRITE_TOUCH:
+        return HEARTH__TOUCH;
+    case HEARTH__WRITE_INCREMENT:
+        return HEARTH__INCREMENT;
+    case HEARTH__WRITE_DELETE:
+        break;
+    }
+    return HEARTH__DELETE;
+}
+
+static bool stores(const hearth__write *write) {
+    return write->verb == HEARTH__WRITE_SET || write->verb == HEARTH__WRITE_ADD ||
+           write->verb == HEARTH__WRITE_REPLACE;
+}
+
+static hearth__remote_op compose(hearth *cache, const struct step *step,
+                                 const hearth_write_options *options, int64_t sent_ms,
+                                 int64_t began_ms) {
+    const hearth__write *write = step->write;
+    if (step->oversized) {
+        return hearth__route_op(&step->route, HEARTH__DELETE);
+    }
+    hearth__remote_op op = hearth__route_op(&step->route, verb_of(write, options));
+    bool integer = (options->flags & HEARTH_WRITE_INTEGER) != 0;
+    hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
+    op.kind = integer ? HEARTH__KIND_INTEGER : HEARTH__KIND_VALUE;
+    op.data = write->data;
+    op.data_size = write->size;
+    op.content = options->content;
+    op.version = stores(write) ? hearth__remote_new_version(cache->remote) : 0;
+    op.ttl_ms = lives.ttl_ms;
+    op.soft_ttl_ms = lives.soft_ttl_ms;
+    op.age_ms = sent_ms - began_ms;
+    op.if_version = options->if_version;
+    op.number = write->number;
+    return op;
+}
+
+/* The new local copy of what the node has taken. */
+static hearth__local_entry entry_of(const hearth *cache, const hearth__remote_op *op,
+                                    int64_t sent_ms) {
+    hearth__answer answer = {
+        .entry = {.born_ms = sent_ms,
+                  .read_ms = sent_ms,
+                  .soft_expiry_ms =
+                      hearth__expiry_ms(sent_ms, op->soft_ttl_ms != 0 ? op->soft_ttl_ms : -1),
+                  .hard_expiry_ms =
+                      hearth__expiry_ms(sent_ms, op->ttl_ms != 0 ? op->ttl_ms : -1),
+                  .version = op->version,
+                  .content = op->content}};
+    return hearth__answer_local_entry(cache, &answer);
+}
+
+/* Holds readers off. HEARTH_OK, HEARTH_E_NOMEM. */
+static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
+                     const hearth_write_options *options, int64_t deadline_ns) {
+    step->write = write;
+    int32_t status = hearth__route_init(cache, write->key, write->key_size, &step->route);
+    step->ticket = hearth__local_write_begin(cache->local, write->key, write->key_size);
+    if (hearth__flight_detach(cache->flights, write->key, write->key_size, deadline_ns)) {
+        HEARTH__COUNT(cache->counters, flight_detaches);
+    }
+    step->oversized = stores(write) &&
+                      write->size > (size_t)cache->config.remote_max_value_bytes &&
+                      write->verb != HEARTH__WRITE_ADD && options->if_version == 0;
+    HEARTH__COUNT(cache->counters, writes);
+    return status;
+}
+
+/* Takes the node's answer and lets readers in again. */
+static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
+                const hearth_write_options *options, int64_t sent_ms) {
+    hearth__write *write = step->write;
+    bool keep = op->status == HEARTH_OK && stores(write) && !step->oversized &&
+                cache->keeps_local && op->kind == HEARTH__KIND_VALUE &&
+                (options->flags & HEARTH_WRITE_NO_LOCAL) == 0;
+    hearth__local_entry entry = entry_of(cache, op, sent_ms);
+    hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
+                            keep ? &entry : NULL, write->data, write->size);
+    hearth__route_fini(&step->route);
+    write->number = op->number;
+    write->status = step->oversized && op->status >= 0 ? HEARTH_E_TOO_LARGE : op->status;
+    if (op->status == HEARTH_E_UNKNOWN) {
+        HEARTH__COUNT(cache->counters, writes_unknown);
+    }
+}
+
+static void run(hearth *cache, hearth__write *writes, struct step *steps,
+                hearth__remote_op *ops, size_t count, const hearth_write_options *options) {
+    int64_t ms = options->deadline_ms;
+    int64_t deadline_ns = hearth__deadline_ns(ms != 0 ? ms : cache->config.remote_timeout_ms);
+    int64_t began_ms = hearth__boot_ms();
+    bool routed = true;
+    for (size_t i = 0; i < count; i++) {
+        routed =
+            begin(cache, &steps[i], &writes[i], options, deadline_ns) == HEARTH_OK && routed;
+    }
+    int64_t sent_ms = hearth__boot_ms();
+    for (size_t i = 0; routed && i < count; i++) {
+        ops[i] = compose(cache, &steps[i], options, sent_ms, began_ms);
+    }
+    if (routed) {
+        hearth__remote_execute(cache->remote, ops, count, deadline_ns);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!routed) {
+            ops[i] = (hearth__remote_op){.status = HEARTH_E_NOMEM};
+        }
+        end(cache, &steps[i], &ops[i], options, sent_ms);
+    }
+}
+
+int32_t hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
+                          const hearth_write_options *options) {
+    struct step one_step;
+    hearth__remote_op one_op;
+    if (count == 1) {
+        run(cache, writes, &one_step, &one_op, 1, options);
+        return HEARTH_OK;
+    }
+    struct step *steps = hearth__alloc_zero(count, sizeof *steps);
+    hearth__remote_op *ops = hearth__alloc_zero(count, sizeof *ops);
+    int32_t status = HEARTH_E_NOMEM;
+    if (steps != NULL && ops != NULL) {
+        run(cache, writes, steps, ops, count, options);
+        status = HEARTH_OK;
+    }
+    hearth__free(ops);
+    hearth__free(steps);
+    return status;
+}
+
+int32_t hearth__write_evict_local(hearth *cache, const void *key, size_t key_size) {
+    return hearth__local_evict(cache->local, key, key_size) ? HEARTH_OK : HEARTH_MISS;
+}
+
+bool hearth__write_is_integer(const void *data, size_t size) {
+    return hearth__remote_is_integer(data, size);
+}
