@@ -7,6 +7,7 @@
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 # ---- settings: each can be given on the command line ----------------------------------------
 
@@ -18,8 +19,8 @@ LDFLAGS    ?=
 VARIANT    ?= plain#           plain, release, asan, ubsan or tsan
 TESTS      ?=#                 only test programs whose path contains this word
 JOBS       ?= $(shell nproc)#  for the targets that build and test in one go
-PREFIX     ?= /usr/local
 DESTDIR    ?=
+PREFIX     ?= /usr/local
 LIBDIR      = $(PREFIX)/lib
 INCLUDEDIR  = $(PREFIX)/include
 V          ?= 0#               1: show the commands
@@ -70,10 +71,12 @@ PKG_CONFIG   ?= pkg-config
 NEED_LIBRARY := hiredis:libhiredis-dev libmemcached:libmemcached-dev hashkit:libhashkit-dev \
                 libxxhash:libxxhash-dev uthash:uthash-dev
 NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev
-NEED_TESTS   := cmocka:libcmocka-dev
+NEED_TESTS   := cmocka:libcmocka-dev python3:python3
+NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
+                clang-tidy:clang-tidy shellcheck:shellcheck
 
 # Targets that compile nothing here need to look for nothing either.
-QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo
+QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan
 ifneq ($(filter-out $(QUIET_GOALS),$(or $(MAKECMDGOALS),all)),)
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null)
 header = $(if $(shell $(CC) -E -include $(1) -x c /dev/null >/dev/null 2>&1 && echo yes),$(2))
@@ -88,10 +91,12 @@ FOUND_hashkit      := $(call header,libhashkit/hashkit.h,$(or $(FOUND_libmemcach
 FOUND_uthash       := $(call header,uthash.h,yes)
 FOUND_CC           := $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
 # Other people's headers are system headers: our warnings are for our code.
-FOUND_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags hiredis libmemcached \
-                libxxhash 2>/dev/null))
-DEPENDENCY_DIRS := $(strip $(shell $(PKG_CONFIG) --libs-only-L hiredis libmemcached 2>/dev/null))
+# libmemcached is not asked for its flags: its file needs those of its own dependencies.
+FOUND_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags hiredis libxxhash 2>/dev/null))
+DEPENDENCY_DIRS := $(strip $(shell $(PKG_CONFIG) --libs-only-L hiredis 2>/dev/null))
 endif
+$(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck,\
+    $(eval FOUND_$(tool) = $$(shell command -v $(tool))))
 
 # What a program needs besides libhearth.a. -lhashkit has no pkg-config file.
 PRIVATE_LIBS := $(strip $(DEPENDENCY_DIRS) -lhiredis -lmemcached -lhashkit -pthread -lm)
@@ -138,6 +143,9 @@ BENCH_LIB  := $(OUT)/libhearth-bench.a
 # A sanitizer's runtime belongs to the program, so there the library is linked statically only.
 LIBRARIES := $(STATIC_LIB) $(if $(SANITIZE),,$(SHARED_LIB)) $(PC_FILE)
 
+# Targets that call make again build in parallel, unless the caller said how.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+
 # ---- the default: library and harness -------------------------------------------------------
 
 .PHONY: all lib bench-programs test-programs found
@@ -148,16 +156,18 @@ test-programs: found $(TEST_PROGRAMS)
 
 found: | need-library
 	@echo "hearth $(VERSION), $(VARIANT), $(CC) $(FOUND_CC). Found:$(foreach need,$(NEED_LIBRARY) \
-	$(NEED_BENCH) $(NEED_TESTS),$(call say_found,$(firstword $(subst :, ,$(need)))))"
+	$(NEED_BENCH) cmocka:,$(call say_found,$(firstword $(subst :, ,$(need)))))"
 say_found = $(if $(FOUND_$(1)),$(if $(filter yes,$(FOUND_$(1))),$(1),$(1)-$(FOUND_$(1))),no-$(1))
 
-.PHONY: need-library need-bench need-tests
+.PHONY: need-library need-bench need-tests need-lint
 need-library:
 	$(call refuse_missing,$(NEED_LIBRARY),deps)
 need-bench:
 	$(call refuse_missing,$(NEED_BENCH),deps)
 need-tests:
 	$(call refuse_missing,$(NEED_BENCH) $(NEED_TESTS),deps-test)
+need-lint:
+	$(call refuse_missing,$(NEED_LINT),deps-test)
 
 # ---- compile --------------------------------------------------------------------------------
 
@@ -190,7 +200,7 @@ define archive
 @mkdir -p $(@D)
 @echo "  AR    $@"
 @rm -f $@
-$(Q)ar rcsD $@ $(filter %.o,$^)
+$(Q)ar qcsD $@ $(filter %.o,$^)
 endef
 
 $(STATIC_LIB): $(LIB_OBJECTS) $(MANIFEST)
@@ -234,7 +244,7 @@ $(PC_FILE): sdk/api/hearth.pc.in FORCE
 
 # ---- tests ----------------------------------------------------------------------------------
 
-.PHONY: check check-asan check-ubsan check-tsan
+.PHONY: check check-asan check-ubsan check-tsan check-install test test-all
 SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
                   $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
 
@@ -242,10 +252,137 @@ check: found $(SELECTED_TESTS)
 	$(Q)$(PYTHON) tests/run.py --timeout $(if $(SANITIZE),600,120) $(SELECTED_TESTS)
 
 check-asan check-ubsan check-tsan:
-	$(Q)$(MAKE) check VARIANT=$(@:check-%=%)
+	$(Q)$(MAKE) $(PARALLEL) check VARIANT=$(@:check-%=%)
 
-# ---- the rest -------------------------------------------------------------------------------
+check-install: lib
+	$(Q)MAKE="$(MAKE)" tests/install/check.sh
 
-.PHONY: clean
+# Each sanitizer with one compiler; `make test-all` has every pair. With TESTS= only programs run.
+COMPILERS := gcc clang
+GATES     := $(if $(strip $(TESTS)),,"lint CC=gcc VARIANT=plain")
+INSTALL   := $(if $(strip $(TESTS)),,"check-install CC=gcc VARIANT=plain")
+SHORT_RUN := $(GATES) "check CC=gcc VARIANT=plain" $(INSTALL) "check CC=gcc VARIANT=asan" \
+             "check CC=clang VARIANT=ubsan" "check CC=gcc VARIANT=tsan"
+FULL_RUN  := $(GATES) $(INSTALL) $(foreach variant,plain release asan ubsan tsan,\
+             $(foreach compiler,$(COMPILERS),"check CC=$(compiler) VARIANT=$(variant)"))
+
+test: deps deps-test
+	$(Q)MAKE="$(MAKE) $(PARALLEL)" tests/stages.sh $(SHORT_RUN)
+test-all: deps deps-test
+	$(Q)HEARTH_LONG=1 MAKE="$(MAKE) $(PARALLEL)" tests/stages.sh $(FULL_RUN)
+
+# ---- lint -----------------------------------------------------------------------------------
+# One target a check; each names file and line. `make lint` runs them all, whatever fails.
+
+.PHONY: lint lint-includes lint-calls lint-symbols lint-headers lint-comments lint-text \
+        lint-format lint-shell lint-tidy update-symbols format
+LINT_CHECKS := includes calls symbols headers comments text format shell tidy
+C_FILES := $(sort $(shell find include sdk tests bench bindings -name '*.[ch]' 2>/dev/null))
+
+lint: found | need-lint
+	$(Q)$(MAKE) $(PARALLEL) -k --output-sync=target $(LINT_CHECKS:%=lint-%)
+
+lint-includes lint-comments lint-text: lint-%:
+	$(Q)$(PYTHON) tests/lint/$*.py
+lint-calls: $(LIB_OBJECTS)
+	$(Q)$(PYTHON) tests/lint/calls.py $^
+lint-symbols: $(SHARED_LIB) $(LIB_OBJECTS)
+	$(Q)$(PYTHON) tests/lint/symbols.py $^
+update-symbols: $(SHARED_LIB)
+	$(Q)$(PYTHON) tests/lint/symbols.py --update $<
+lint-headers:
+	$(Q)$(PYTHON) tests/lint/headers.py $(CC) $(COMPILE_FLAGS) $(INCLUDE_sdk)
+lint-shell:
+	$(Q)tests/lint/shell.sh
+lint-format:
+	$(Q)clang-format --dry-run --Werror $(C_FILES) && echo "format: ok"
+format:
+	$(Q)clang-format -i $(C_FILES)
+
+# clang-tidy is slow: a file is looked at again when it or what it includes changed.
+TIDY_SOURCES := $(filter %.c,$(filter-out tests/mutations/%,$(C_FILES)))
+TIDY_STAMPS  := $(TIDY_SOURCES:%.c=$(OBJ)/%.tidy)
+lint-tidy: $(TIDY_STAMPS)
+	@echo "tidy: ok"
+$(OBJ)/%.tidy: $(OBJ)/%.o .clang-tidy tests/.clang-tidy bench/.clang-tidy
+	$(Q)clang-tidy --quiet --header-filter='^(include|sdk|tests|bench)/' $*.c -- $(COMPILE_FLAGS) \
+	    $(INCLUDE_$(firstword $(subst /, ,$*))) 2>&1 | \
+	    { grep -v -E '^[0-9]+ warnings? (generated|treated as error)|^Suppressed|^Use -' || true; }
+	@touch $@
+
+# ---- demo and harness -----------------------------------------------------------------------
+
+.PHONY: demo run-demo
+demo: deps
+	$(Q)$(MAKE) $(PARALLEL) run-demo
+run-demo: found $(OUT)/bench/demo
+	$(Q)$(OUT)/bench/demo $(if $(TRACE),--trace "$(TRACE)") $(if $(FAULT),--fault "$(FAULT)")
+
+# ---- packages -------------------------------------------------------------------------------
+
+.PHONY: deps deps-test
+deps:
+	$(Q)tests/install/deps.sh build
+deps-test:
+	$(Q)tests/install/deps.sh test
+
+# ---- install --------------------------------------------------------------------------------
+# DESTDIR goes before every path and into no file.
+
+.PHONY: install uninstall check-paths
+INSTALL_LIBS := libhearth.so libhearth.so.$(ABI) $(notdir $(SHARED_LIB)) libhearth.a
+HEADERS      := $(wildcard include/hearth/*.h)
+
+check-paths:
+	$(if $(SANITIZE),$(error VARIANT=$(VARIANT) is not for installing))
+	$(foreach name,PREFIX LIBDIR INCLUDEDIR,$(if $(and $(filter 1,$(words $($(name)))),\
+	    $(filter /%,$($(name)))),,$(error $(name)=$($(name)) must be an absolute path, without blanks)))
+
+install: check-paths lib
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)/hearth"
+	install -m 644 $(HEADERS) "$(DESTDIR)$(INCLUDEDIR)/hearth"
+	install -m 644 $(STATIC_LIB) $(SHARED_LIB) "$(DESTDIR)$(LIBDIR)"
+	ln -sf $(notdir $(SHARED_LIB)) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libhearth.so"
+	install -m 644 $(PC_FILE) "$(DESTDIR)$(LIBDIR)/pkgconfig"
+	$(if $(DESTDIR),,-ldconfig 2>/dev/null)
+
+uninstall: check-paths
+	rm -f $(INSTALL_LIBS:%="$(DESTDIR)$(LIBDIR)/%") "$(DESTDIR)$(LIBDIR)/pkgconfig/hearth.pc"
+	rm -f $(HEADERS:include/%="$(DESTDIR)$(INCLUDEDIR)/%")
+	rmdir "$(DESTDIR)$(INCLUDEDIR)/hearth" 2>/dev/null || true
+
+# ---- clean, help ----------------------------------------------------------------------------
+
+.PHONY: clean help
 clean:
 	rm -rf build
+
+define HELP
+Building (nothing else is needed before `make demo` and `make test`)
+  make                     libhearth.a, libhearth.so.$(ABI), hearth.pc, the harness: in $(OUT)/
+  make demo                install what is missing, build, run the demo
+                           TRACE=file replays a trace, FAULT=kill kills a node on the way
+  make install             DESTDIR= PREFIX=/usr/local LIBDIR= INCLUDEDIR=
+  make uninstall           the same paths
+  make deps                the Debian packages that building and the demo need (as root)
+  make clean
+
+Testing
+  make test                everything that must pass before a change is taken, 15 minutes at most
+  make test-all            both compilers, all sanitizers, -O3, and the long forms of tests
+  make check               the test programs; TESTS=ring takes those with `ring` in their path
+  make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
+  make check-install       installs into an empty tree and builds the README's program there
+  make lint                layers, names, headers, comments, format, clang-tidy
+  make deps-test           the Debian packages that the tests need besides (as root)
+
+Editing
+  make format              clang-format, in place
+  make update-symbols      accept what the shared library exports now
+
+Settings: CC=$(CC) CFLAGS="$(CFLAGS)" LDFLAGS= VARIANT=plain|release|asan|ubsan|tsan JOBS=$(JOBS) V=1
+endef
+export HELP
+help:
+	@echo "$$HELP"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <hearth/version.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <setjmp.h>
-/* cmocka.h needs the four headers above. */
+
 #include <cmocka.h>
 
 static void library_and_header_agree_on_the_version(void **state) {
