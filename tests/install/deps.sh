@@ -34,15 +34,33 @@ fi
 # one that was there before is not touched.
 exec 9>/run/lock/hearth-deps
 flock 9
+log=$(mktemp)
+ours=no
 if [ ! -e "$guard" ] || grep -q "$mark" "$guard"; then
-    trap 'rm -f "$guard"' EXIT
-    trap 'exit 130' INT TERM HUP
+    ours=yes
+fi
+clean_up() {
+    rm -f "$log"
+    if [ "$ours" = yes ]; then
+        rm -f "$guard"
+    fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+if [ "$ours" = yes ]; then
     printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" >"$guard"
     chmod 755 "$guard"
 fi
 
+quietly() {
+    "$@" >"$log" 2>&1 9>&- </dev/null || {
+        cat "$log" >&2
+        echo "failed: $*" >&2
+        exit 1
+    }
+}
+
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq 9>&-
-apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" \
-    9>&- >/dev/null
+quietly apt-get update -qq
+quietly apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
