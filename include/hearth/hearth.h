@@ -81,9 +81,7 @@ typedef struct hearth_fill hearth_fill;
 /** For max_stale_ms: a local copy of any staleness bound will do. */
 #define HEARTH_STALE_ANY INT64_MAX
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Open and close */
+/* ---- Open and close ---------------------------------------------------------------------- */
 
 /**
  * Opens a cache. Nothing is connected and no thread is started: the first use does that.
@@ -93,9 +91,10 @@ typedef struct hearth_fill hearth_fill;
  *
  * Result: HEARTH_OK and *cache; HEARTH_E_INVALID (an option's value does not fit another's, or
  * an address is not valid: hearth_options_error() names it), HEARTH_E_UNSUPPORTED (an option
- * asks for what this version does not have, named likewise), HEARTH_E_NOMEM. Ownership: *cache
- * is the caller's, to be closed with hearth_close(). `options` stays the caller's. Threads:
- * any; does not block.
+ * asks for what this version does not have, named likewise), HEARTH_E_NOMEM.
+ * Ownership: *cache is the caller's, to be closed with hearth_close(). `options` stays the
+ * caller's.
+ * Threads: any; does not block.
  */
 HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_CHECK;
 
@@ -105,14 +104,13 @@ HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_C
  * closing the handle afterwards is undefined.
  *
  * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing
- * is closed). Ownership: `cache` is gone; hearth_value objects are the caller's still. Threads:
- * one, once; blocks until the last call has left.
+ * is closed).
+ * Ownership: `cache` is gone; hearth_value objects are the caller's still.
+ * Threads: one, once; blocks until the last call has left.
  */
 HEARTH_API int32_t hearth_close(hearth *cache);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Values */
+/* ---- Values ------------------------------------------------------------------------------ */
 
 /** Where an answer came from. */
 enum hearth_tier {
@@ -176,7 +174,8 @@ HEARTH_API size_t hearth_value_size(const hearth_value *value);
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (a NULL, or info->size less than sizeof(size_t)).
  * Ownership: `info` is the caller's; min(info->size, the library's size) bytes are written,
- * `size` is kept. Threads: the object's.
+ * `size` is kept.
+ * Threads: the object's.
  */
 HEARTH_API int32_t hearth_value_info(const hearth_value *value, hearth_info *info);
 
@@ -189,9 +188,7 @@ HEARTH_API int32_t hearth_value_info(const hearth_value *value, hearth_info *inf
  */
 HEARTH_API void hearth_value_free(hearth_value *value);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Read and write options of a call */
+/* ---- Read and write options of a call ---------------------------------------------------- */
 
 /** Flags of hearth_read_options. */
 #define HEARTH_READ_NO_LOCAL  1u /**< neither ask the local tier nor keep the answer there */
@@ -249,9 +246,7 @@ HEARTH_API void hearth_read_options_init(hearth_read_options *options, size_t si
  */
 HEARTH_API void hearth_write_options_init(hearth_write_options *options, size_t size);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Read-through */
+/* ---- Read-through ------------------------------------------------------------------------ */
 
 /**
  * The application's way to its source of truth.
@@ -291,9 +286,11 @@ typedef struct hearth_loader {
  * before the deadline); HEARTH_E_DEADLOCK (called from a loader that this load waits for);
  * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
  * Ownership: `loader` and `arg` are used until the call returns, not longer. `value` may be
- * NULL. Threads: any. Blocks for the loader, and for nodes at most `remote.timeout_ms` each
- * time; a caller who does not load itself is back by its deadline. Units: read->deadline_ms 0
- * stands for `load.hard_timeout_ms`; write says how long a loaded value lives.
+ * NULL.
+ * Threads: any. Blocks for the loader, and for nodes at most `remote.timeout_ms` each time; a
+ * caller who does not load itself is back by its deadline.
+ * Units: read->deadline_ms 0 stands for `load.hard_timeout_ms`; write says how long a loaded
+ * value lives.
  */
 HEARTH_API int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
                                 const hearth_loader *loader, const hearth_read_options *read,
@@ -304,8 +301,9 @@ HEARTH_API int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
  * Inside a loader: the value. The bytes are copied; a second call replaces the first.
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (over `remote.max_value_bytes`), HEARTH_E_NOMEM,
- * HEARTH_E_INVALID: the fill then holds nothing. Ownership: `data` stays the caller's. Threads:
- * the loader's own thread.
+ * HEARTH_E_INVALID: the fill then holds nothing.
+ * Ownership: `data` stays the caller's.
+ * Threads: the loader's own thread.
  */
 HEARTH_API int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size);
 
@@ -323,24 +321,24 @@ HEARTH_API int32_t hearth_fill_absent(hearth_fill *fill);
  * an absence: instead of `negative_ttl_ms`).
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (as for hearth_write_options: negative but not
- * HEARTH_TTL_DEFAULT, over HEARTH_TTL_MAX, or a soft life longer than the hard one). Ownership:
- * nothing changes hands. Threads: the loader's own thread. Units: ms; 0: for ever, or no soft
- * life.
+ * HEARTH_TTL_DEFAULT, over HEARTH_TTL_MAX, or a soft life longer than the hard one).
+ * Ownership: nothing changes hands.
+ * Threads: the loader's own thread.
+ * Units: ms; 0: for ever, or no soft life.
  */
 HEARTH_API int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Cache-aside */
+/* ---- Cache-aside ------------------------------------------------------------------------- */
 
 /**
  * Asks the local tier, then the remote tier.
  *
  * Result: HEARTH_OK; HEARTH_MISS (not cached, or past its soft life or marked stale and
  * HEARTH_READ_ALLOW_STALE not given); HEARTH_ABSENT (cached as not existing); the remote errors
- * of this file's head. Ownership: the answer is the value object's. `value` may be NULL: the
- * status alone is wanted. On a status other than HEARTH_OK the object is empty. Threads: any.
- * Blocks for a node, at most to the deadline.
+ * of this file's head.
+ * Ownership: the answer is the value object's. `value` may be NULL: the status alone is wanted.
+ * On a status other than HEARTH_OK the object is empty.
+ * Threads: any. Blocks for a node, at most to the deadline.
  */
 HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
                               const hearth_read_options *read,
@@ -353,7 +351,8 @@ HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
  * Result: HEARTH_OK; with if_version also HEARTH_CONFLICT (another version is there) and
  * HEARTH_MISS (nothing is there); HEARTH_E_TOO_LARGE (then no tier holds an older value of the
  * key either); HEARTH_E_INVALID (also: HEARTH_WRITE_INTEGER, and the value is no number); the
- * remote errors. Ownership: key and data stay the caller's. `data` may be NULL when size is 0.
+ * remote errors.
+ * Ownership: key and data stay the caller's. `data` may be NULL when size is 0.
  * Threads: any. Blocks for the node, at most to the deadline. When it has returned HEARTH_OK,
  * every later read of this process sees this value or a later one.
  */
@@ -364,7 +363,9 @@ HEARTH_API int32_t hearth_set(hearth *cache, const void *key, size_t key_size, c
  * Stores a value only where there is none: nothing, an absence or a value marked stale.
  *
  * Result: HEARTH_OK; HEARTH_EXISTS; HEARTH_E_TOO_LARGE; HEARTH_E_INVALID (also: if_version
- * given); the remote errors. Ownership: as hearth_set(). Threads: as hearth_set().
+ * given); the remote errors.
+ * Ownership: as hearth_set().
+ * Threads: as hearth_set().
  */
 HEARTH_API int32_t hearth_add(hearth *cache, const void *key, size_t key_size, const void *data,
                               size_t size, const hearth_write_options *write);
@@ -374,7 +375,9 @@ HEARTH_API int32_t hearth_add(hearth *cache, const void *key, size_t key_size, c
  * that version.
  *
  * Result: HEARTH_OK; HEARTH_MISS; with if_version HEARTH_CONFLICT; HEARTH_E_TOO_LARGE; the
- * remote errors. Ownership: as hearth_set(). Threads: as hearth_set().
+ * remote errors.
+ * Ownership: as hearth_set().
+ * Threads: as hearth_set().
  */
 HEARTH_API int32_t hearth_replace(hearth *cache, const void *key, size_t key_size,
                                   const void *data, size_t size,
@@ -386,8 +389,9 @@ HEARTH_API int32_t hearth_replace(hearth *cache, const void *key, size_t key_siz
  *
  * Result: HEARTH_OK (a value was removed: the node said so); HEARTH_MISS (there was none); the
  * remote errors: the key may still be there, the local copy is gone. A delete whose connection
- * broke is tried once more by itself. Ownership: nothing changes hands. Of `write` only
- * deadline_ms is used; it may be NULL. Threads: as hearth_set().
+ * broke is tried once more by itself.
+ * Ownership: nothing changes hands. Of `write` only deadline_ms is used; it may be NULL.
+ * Threads: as hearth_set().
  */
 HEARTH_API int32_t hearth_delete(hearth *cache, const void *key, size_t key_size,
                                  const hearth_write_options *write) HEARTH_CHECK;
@@ -396,8 +400,9 @@ HEARTH_API int32_t hearth_delete(hearth *cache, const void *key, size_t key_size
  * Gives a value a new life, counted from now: write->ttl_ms and soft_ttl_ms. Its version stays.
  *
  * Result: HEARTH_OK; HEARTH_MISS (nothing, an absence, or a value marked stale);
- * HEARTH_CONFLICT (others kept changing it meanwhile); the remote errors. Ownership: nothing
- * changes hands. Threads: as hearth_set(). The local copy is dropped.
+ * HEARTH_CONFLICT (others kept changing it meanwhile); the remote errors.
+ * Ownership: nothing changes hands.
+ * Threads: as hearth_set(). The local copy is dropped.
  */
 HEARTH_API int32_t hearth_touch(hearth *cache, const void *key, size_t key_size,
                                 const hearth_write_options *write);
@@ -409,8 +414,9 @@ HEARTH_API int32_t hearth_touch(hearth *cache, const void *key, size_t key_size,
  *
  * Result: HEARTH_OK and *number; HEARTH_MISS (nothing is there: store it first); HEARTH_E_TYPE
  * (a value that is no number); HEARTH_E_TOO_LARGE (it would pass 2^63-1: unchanged); the remote
- * errors; HEARTH_E_UNKNOWN is never retried. Ownership: `number` may be NULL. Of `write` only
- * deadline_ms is used; it may be NULL. Threads: as hearth_set().
+ * errors; HEARTH_E_UNKNOWN is never retried.
+ * Ownership: `number` may be NULL. Of `write` only deadline_ms is used; it may be NULL.
+ * Threads: as hearth_set().
  */
 HEARTH_API int32_t hearth_increment(hearth *cache, const void *key, size_t key_size,
                                     int64_t delta, int64_t *number,
@@ -434,19 +440,18 @@ HEARTH_API int32_t hearth_evict_local(hearth *cache, const void *key, size_t key
  */
 HEARTH_API int32_t hearth_clear(hearth *cache);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Many keys at once */
+/* ---- Many keys at once ------------------------------------------------------------------- */
 
 /**
  * hearth_get() for `count` keys: what the local tier lacks is asked of all nodes at once.
  *
  * Result: HEARTH_OK when every key was answered (HEARTH_OK, HEARTH_MISS or HEARTH_ABSENT each);
  * else the first error among statuses, which are all set. HEARTH_E_INVALID for a bad array or
- * option, HEARTH_E_CLOSED: statuses are untouched. Ownership: `keys`, `key_sizes`: arrays of
- * `count`. `values`: array of `count` distinct value objects or NULLs, or NULL. `statuses`:
- * array of `count`, filled by the call. A key may occur more than once. Threads: any. Blocks
- * for the slowest node, at most to the deadline.
+ * option, HEARTH_E_CLOSED: statuses are untouched.
+ * Ownership: `keys`, `key_sizes`: arrays of `count`. `values`: array of `count` distinct value
+ * objects or NULLs, or NULL. `statuses`: array of `count`, filled by the call. A key may occur
+ * more than once.
+ * Threads: any. Blocks for the slowest node, at most to the deadline.
  */
 HEARTH_API int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
                                    const size_t *key_sizes, const hearth_read_options *read,
@@ -456,8 +461,10 @@ HEARTH_API int32_t hearth_get_many(hearth *cache, size_t count, const void *cons
  * hearth_set() for `count` keys and values, with the same options for all.
  *
  * Result: HEARTH_OK when every status is HEARTH_OK; else the first error among statuses.
- * HEARTH_E_INVALID also for if_version. Ownership: arrays of `count`; all stay the caller's. Of
- * a key that occurs twice, the last value stays. Threads: as hearth_get_many().
+ * HEARTH_E_INVALID also for if_version.
+ * Ownership: arrays of `count`; all stay the caller's. Of a key that occurs twice, the last
+ * value stays.
+ * Threads: as hearth_get_many().
  */
 HEARTH_API int32_t hearth_set_many(hearth *cache, size_t count, const void *const *keys,
                                    const size_t *key_sizes, const void *const *data,
@@ -468,16 +475,16 @@ HEARTH_API int32_t hearth_set_many(hearth *cache, size_t count, const void *cons
  * hearth_delete() for `count` keys.
  *
  * Result: HEARTH_OK when every status is HEARTH_OK or HEARTH_MISS; else the first error among
- * statuses. Ownership: arrays of `count`; all stay the caller's. Threads: as hearth_get_many().
+ * statuses.
+ * Ownership: arrays of `count`; all stay the caller's.
+ * Threads: as hearth_get_many().
  */
 HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *const *keys,
                                       const size_t *key_sizes,
                                       const hearth_write_options *write,
                                       int32_t *statuses) HEARTH_CHECK;
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Options */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 /** One option, as hearth_options_describe() tells it. The texts are the library's and live as
  * long as it does. */
@@ -508,8 +515,9 @@ HEARTH_API hearth_options *hearth_options_new(void) HEARTH_CHECK;
  * flags take yes and no.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID: hearth_options_error() says what is wrong, what is
- * allowed, and the nearest valid name; the option keeps its value. HEARTH_E_NOMEM. Ownership:
- * name and value are copied. Threads: the options'.
+ * allowed, and the nearest valid name; the option keeps its value. HEARTH_E_NOMEM.
+ * Ownership: name and value are copied.
+ * Threads: the options'.
  */
 HEARTH_API int32_t hearth_options_set(hearth_options *options, const char *name,
                                       const char *value) HEARTH_CHECK;
@@ -518,8 +526,10 @@ HEARTH_API int32_t hearth_options_set(hearth_options *options, const char *name,
  * The present value of an option, as a text that hearth_options_set() would take.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (no such option); HEARTH_E_TOO_LARGE (the text with its
- * NUL needs *needed bytes). Ownership: `text` is the caller's buffer of `size` bytes, filled
- * and ended by NUL. `needed` may be NULL. Threads: the options'.
+ * NUL needs *needed bytes).
+ * Ownership: `text` is the caller's buffer of `size` bytes, filled and ended by NUL. `needed`
+ * may be NULL.
+ * Threads: the options'.
  */
 HEARTH_API int32_t hearth_options_get(const hearth_options *options, const char *name,
                                       char *text, size_t size, size_t *needed);
@@ -530,7 +540,9 @@ HEARTH_API int32_t hearth_options_get(const hearth_options *options, const char 
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (hearth_options_error() names file, line and reason; none
  * of the file's options is set); HEARTH_E_UNAVAILABLE (the file cannot be read);
- * HEARTH_E_NOMEM. Ownership: path is the caller's. Threads: the options'. Reads a file.
+ * HEARTH_E_NOMEM.
+ * Ownership: path is the caller's.
+ * Threads: the options'. Reads a file.
  */
 HEARTH_API int32_t hearth_options_load(hearth_options *options, const char *path) HEARTH_CHECK;
 
@@ -547,8 +559,10 @@ HEARTH_API const char *hearth_options_error(const hearth_options *options);
  * The option at `index`, counted from 0, in the order of the manual.
  *
  * Result: HEARTH_OK; HEARTH_MISS (there are no more); HEARTH_E_INVALID (a NULL, or info->size
- * less than sizeof(size_t)). Ownership: `info` is the caller's; min(info->size, the library's
- * size) bytes are written, `size` is kept. Threads: any.
+ * less than sizeof(size_t)).
+ * Ownership: `info` is the caller's; min(info->size, the library's size) bytes are written,
+ * `size` is kept.
+ * Threads: any.
  */
 HEARTH_API int32_t hearth_options_describe(uint32_t index, hearth_option_info *info);
 
@@ -561,9 +575,7 @@ HEARTH_API int32_t hearth_options_describe(uint32_t index, hearth_option_info *i
  */
 HEARTH_API void hearth_options_free(hearth_options *options);
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
-/* Insight */
+/* ---- Insight ----------------------------------------------------------------------------- */
 
 /** How serious a log record is. */
 enum hearth_log_level {
@@ -593,8 +605,9 @@ typedef void (*hearth_log_function)(void *arg, const hearth_log_record *record);
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID.
  * Ownership: `arg` must stay valid until hearth_close() returned. NULL for `log`: back to the
- * ring. Threads: the options'; `log` is called by any thread that uses the cache, also by
- * several at once.
+ * ring.
+ * Threads: the options'; `log` is called by any thread that uses the cache, also by several at
+ * once.
  */
 HEARTH_API int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log,
                                           void *arg);
@@ -605,7 +618,8 @@ HEARTH_API int32_t hearth_options_set_log(hearth_options *options, hearth_log_fu
  *
  * Result: HEARTH_OK; HEARTH_MISS (there is none); HEARTH_E_INVALID.
  * Ownership: `record` is the caller's; min(record->size, the library's size) bytes are written,
- * `size` is kept. Threads: any; does not block.
+ * `size` is kept.
+ * Threads: any; does not block.
  */
 HEARTH_API int32_t hearth_log_next(hearth *cache, hearth_log_record *record) HEARTH_CHECK;
 
@@ -614,7 +628,8 @@ HEARTH_API int32_t hearth_log_next(hearth *cache, hearth_log_record *record) HEA
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID.
  * Ownership: `stats` is the caller's; min(stats->size, the library's size) bytes are written,
- * `size` is kept. Threads: any; does not block.
+ * `size` is kept.
+ * Threads: any; does not block.
  */
 HEARTH_API int32_t hearth_stats_get(hearth *cache, hearth_stats *stats);
 
@@ -622,9 +637,10 @@ HEARTH_API int32_t hearth_stats_get(hearth *cache, hearth_stats *stats);
  * The same, and the nodes', as Prometheus text (exposition format 0.0.4).
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the text with its NUL needs *needed bytes);
- * HEARTH_E_INVALID. Ownership: `text` is the caller's buffer of `size` bytes, filled and ended
- * by NUL; NULL with size 0 asks for *needed only. `needed` may be NULL. Threads: any; does not
- * block.
+ * HEARTH_E_INVALID.
+ * Ownership: `text` is the caller's buffer of `size` bytes, filled and ended by NUL; NULL with
+ * size 0 asks for *needed only. `needed` may be NULL.
+ * Threads: any; does not block.
  */
 HEARTH_API int32_t hearth_stats_text(hearth *cache, char *text, size_t size, size_t *needed);
 
@@ -635,7 +651,8 @@ HEARTH_API int32_t hearth_stats_text(hearth *cache, char *text, size_t size, siz
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the name with its NUL does not fit); HEARTH_E_INVALID.
  * Ownership: `index` may be NULL; `name` is the caller's buffer of `name_size` bytes, or NULL
- * with 0. Threads: any; does not block.
+ * with 0.
+ * Threads: any; does not block.
  */
 HEARTH_API int32_t hearth_node_of(hearth *cache, const void *key, size_t key_size,
                                   uint32_t *index, char *name, size_t name_size);

@@ -33,8 +33,8 @@ def main():
                 findings.add(path, line, f"{shown} has no /** comment */ right above it")
                 continue
             for part in parts_of(match.group(1)):
-                if part not in block.group():
-                    findings.add(path, line, f"the comment of {shown} does not say `{part}`")
+                if not re.search(r"^ \* " + part, block.group(), re.MULTILINE):
+                    findings.add(path, line, f"the comment of {shown} has no line `{part} ...`")
     findings.finish(f"comments of {count} public functions")
 
 
