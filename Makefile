@@ -185,11 +185,12 @@ $(call objects,$(ALL_TESTS)): | need-tests
     $(wildcard bench/*/*.c)))
 
 # A file that names the flags and the sources: it changes when a link must be done again although
-# no object is newer (a source was removed, or the flags went back to older objects).
+# no object is newer (a source was removed, the flags went back to older objects, or this file has
+# other rules).
 MANIFEST := $(OUT)/manifest
 $(MANIFEST): FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(OBJ) $(LIB_SOURCES) $(BENCH_SHARED) $(TEST_SHARED)' >$@.new
+	@{ echo '$(OBJ) $(LIB_SOURCES) $(BENCH_SHARED) $(TEST_SHARED)'; cksum Makefile; } >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 .PHONY: FORCE
 FORCE:
