@@ -75,7 +75,7 @@ static void seal(unsigned char *header, size_t size, const void *key, size_t key
 
 size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
                                 unsigned char *header) {
-    if (op->kind == HEARTH__KIND_INTEGER) {
+    if (op->kind == HEARTH__KIND_INTEGER || op->kind == HEARTH__KIND_FOREIGN) {
         return 0;
     }
     size_t size = HEARTH__ENVELOPE_HEADER + (with_key ? FIELD_HEAD + op->key_size : 0);
@@ -131,6 +131,16 @@ size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size) {
     }
     size_t header_size = take(bytes + AT_HEADER_SIZE, 2);
     return header_size >= HEARTH__ENVELOPE_HEADER ? header_size : 0;
+}
+
+bool hearth__envelope_version(const void *data, size_t size, uint64_t *version) {
+    const unsigned char *bytes = data;
+    if (!begins_with_magic(bytes, size) || size < AT_VERSION + 8 || bytes[AT_FORMAT] > FORMAT ||
+        (take(bytes + AT_MUST, 2) & ~(uint64_t)MUST_KNOWN) != 0) {
+        return false;
+    }
+    *version = take(bytes + AT_VERSION, 8);
+    return true;
 }
 
 /* Walks the fields: whether they end where the header does, and the full key, if there, is the

@@ -58,7 +58,7 @@ enum hearth__envelope_verdict {
  * Writes what comes before the body of a store into `header` (HEARTH__ENVELOPE_MAX bytes of
  * room, or HEARTH__ENVELOPE_HEADER when `with_key` is false): kind, content, version, delta,
  * lives (counted from the version's time by op->age_ms) and sums. Returns its size; 0 for an
- * INTEGER, which has no header.
+ * INTEGER, which has no header, and for a FOREIGN value, which is stored as it is.
  */
 size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
                                 unsigned char *header);
@@ -82,6 +82,10 @@ void hearth__envelope_renew(unsigned char *header, size_t header_size, const voi
 
 /* The size of header and fields as the header says; 0: these 48 bytes are no header of ours. */
 size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size);
+
+/* The version as it stands there, whether or not the sums match: what a SWAP compares. False: none
+ * that this version of Hearth may replace. */
+bool hearth__envelope_version(const void *bytes, size_t size, uint64_t *version);
 
 /* The remaining life is not known, or there is none. */
 #define HEARTH__TTL_UNKNOWN INT64_C(-3)
