@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/verbs.h"
+
+#include "remote/envelope.h"
+
+#include <hearth/errors.h>
+
+#include <string.h>
+
+enum hearth__holding hearth__holding_of(const void *data, size_t size) {
+    static const enum hearth__holding of_kind[] = {
+        [HEARTH__KIND_VALUE] = HEARTH__HOLDS_VALUE,
+        [HEARTH__KIND_ABSENT] = HEARTH__HOLDS_ABSENT,
+        [HEARTH__KIND_LEASE] = HEARTH__HOLDS_LEASE,
+        [HEARTH__KIND_STALE] = HEARTH__HOLDS_STALE,
+    };
+    const unsigned char *bytes = data;
+    int64_t number = 0;
+    if (size < 4 || memcmp(bytes, HEARTH__ENVELOPE_MAGIC, 4) != 0) {
+        return hearth__envelope_is_integer(bytes, size, &number) ? HEARTH__HOLDS_INTEGER
+                                                                 : HEARTH__HOLDS_FOREIGN;
+    }
+    if (hearth__envelope_header_size(bytes, size) == 0 ||
+        bytes[HEARTH__ENVELOPE_KIND_AT] > HEARTH__KIND_STALE) {
+        return HEARTH__HOLDS_UNREADABLE;
+    }
+    return of_kind[bytes[HEARTH__ENVELOPE_KIND_AT]];
+}
+
+/* Nothing is stored over what cannot be read, but a SET and, by its version, a SWAP do. */
+int32_t hearth__verb_status(enum hearth__verb verb, enum hearth__holding holding) {
+    enum { OK = HEARTH_OK, MISS = HEARTH_MISS, EXISTS = HEARTH_EXISTS, TYPE = HEARTH_E_TYPE };
+    /* clang-format off */
+    static const struct {
+        int32_t add, replace, touch, increment, delete;
+    } table[HEARTH__HOLDINGS] = {
+        /*                            add     replace touch increment delete */
+        [HEARTH__HOLDS_NOTHING]    = {OK,     MISS,   MISS, MISS,     MISS},
+        [HEARTH__HOLDS_VALUE]      = {EXISTS, OK,     OK,   TYPE,     OK},
+        [HEARTH__HOLDS_STALE]      = {OK,     OK,     MISS, TYPE,     OK},
+        [HEARTH__HOLDS_ABSENT]     = {OK,     MISS,   MISS, MISS,     MISS},
+        [HEARTH__HOLDS_LEASE]      = {OK,     MISS,   MISS, MISS,     MISS},
+        [HEARTH__HOLDS_INTEGER]    = {EXISTS, OK,     OK,   OK,       OK},
+        [HEARTH__HOLDS_FOREIGN]    = {EXISTS, OK,     OK,   TYPE,     OK},
+        [HEARTH__HOLDS_UNREADABLE] = {EXISTS, MISS,   MISS, TYPE,     OK},
+    };
+    /* clang-format on */
+    switch (verb) {
+    case HEARTH__ADD:
+        return table[holding].add;
+    case HEARTH__REPLACE:
+        return table[holding].replace;
+    case HEARTH__TOUCH:
+        return table[holding].touch;
+    case HEARTH__INCREMENT:
+        return table[holding].increment;
+    case HEARTH__DELETE:
+        return table[holding].delete;
+    case HEARTH__GET:
+    case HEARTH__SET:
+    case HEARTH__SWAP:
+        break;
+    }
+    return HEARTH_OK;
+}
+
+int32_t hearth__swap_status(const void *bytes, size_t size, uint64_t if_version) {
+    uint64_t version = 0;
+    if (bytes == NULL) {
+        return HEARTH_MISS;
+    }
+    bool known = hearth__envelope_version(bytes, size, &version);
+    return known && version == if_version ? HEARTH_OK : HEARTH_CONFLICT;
+}
+
+int32_t hearth__number_add(int64_t number, int64_t amount, int64_t *sum) {
+    if (__builtin_add_overflow(number, amount, sum)) {
+        return HEARTH_E_TOO_LARGE; /* not below: `number` is not negative */
+    }
+    if (*sum < 0) {
+        *sum = 0;
+    }
+    return HEARTH_OK;
+}
+
+size_t hearth__number_compose(int64_t number, unsigned char digits[HEARTH__DIGITS_MAX]) {
+    unsigned char reversed[HEARTH__DIGITS_MAX];
+    size_t size = 0;
+    do {
+        reversed[size++] = (unsigned char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0 && size < HEARTH__DIGITS_MAX);
+    for (size_t i = 0; i < size; i++) {
+        digits[i] = reversed[size - 1 - i];
+    }
+    return size;
+}
