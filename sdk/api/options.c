@@ -2,7 +2,6 @@
 #include "api/check.h"
 #include "base/memory.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,7 +98,7 @@ static int32_t take_file(hearth__config *config, FILE *file, const char *path, c
         }
     }
     if (status == HEARTH_OK && ferror(file) != 0) {
-        (void)snprintf(error, ERROR_SIZE, "%.200s: cannot be read: %s", path, strerror(errno));
+        (void)snprintf(error, ERROR_SIZE, "%.200s: cannot be read: %m", path);
         status = HEARTH_E_UNAVAILABLE;
     }
     return status;
@@ -135,8 +134,7 @@ int32_t hearth_options_load(hearth_options *options, const char *path) {
     }
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        (void)snprintf(options->error, ERROR_SIZE, "%.200s: cannot be read: %s", path,
-                       strerror(errno));
+        (void)snprintf(options->error, ERROR_SIZE, "%.200s: cannot be read: %m", path);
         return HEARTH_E_UNAVAILABLE;
     }
     int32_t status = load_file(options, file, path);

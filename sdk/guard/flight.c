@@ -15,7 +15,8 @@
 #define uthash_free(block, size) hearth__free(block)
 #include <uthash.h>
 
-/* The innermost of the flights that this thread leads; its address stands for the thread. */
+/* The innermost of the flights that this thread leads; its address stands for the thread. A thread has one of these. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 static _Thread_local hearth__flight *led;
 
 struct hearth__flight {

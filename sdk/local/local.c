@@ -22,8 +22,10 @@ enum {
     SHARD_BYTES = 16 << 20, /* a tier has a shard for each of these, */
     SHARDS_MAX = 64,        /* but no more than these */
     STRIPES = 1024,         /* of a shard */
-    HEAP_OVERHEAD = 16,     /* of an allocation: its header and its rounding, on average */
 };
+
+/* Of an allocation: its header and its rounding, on average. */
+static const size_t HEAP_OVERHEAD = 16;
 
 struct entry {
     UT_hash_handle hh;
@@ -89,6 +91,19 @@ static size_t shards_for(size_t max_bytes) {
     return shards;
 }
 
+static bool open_shards(hearth__local *local, size_t count) {
+    local->shards = hearth__alloc_zero(count, sizeof *local->shards);
+    if (local->shards == NULL) {
+        return false;
+    }
+    for (; local->shard_count < count; local->shard_count++) {
+        if (pthread_mutex_init(&local->shards[local->shard_count].lock, NULL) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int32_t hearth__local_open(const hearth__local_config *config, hearth__local **out) {
     hearth__local *local = hearth__alloc_zero(1, sizeof *local);
     if (local == NULL) {
@@ -104,13 +119,7 @@ int32_t hearth__local_open(const hearth__local_config *config, hearth__local **o
     }
     local->max_entry_bytes = largest;
     hearth__hash_secret_init(&local->secret);
-    local->shards = hearth__alloc_zero(shards, sizeof *local->shards);
-    for (; local->shards != NULL && local->shard_count < shards; local->shard_count++) {
-        if (pthread_mutex_init(&local->shards[local->shard_count].lock, NULL) != 0) {
-            break;
-        }
-    }
-    if (local->shard_count < shards) {
+    if (!open_shards(local, shards)) {
         hearth__local_close(local);
         return HEARTH_E_NOMEM;
     }
