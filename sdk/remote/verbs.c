@@ -16,11 +16,13 @@ enum hearth__holding hearth__holding_of(const void *data, size_t size) {
     };
     const unsigned char *bytes = data;
     int64_t number = 0;
+    uint64_t version = 0;
     if (size < 4 || memcmp(bytes, HEARTH__ENVELOPE_MAGIC, 4) != 0) {
         return hearth__envelope_is_integer(bytes, size, &number) ? HEARTH__HOLDS_INTEGER
                                                                  : HEARTH__HOLDS_FOREIGN;
     }
     if (hearth__envelope_header_size(bytes, size) == 0 ||
+        !hearth__envelope_version(bytes, size, &version) ||
         bytes[HEARTH__ENVELOPE_KIND_AT] > HEARTH__KIND_STALE) {
         return HEARTH__HOLDS_UNREADABLE;
     }
