@@ -196,7 +196,8 @@ enum hearth__envelope_verdict hearth__envelope_parse(const void *data, size_t si
     *envelope = (hearth__envelope){.soft_ms = HEARTH__ENVELOPE_NO_TTL,
                                    .hard_ms = HEARTH__ENVELOPE_NO_TTL};
     if (!begins_with_magic(bytes, size)) {
-        return parse_bare(bytes, size, envelope);
+        /* Without a header nothing says which key this is of. */
+        return must_have_key ? HEARTH__ENVELOPE_DAMAGED : parse_bare(bytes, size, envelope);
     }
     if (size > AT_FORMAT && bytes[AT_FORMAT] > FORMAT) {
         return HEARTH__ENVELOPE_NEWER;
