@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values live as long as they were told to. */
+#include "contract/suite.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define DAY_MS INT64_C(86400000)
+
+/* A value with a life, and when it was stored. */
+struct life {
+    char key[32];
+    int64_t ttl_ms;
+    int64_t early_ms;
+    int64_t before_ns; /* just before the store began */
+    int64_t after_ns;  /* just after it was done */
+    bool over;
+};
+
+static void pause_ms(int64_t ms) {
+    const struct timespec pause = {.tv_nsec = ms * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static struct life store(struct rig *rig, enum hearth__kind kind, int64_t ttl_ms) {
+    const struct contract *contract = rig->contract;
+    struct life life = {.ttl_ms = ttl_ms, .early_ms = contract->early_ms};
+    if (kind == HEARTH__KIND_INTEGER && contract->integer_ttl_ms > 1) {
+        life.early_ms = contract->integer_ttl_ms;
+    }
+    snprintf(life.key, sizeof life.key, "kind%d-%" PRId64, (int)kind, ttl_ms);
+    life.before_ns = hearth__monotonic_ns();
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, life.key, "1");
+    op.kind = kind;
+    op.ttl_ms = ttl_ms;
+    rig_expect(rig, op, HEARTH_OK, "set with a life");
+    life.after_ns = hearth__monotonic_ns();
+    return life;
+}
+
+/* Looks once; fails the test when the value is there too late or gone too early. */
+static void look(struct rig *rig, struct life *life) {
+    int64_t before_ns = hearth__monotonic_ns();
+    hearth__remote_op op = rig_get(rig, life->key);
+    int32_t status = rig_run(rig, &op);
+    int64_t after_ns = hearth__monotonic_ns();
+    int64_t late_ms = rig->contract->late_ms;
+    life->over = status == HEARTH_MISS;
+    if (!life->over) {
+        rig_same_status(status, HEARTH_OK, life->key);
+        if (before_ns - life->after_ns > (life->ttl_ms + late_ms) * 1000000) {
+            fail_msg("%s: served %" PRId64 " us after it was stored", life->key,
+                     (before_ns - life->after_ns) / 1000);
+        }
+    } else if (after_ns - life->before_ns < (life->ttl_ms - life->early_ms) * 1000000) {
+        fail_msg("%s: gone %" PRId64 " us after it was stored", life->key,
+                 (after_ns - life->before_ns) / 1000);
+    }
+}
+
+static void look_until_over(struct rig *rig, struct life *lives, size_t count) {
+    int64_t bound_ns = hearth__deadline_ns(RIG_DEADLINE_MS);
+    for (size_t over = 0; over < count;) {
+        over = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (!lives[i].over) {
+                look(rig, &lives[i]);
+            }
+            over += lives[i].over;
+        }
+        assert_true(hearth__monotonic_ns() < bound_ns);
+        pause_ms(1);
+    }
+}
+
+void test_lives_end_in_time(void **state) {
+    struct rig *rig = *state;
+    static const int64_t ttls_ms[] = {1, 2, 50, 999, 1000, 1001, 1500, 2000};
+    struct life lives[2 * sizeof ttls_ms / sizeof ttls_ms[0]];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof ttls_ms / sizeof ttls_ms[0]; i++) {
+        lives[count++] = store(rig, HEARTH__KIND_VALUE, ttls_ms[i]);
+        if (ttls_ms[i] % rig->contract->integer_ttl_ms == 0) {
+            lives[count++] = store(rig, HEARTH__KIND_INTEGER, ttls_ms[i]);
+        }
+    }
+    look_until_over(rig, lives, count);
+    /* What is over is nothing. */
+    hearth__remote_op op = rig_verb(HEARTH__TOUCH, "kind0-1");
+    op.ttl_ms = 1000;
+    rig_expect(rig, op, HEARTH_MISS, "touch of what is over");
+    rig_expect(rig, rig_store(rig, HEARTH__REPLACE, "kind0-2", "x"), HEARTH_MISS, "replace");
+    rig_expect(rig, rig_verb(HEARTH__DELETE, "kind0-50"), HEARTH_MISS, "delete");
+    rig_expect(rig, rig_store(rig, HEARTH__SWAP, "kind0-999", "x"), HEARTH_MISS, "swap");
+    rig_expect(rig, rig_store(rig, HEARTH__ADD, "kind0-1000", "x"), HEARTH_OK, "add");
+}
+
+/* The header and some servers cannot hold these: nothing may turn into a past or a short life. */
+void test_long_lives(void **state) {
+    struct rig *rig = *state;
+    static const int64_t ttls_ms[] = {
+        0,
+        30 * DAY_MS,
+        30 * DAY_MS + 1000,
+        INT64_C(1) << 31,
+        INT64_C(0xffffffff),
+        INT64_C(1) << 32,
+        INT64_C(3155760000000), /* 100 years */
+    };
+    const int64_t most_ms = 10000; /* longer than this test takes */
+    const int64_t header_ms = UINT32_MAX;
+    for (size_t i = 0; i < sizeof ttls_ms / sizeof ttls_ms[0]; i++) {
+        int64_t ttl_ms = ttls_ms[i];
+        struct life value = store(rig, HEARTH__KIND_VALUE, ttl_ms);
+        struct life integer = store(rig, HEARTH__KIND_INTEGER, ttl_ms);
+        hearth__remote_op got = rig_expect_get(rig, value.key, HEARTH_OK, "1");
+        (void)rig_expect_get(rig, integer.key, HEARTH_OK, "1");
+        if (ttl_ms == 0 || (!rig->contract->knows_ttl && ttl_ms >= header_ms)) {
+            assert_int_equal(got.left_ms, -1);
+        } else {
+            assert_in_range(got.left_ms, (uint64_t)(ttl_ms - most_ms), (uint64_t)ttl_ms);
+        }
+        if (rig->contract->raw->left_ms != NULL && ttl_ms != 0) {
+            int64_t left_ms = rig->contract->raw->left_ms(rig, 0, integer.key);
+            assert_in_range(left_ms, (uint64_t)(ttl_ms - most_ms), (uint64_t)ttl_ms);
+            left_ms = rig->contract->raw->left_ms(rig, 0, value.key);
+            assert_in_range(left_ms, (uint64_t)(ttl_ms - most_ms), (uint64_t)ttl_ms + 2000);
+        } else if (rig->contract->raw->left_ms != NULL) {
+            assert_int_equal(rig->contract->raw->left_ms(rig, 0, value.key), -1);
+            assert_int_equal(rig->contract->raw->left_ms(rig, 0, integer.key), -1);
+        }
+    }
+}
+
+void test_lives_are_told(void **state) {
+    struct rig *rig = *state;
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, "told", "body");
+    op.soft_ttl_ms = 60;
+    op.ttl_ms = 60000;
+    rig_expect(rig, op, HEARTH_OK, "set");
+    hearth__remote_op last = rig_expect_get(rig, "told", HEARTH_OK, "body");
+    while (last.soft_left_ms >= 0) {
+        pause_ms(5);
+        hearth__remote_op got = rig_expect_get(rig, "told", HEARTH_OK, "body");
+        assert_true(got.left_ms <= last.left_ms);
+        assert_true(got.found_age_ms >= last.found_age_ms);
+        assert_true(got.soft_left_ms <= last.soft_left_ms);
+        last = got;
+    }
+    assert_true(last.found_age_ms >= 60);
+    assert_true(last.left_ms < 60000 && last.left_ms > 40000);
+    op.soft_ttl_ms = 0;
+    op.ttl_ms = 0;
+    rig_expect(rig, op, HEARTH_OK, "set for ever");
+    last = rig_expect_get(rig, "told", HEARTH_OK, "body");
+    assert_true(last.soft_left_ms == INT64_MAX);
+    assert_int_equal(last.left_ms, -1);
+}
+
+static struct life touch(struct rig *rig, const char *key, int64_t soft_ttl_ms,
+                         int64_t ttl_ms) {
+    struct life life = {.ttl_ms = ttl_ms, .early_ms = rig->contract->early_ms};
+    snprintf(life.key, sizeof life.key, "%s", key);
+    hearth__remote_op op = rig_verb(HEARTH__TOUCH, key);
+    op.soft_ttl_ms = soft_ttl_ms;
+    op.ttl_ms = ttl_ms;
+    life.before_ns = hearth__monotonic_ns();
+    rig_expect(rig, op, HEARTH_OK, "touch");
+    life.after_ns = hearth__monotonic_ns();
+    return life;
+}
+
+static void wait_beyond(const struct life *life) {
+    while (hearth__monotonic_ns() < life->after_ns + (life->ttl_ms + 10) * 1000000) {
+        pause_ms(5);
+    }
+}
+
+void test_touch_gives_a_new_life(void **state) {
+    struct rig *rig = *state;
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, "touched", "body");
+    op.content = 77;
+    op.delta_ms = 5;
+    op.soft_ttl_ms = 100;
+    op.ttl_ms = 1500;
+    rig_expect(rig, op, HEARTH_OK, "set");
+    struct life first = {.ttl_ms = 1500, .after_ns = hearth__monotonic_ns()};
+    (void)touch(rig, "touched", 30000, 60000);
+    wait_beyond(&first);
+    hearth__remote_op got = rig_expect_get(rig, "touched", HEARTH_OK, "body");
+    assert_int_equal(got.found_content, 77);
+    assert_int_equal(got.found_delta_ms, 5);
+    assert_true(got.found_version == op.version);
+    assert_in_range(got.found_age_ms, 1498, 20000);
+    assert_in_range(got.left_ms, 40000, 58502);
+    assert_in_range(got.soft_left_ms, 10000, 28502);
+    (void)touch(rig, "touched", 0, 0);
+    got = rig_expect_get(rig, "touched", HEARTH_OK, "body");
+    assert_int_equal(got.left_ms, -1);
+    assert_true(got.soft_left_ms == INT64_MAX);
+    struct life last = touch(rig, "touched", 0, 80);
+    look_until_over(rig, &last, 1);
+}
+
+void test_touch_of_an_integer(void **state) {
+    struct rig *rig = *state;
+    int64_t step_ms = rig->contract->integer_ttl_ms;
+    struct life first = store(rig, HEARTH__KIND_INTEGER, step_ms == 1 ? 100 : 2 * step_ms);
+    (void)touch(rig, first.key, 0, 60000);
+    wait_beyond(&first);
+    (void)rig_expect_get(rig, first.key, HEARTH_OK, "1");
+    struct life last = touch(rig, first.key, 0, step_ms == 1 ? 50 : step_ms);
+    last.early_ms = step_ms == 1 ? last.early_ms : step_ms;
+    look_until_over(rig, &last, 1);
+}
+
+void test_increment_keeps_the_life(void **state) {
+    struct rig *rig = *state;
+    struct life life = store(rig, HEARTH__KIND_INTEGER, 2000);
+    hearth__remote_op op = rig_verb(HEARTH__INCREMENT, life.key);
+    op.number = 1000000; /* more digits than before */
+    rig_expect(rig, op, HEARTH_OK, "increment");
+    (void)rig_expect_get(rig, life.key, HEARTH_OK, "1000001");
+    look_until_over(rig, &life, 1);
+}
