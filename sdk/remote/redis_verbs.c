@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/redis_verbs.h"
+
+#include "base/clock.h"
+#include "remote/envelope.h"
+#include "remote/redis_scripts.h"
+#include "remote/verbs.h"
+
+#include <hearth/errors.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    WORDS_SIZE = 121, /* of a server's words in the log */
+    DIGIT_TOO_LARGE = 6,
+    DIGIT_TYPE = 7, /* other statuses are digits themselves */
+};
+
+/* The scripts have these numbers written out. */
+_Static_assert(HEARTH__HOLDS_NOTHING == 0 && HEARTH__HOLDS_VALUE == 1 &&
+                   HEARTH__HOLDS_STALE == 2 && HEARTH__HOLDS_ABSENT == 3 &&
+                   HEARTH__HOLDS_LEASE == 4 && HEARTH__HOLDS_INTEGER == 5 &&
+                   HEARTH__HOLDS_FOREIGN == 6 && HEARTH__HOLDS_UNREADABLE == 7 &&
+                   HEARTH__HOLDINGS == 8,
+               "redis_scripts.h: at");
+
+bool hearth__redis_needs_script(enum hearth__verb verb) {
+    return verb == HEARTH__ADD || verb == HEARTH__REPLACE || verb == HEARTH__SWAP ||
+           verb == HEARTH__INCREMENT || verb == HEARTH__DELETE;
+}
+
+bool hearth__redis_refuses_scripts(const hearth__redis_reply *reply) {
+    return reply->type == REDIS_REPLY_ERROR &&
+           (hearth__redis_begins_with(reply->text, reply->size, "NOPERM") ||
+            hearth__redis_begins_with(reply->text, reply->size, "ERR unknown command"));
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+hearth__redis_column hearth__redis_column_of(enum hearth__verb verb) {
+    hearth__redis_column column;
+    for (unsigned holding = 0; holding < HEARTH__HOLDINGS; holding++) {
+        int32_t status = hearth__verb_status(verb, (enum hearth__holding)holding);
+        column.digits[holding] = (char)('0' + (status < 0 ? DIGIT_TYPE : status));
+    }
+    return column;
+}
+
+void hearth__redis_verb(hearth__redis_command *command, const char *verb,
+                        const hearth__remote_op *op) {
+    command->count = 0;
+    hearth__redis_text(command, verb);
+    hearth__redis_word(command, op->key, op->key_size);
+}
+
+void hearth__redis_script(hearth__redis_command *command, const char *text,
+                          const hearth__remote_op *op) {
+    command->count = 0;
+    hearth__redis_text(command, "EVAL");
+    hearth__redis_text(command, text);
+    hearth__redis_text(command, "1");
+    hearth__redis_word(command, op->key, op->key_size);
+}
+
+void hearth__redis_integer(hearth__redis_command *command, int64_t integer,
+                           hearth__redis_number *number) {
+    (void)snprintf(number->text, sizeof number->text, "%" PRId64, integer);
+    hearth__redis_text(command, number->text);
+}
+
+/* Adds what the op stores: header and body must be one word, so that is one copy. */
+static int32_t add_value(hearth__redis_connection *connection, const hearth__remote_op *op,
+                         hearth__redis_command *command) {
+    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    size_t header_size = hearth__envelope_compose(op, false, header);
+    if (header_size == 0) {
+        hearth__redis_word(command, op->data, op->data_size);
+        return HEARTH_OK;
+    }
+    if (op->data_size > SIZE_MAX - header_size ||
+        !hearth__buffer_reserve(&connection->scratch, header_size + op->data_size) ||
+        !hearth__buffer_assign(&connection->scratch, header, header_size) ||
+        !hearth__buffer_append(&connection->scratch, op->data, op->data_size)) {
+        return HEARTH_E_NOMEM;
+    }
+    hearth__redis_word(command, connection->scratch.data, connection->scratch.size);
+    return HEARTH_OK;
+}
+
+int32_t hearth__redis_set(hearth__redis_connection *connection, const hearth__remote_op *op,
+                          hearth__redis_number *number, hearth__redis_command *command) {
+    hearth__redis_verb(command, "SET", op);
+    int32_t status = add_value(connection, op, command);
+    if (op->ttl_ms != 0) {
+        hearth__redis_text(command, "PX");
+        hearth__redis_integer(command, op->ttl_ms, number);
+    }
+    return status;
+}
+
+static int32_t ask_get(hearth__redis_connection *connection, const hearth__remote_op *op) {
+    hearth__redis_command commands[2];
+    size_t count = 0;
+    if (op->want_ttl) { /* before the value: were it written in between, its life is not longer */
+        hearth__redis_verb(&commands[count++], "PTTL", op);
+    }
+    hearth__redis_verb(&commands[count++], "GET", op);
+    return hearth__redis_queue(connection, commands, count);
+}
+
+static int32_t ask_set(hearth__redis_connection *connection, const hearth__remote_op *op) {
+    hearth__redis_command command;
+    hearth__redis_number ttl;
+    int32_t status = hearth__redis_set(connection, op, &ttl, &command);
+    return status == HEARTH_OK ? hearth__redis_queue(connection, &command, 1) : status;
+}
+
+static int32_t ask_store(hearth__redis_connection *connection, const hearth__remote_op *op) {
+    hearth__redis_command command;
+    hearth__redis_number ttl;
+    hearth__redis_column column = hearth__redis_column_of(op->verb);
+    unsigned char version[8];
+    if (op->verb == HEARTH__SWAP) {
+        for (size_t i = 0; i < sizeof version; i++) {
+            version[i] = (unsigned char)(op->if_version >> (8 * i));
+        }
+        hearth__redis_script(&command, hearth__lua_swap, op);
+        hearth__redis_word(&command, version, sizeof version);
+    } else {
+        hearth__redis_script(&command, hearth__lua_store, op);
+        hearth__redis_word(&command, column.digits, sizeof column.digits);
+    }
+    int32_t status = add_value(connection, op, &command);
+    if (op->ttl_ms != 0) {
+        hearth__redis_integer(&command, op->ttl_ms, &ttl);
+    }
+    return status == HEARTH_OK ? hearth__redis_queue(connection, &command, 1) : status;
+}
+
+static int32_t ask_increment(hearth__redis_connection *connection,
+                             const hearth__remote_op *op) {
+    hearth__redis_command command;
+    hearth__redis_number amount;
+    hearth__redis_number bound;
+    hearth__redis_column column = hearth__redis_column_of(op->verb);
+    uint64_t limit =
+        op->number < 0 ? -(uint64_t)op->number : (uint64_t)INT64_MAX - (uint64_t)op->number;
+    (void)snprintf(bound.text, sizeof bound.text, "%" PRIu64, limit);
+    hearth__redis_script(&command, hearth__lua_increment, op);
+    hearth__redis_word(&command, column.digits, sizeof column.digits);
+    hearth__redis_integer(&command, op->number, &amount);
+    hearth__redis_text(&command, bound.text);
+    return hearth__redis_queue(connection, &command, 1);
+}
+
+static int32_t ask_delete(hearth__redis_connection *connection, const hearth__remote_op *op) {
+    hearth__redis_command command;
+    hearth__redis_column column = hearth__redis_column_of(op->verb);
+    hearth__redis_script(&command, hearth__lua_delete, op);
+    hearth__redis_word(&command, column.digits, sizeof column.digits);
+    return hearth__redis_queue(connection, &command, 1);
+}
+
+int32_t hearth__redis_ask(hearth__redis_connection *connection, const hearth__remote_op *op) {
+    switch (op->verb) {
+    case HEARTH__GET:
+        return ask_get(connection, op);
+    case HEARTH__SET:
+        return ask_set(connection, op);
+    case HEARTH__ADD:
+    case HEARTH__REPLACE:
+    case HEARTH__SWAP:
+        return ask_store(connection, op);
+    case HEARTH__INCREMENT:
+        return ask_increment(connection, op);
+    case HEARTH__DELETE:
+        return ask_delete(connection, op);
+    case HEARTH__TOUCH:
+        break;
+    }
+    return HEARTH_E_PROTOCOL;
+}
+
+/* ---- answering ------------------------------------------------------------------------------ */
+
+/* A server that does not know a command repeats its arguments: keys and values are not for a
+ * log. */
+static size_t without_arguments(const char *words, size_t size) {
+    static const char mark[] = ", with args";
+    const char *at = memmem(words, size, mark, sizeof mark - 1);
+    return at != NULL ? (size_t)(at - words) : size;
+}
+
+/* At most once a second and node. */
+static bool may_complain(hearth__node *node) {
+    int64_t now_ms = hearth__boot_ms();
+    int64_t quiet_until_ms = atomic_load_explicit(&node->quiet_until_ms, memory_order_relaxed);
+    return now_ms >= quiet_until_ms &&
+           atomic_compare_exchange_strong(&node->quiet_until_ms, &quiet_until_ms,
+                                          now_ms + 1000);
+}
+
+void hearth__redis_complain(hearth__node *node, int32_t status, const char *what,
+                            const char *words, size_t size) {
+    if (!may_complain(node)) {
+        return;
+    }
+    char printable[WORDS_SIZE];
+    size_t length = without_arguments(words, size);
+    length = length < sizeof printable - 1 ? length : sizeof printable - 1;
+    for (size_t i = 0; i < length; i++) {
+        printable[i] = words[i] >= ' ' && words[i] <= '~' ? words[i] : '?';
+    }
+    printable[length] = '\0';
+    hearth__log_add(node->config.remote->log, HEARTH_LOG_WARNING, status, "node %.80s %s%s",
+                    node->config.name, what, printable);
+}
+
+int32_t hearth__redis_refusal(hearth__node *node, const hearth__redis_reply *reply) {
+    bool usual = reply->status == HEARTH_E_TYPE || reply->status == HEARTH_E_TOO_LARGE;
+    if (!usual && reply->text != NULL) {
+        hearth__redis_complain(node, reply->status, "refuses: ", reply->text, reply->size);
+    }
+    return reply->status;
+}
+
+int32_t hearth__redis_verdict(enum hearth__verb verb, int64_t number) {
+    static const char *const known[] = {
+        [HEARTH__ADD] = "03",    [HEARTH__REPLACE] = "01",    [HEARTH__SWAP] = "014",
+        [HEARTH__TOUCH] = "014", [HEARTH__INCREMENT] = "167", [HEARTH__DELETE] = "01",
+    };
+    if (number < 0 || number > 9 || strchr(known[verb], (int)('0' + number)) == NULL) {
+        return HEARTH_E_PROTOCOL;
+    }
+    if (number == DIGIT_TOO_LARGE) {
+        return HEARTH_E_TOO_LARGE;
+    }
+    return number == DIGIT_TYPE ? HEARTH_E_TYPE : (int32_t)number;
+}
+
+static bool answer_script(hearth__remote_op *op, const hearth__redis_reply *reply) {
+    int64_t sum = 0;
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        int32_t status = hearth__redis_verdict(op->verb, reply->integer);
+        op->status = status != HEARTH_E_PROTOCOL ? status : op->status;
+    } else if (op->verb == HEARTH__INCREMENT && reply->type == REDIS_REPLY_STRING &&
+               hearth__envelope_is_integer(reply->text, reply->size, &sum)) {
+        op->status = HEARTH_OK;
+        op->number = sum;
+    }
+    return op->status != HEARTH__PENDING;
+}
+
+/* What is left of the life that PTTL told of, by now; HEARTH__TTL_NONE: it has no end. */
+static int64_t left_of(const hearth__redis_progress *progress) {
+    if (progress->ttl_ms < 0) {
+        return progress->ttl_ms;
+    }
+    int64_t passed_ns = hearth__monotonic_ns() - progress->began_ns;
+    int64_t left_ms = progress->ttl_ms - (passed_ns + 999999) / 1000000;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+static bool answer_ttl(hearth__node *node, hearth__redis_progress *progress,
+                       const hearth__redis_reply *reply) {
+    progress->asked_ttl = true;
+    progress->ttl_status = HEARTH_OK;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        progress->ttl_status = hearth__redis_refusal(node, reply);
+        return true;
+    }
+    progress->ttl_ms = reply->integer;
+    return reply->type == REDIS_REPLY_INTEGER && reply->integer >= -2;
+}
+
+static bool answer_get(hearth__node *node, hearth__remote_op *op,
+                       hearth__redis_progress *progress, const hearth__redis_reply *reply) {
+    if (op->want_ttl && !progress->asked_ttl) {
+        return answer_ttl(node, progress, reply);
+    }
+    int64_t left_ms = op->want_ttl ? left_of(progress) : HEARTH__TTL_UNKNOWN;
+    if (op->want_ttl && progress->ttl_status != HEARTH_OK) {
+        op->status = progress->ttl_status;
+    } else if (reply->type == REDIS_REPLY_NIL) {
+        op->status = HEARTH_MISS;
+    } else if (reply->type != REDIS_REPLY_STRING) {
+        return false;
+    } else if (left_ms == -2) { /* it came in between: nobody knows its life */
+        op->status = HEARTH_MISS;
+    } else {
+        hearth__envelope_answer(node->config.remote, op, reply->text, reply->size, false,
+                                left_ms, true);
+    }
+    return true;
+}
+
+bool hearth__redis_answer(hearth__node *node, hearth__remote_op *op,
+                          hearth__redis_progress *progress, const hearth__redis_reply *reply) {
+    bool awaits_ttl = op->verb == HEARTH__GET && op->want_ttl && !progress->asked_ttl;
+    if (reply->type == REDIS_REPLY_ERROR && !awaits_ttl) {
+        if (hearth__redis_needs_script(op->verb) && hearth__redis_refuses_scripts(reply)) {
+            atomic_store(&node->scripts, HEARTH__REDIS_SCRIPTS_UNKNOWN);
+        }
+        op->status = hearth__redis_refusal(node, reply);
+        return true;
+    }
+    if (op->verb == HEARTH__GET) {
+        return answer_get(node, op, progress, reply);
+    }
+    if (op->verb == HEARTH__SET) {
+        bool done = reply->type == REDIS_REPLY_STATUS && reply->size == 2 &&
+                    memcmp(reply->text, "OK", 2) == 0;
+        op->status = done ? HEARTH_OK : op->status;
+        return done;
+    }
+    return answer_script(op, reply);
+}
