@@ -71,7 +71,7 @@ LINK_FLAGS    = $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE) $(LDFLAGS) -pthread
 PKG_CONFIG   ?= pkg-config
 NEED_LIBRARY := hiredis:libhiredis-dev libmemcached:libmemcached-dev hashkit:libhashkit-dev \
                 libxxhash:libxxhash-dev uthash:uthash-dev
-NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev
+NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev zlib:zlib1g-dev
 NEED_TESTS   := cmocka:libcmocka-dev python3:python3
 NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
                 clang-tidy:clang-tidy shellcheck:shellcheck
@@ -86,6 +86,7 @@ FOUND_libmemcached := $(call found,libmemcached)
 FOUND_libxxhash    := $(call found,libxxhash)
 FOUND_sqlite3      := $(call found,sqlite3)
 FOUND_libzstd      := $(call found,libzstd)
+FOUND_zlib         := $(call found,zlib)
 FOUND_cmocka       := $(call found,cmocka)
 # These two bring no pkg-config file. hashkit has libmemcached's version.
 FOUND_hashkit      := $(call header,libhashkit/hashkit.h,$(or $(FOUND_libmemcached),yes))
@@ -101,7 +102,7 @@ $(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck,\
 
 # What a program needs besides libhearth.a. -lhashkit has no pkg-config file.
 PRIVATE_LIBS := $(strip $(DEPENDENCY_DIRS) -lhiredis -lmemcached -lhashkit -pthread -lm)
-BENCH_LIBS   := -lsqlite3 -lzstd
+BENCH_LIBS   := -lsqlite3 -lzstd -lz
 TEST_LIBS    := -lcmocka
 
 missing = $(foreach need,$(1),$(if $(FOUND_$(firstword $(subst :, ,$(need)))),,\
