@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A histogram of latencies in nanoseconds, in the manner of Gil Tene's HdrHistogram: 128
+ * buckets for each power of two, so that every percentile is within 1 % of the truth over the
+ * whole range of 64 bits, in fixed memory (60 KB). One thread per histogram; merge at the end.
+ */
+#ifndef HEARTH_BENCH_LATENCY_H
+#define HEARTH_BENCH_LATENCY_H
+
+#include <stdint.h>
+
+enum {
+    LATENCY_BITS = 7, /* 2^7 buckets for a power of two */
+    LATENCY_BUCKETS = (64 - LATENCY_BITS + 1) << LATENCY_BITS,
+};
+
+/* All zero is an empty histogram. */
+struct latency {
+    uint64_t count;
+    uint64_t sum_ns;
+    uint64_t min_ns; /* of no meaning while count is 0 */
+    uint64_t max_ns;
+    uint64_t buckets[LATENCY_BUCKETS];
+};
+
+void latency_clear(struct latency *latency);
+
+void latency_record(struct latency *latency, uint64_t ns);
+
+/* Adds the records of `from` to those of `into`. */
+void latency_merge(struct latency *into, const struct latency *from);
+
+/* The smallest latency that at least `percent` (0 to 100) of the records do not exceed; 0 and
+ * 100 are exact. 0 when there is no record. */
+uint64_t latency_percentile(const struct latency *latency, double percent);
+
+/* 0 when there is no record. */
+uint64_t latency_mean(const struct latency *latency);
+
+#endif
