@@ -243,6 +243,33 @@ static void a_server_outlives_the_thread_that_started_it(void **state) {
     servers_stop(&servers);
 }
 
+/* The keeper is killed, which leaves nobody to clean up: the servers go with it all the same. */
+static void a_server_does_not_outlive_the_keeper(void **state) {
+    (void)state;
+    struct servers servers;
+    char path[SERVERS_PATH_BYTES];
+    char byte;
+    assert_int_equal(servers_open(&servers), 0);
+    start(&servers, SERVER_MEMCACHED, SERVER_UNIX);
+    int fd = connect_to(&servers.nodes[0]);
+    assert_true(fd >= 0);
+    assert_speaks(fd, SERVER_MEMCACHED);
+    assert_int_equal(kill(servers.keeper.pid, SIGKILL), 0);
+    ssize_t got = recv(fd, &byte, 1, 0); /* the server's end of the connection is closed */
+    assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
+    close(fd);
+    assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), -1);
+    servers_stop(&servers);
+    unlink(servers.nodes[0].path);
+    snprintf(path, sizeof path, "%s/m0.log", servers.folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/m0", servers.folder);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/r1", servers.folder);
+    rmdir(path);
+    assert_int_equal(rmdir(servers.folder), 0);
+}
+
 /* ---- programs that die ---- */
 
 struct orphan {
@@ -343,6 +370,7 @@ int main(void) {
         cmocka_unit_test(a_failed_start_shows_the_log),
         cmocka_unit_test(a_missing_server_is_named),
         cmocka_unit_test(a_server_outlives_the_thread_that_started_it),
+        cmocka_unit_test(a_server_does_not_outlive_the_keeper),
         cmocka_unit_test(a_killed_program_leaves_nothing),
         cmocka_unit_test(with_handlers_nothing_is_left_at_the_end_of_the_program),
     };
