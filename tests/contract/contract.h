@@ -47,6 +47,8 @@ struct contract {
     int64_t early_ms;       /* and go at the most this long before it */
     int64_t integer_ttl_ms; /* integers live in steps of this: they may go a step early */
     bool integers_anywhere; /* also under keys that the server would misread */
+    bool pipelines_writes;  /* a node's writes are sent before another's answers are awaited */
+    int64_t last_unix_s;    /* where the server's clock ends; 0: it does not */
     size_t value_max;       /* what the server can hold under a short key; 0: over 2 MiB */
 };
 

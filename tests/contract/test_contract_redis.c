@@ -12,6 +12,7 @@ int main(void) {
         .early_ms = 2,
         .integer_ttl_ms = 1,
         .integers_anywhere = true,
+        .pipelines_writes = true,
     };
     return contract_run(&contract);
 }

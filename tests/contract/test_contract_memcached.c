@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "contract/contract.h"
+
+int main(void) {
+    static const struct contract contract = {
+        .name = "memcached",
+        .kind = HEARTH__MEMCACHED,
+        .raw = &contract_raw_memcached,
+        .has_servers = true,
+        .early_ms = 2,
+        .integer_ttl_ms = 1000,
+        .last_unix_s = INT32_MAX,
+        .value_max = 1 << 20,
+    };
+    return contract_run(&contract);
+}
