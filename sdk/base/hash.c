@@ -43,7 +43,9 @@ uint64_t hearth__hash64_pieces(const hearth__hash_piece *pieces, size_t count) {
         if (pieces[i].size > sizeof joined - size) {
             return hash_streamed(pieces, count);
         }
-        memcpy(joined + size, pieces[i].data, pieces[i].size);
+        if (pieces[i].size != 0) { /* a piece of nothing may be NULL */
+            memcpy(joined + size, pieces[i].data, pieces[i].size);
+        }
         size += pieces[i].size;
     }
     return XXH3_64bits(joined, size);

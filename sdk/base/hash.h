@@ -28,7 +28,7 @@ uint64_t hearth__hash64(const void *data, size_t size);
 hearth__hash128 hearth__hash128_of(const void *data, size_t size);
 
 typedef struct hearth__hash_piece {
-    const void *data;
+    const void *data; /* may be NULL when size is 0 */
     size_t size;
 } hearth__hash_piece;
 
