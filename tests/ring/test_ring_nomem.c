@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ring when there is no memory. This program brings its own base/memory, whose n-th
- * allocation fails. */
-#include "base/memory.h"
+/* The ring when there is no memory. */
 #include "fleet.h"
+#include "support/failing_memory.h"
 
 #include <stdbool.h>
-
-static unsigned allocations_left;
-static unsigned blocks_alive;
-
-void *hearth__alloc(size_t size) {
-    if (allocations_left == 0) {
-        return NULL;
-    }
-    allocations_left--;
-    blocks_alive++;
-    return malloc(size != 0 ? size : 1);
-}
-
-void hearth__free(void *block) {
-    blocks_alive -= block != NULL;
-    free(block);
-}
 
 static void each_failed_allocation_is_a_status(void **state) {
     (void)state;
@@ -29,15 +11,15 @@ static void each_failed_allocation_is_a_status(void **state) {
     hearth__ring *ring = NULL;
     unsigned failures = 0;
     for (bool made = false; !made; failures += !made) {
-        allocations_left = failures;
+        failing_memory_fail(failures, 1);
         const int32_t status = hearth__ring_create(nodes->members, nodes->count, &ring);
         made = status == HEARTH_OK;
         assert_true(made || status == HEARTH_E_NOMEM);
-        assert_true(made || (ring == NULL && blocks_alive == 0));
+        assert_true(made || (ring == NULL && failing_memory_blocks() == 0));
     }
     assert_true(failures > 0);
     hearth__ring_destroy(ring);
-    assert_int_equal(blocks_alive, 0);
+    assert_int_equal(failing_memory_blocks(), 0);
     free(nodes);
 }
 

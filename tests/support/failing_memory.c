@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "failing_memory.h"
+
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic uint64_t requests;
+static _Atomic uint64_t failed;
+static _Atomic uint64_t fail_from = UINT64_MAX;
+static _Atomic uint64_t fail_until = UINT64_MAX;
+static _Atomic int64_t blocks;
+
+void failing_memory_fail(uint64_t successes, uint64_t failures) {
+    bool ends = failures <= UINT64_MAX - successes;
+    atomic_store(&requests, 0);
+    atomic_store(&failed, 0);
+    atomic_store(&fail_until, ends ? successes + failures : UINT64_MAX);
+    atomic_store(&fail_from, successes);
+}
+
+void failing_memory_pass(void) {
+    failing_memory_fail(UINT64_MAX, 0);
+}
+
+uint64_t failing_memory_requests(void) {
+    return atomic_load(&requests);
+}
+
+uint64_t failing_memory_failures(void) {
+    return atomic_load(&failed);
+}
+
+int64_t failing_memory_blocks(void) {
+    return atomic_load(&blocks);
+}
+
+/* Counts a request; true: this one is to fail. */
+static bool fails(void) {
+    uint64_t place = atomic_fetch_add(&requests, 1);
+    bool chosen = place >= atomic_load(&fail_from) && place < atomic_load(&fail_until);
+    if (chosen) {
+        atomic_fetch_add(&failed, 1);
+    }
+    return chosen;
+}
+
+static void *counted(void *block) {
+    if (block != NULL) {
+        atomic_fetch_add(&blocks, 1);
+    }
+    return block;
+}
+
+/* ---- base/memory.h ---- */
+
+void *hearth__alloc(size_t size) {
+    return fails() ? NULL : counted(malloc(size != 0 ? size : 1));
+}
+
+void *hearth__alloc_zero(size_t count, size_t size) {
+    return fails() ? NULL : counted(calloc(count != 0 ? count : 1, size != 0 ? size : 1));
+}
+
+void *hearth__realloc(void *block, size_t size) {
+    if (fails()) {
+        return NULL;
+    }
+    void *grown = realloc(block, size != 0 ? size : 1);
+    return block == NULL ? counted(grown) : grown;
+}
+
+char *hearth__copy_text(const char *text, size_t size) {
+    char *copy = hearth__alloc(size + 1);
+    if (copy != NULL) {
+        memcpy(copy, text, size);
+        copy[size] = '\0';
+    }
+    return copy;
+}
+
+void hearth__free(void *block) {
+    if (block != NULL) {
+        atomic_fetch_sub(&blocks, 1);
+    }
+    free(block);
+}
