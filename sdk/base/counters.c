@@ -9,12 +9,12 @@
 enum { STRIPES = HEARTH__THREAD_STRIPES, LINE_COUNTERS = 8 };
 
 struct hearth__counters {
-    size_t stride; /* counters of one stripe, a multiple of a cache line's */
+    size_t stride; /* places from one stripe to the next: a line lies between their counters */
     _Atomic uint64_t values[];
 };
 
 hearth__counters *hearth__counters_create(size_t count) {
-    size_t stride = (count + LINE_COUNTERS - 1) / LINE_COUNTERS * LINE_COUNTERS;
+    size_t stride = count + LINE_COUNTERS - 1;
     hearth__counters *counters =
         hearth__alloc_zero(1, sizeof *counters + stride * STRIPES * sizeof(uint64_t));
     if (counters != NULL) {
