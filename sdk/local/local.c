@@ -55,7 +55,7 @@ struct shard {
 struct hearth__local {
     hearth__counters *counters;
     hearth__hash_secret secret;
-    size_t max_entry_bytes;
+    size_t max_entry_bytes; /* key and value */
     size_t shard_max_bytes;
     size_t max_bytes;
     size_t shard_count; /* a power of two */
@@ -191,6 +191,14 @@ static struct entry *create_entry(const void *key, size_t key_size,
     return entry;
 }
 
+/* Whether an entry may be kept at all: an empty shard must hold it with its table. */
+static bool fits(const hearth__local *local, size_t key_size, size_t size) {
+    const size_t own = sizeof(struct entry) + sizeof(UT_hash_table) +
+                       HASH_INITIAL_NUM_BUCKETS * sizeof(UT_hash_bucket) + 3 * HEAP_OVERHEAD;
+    return key_size <= local->max_entry_bytes && size <= local->max_entry_bytes - key_size &&
+           own + key_size + size <= local->shard_max_bytes;
+}
+
 static bool insert(hearth__local *local, const struct place *place, const void *key,
                    size_t key_size, const hearth__local_entry *info, const void *data,
                    size_t size) {
@@ -199,7 +207,7 @@ static bool insert(hearth__local *local, const struct place *place, const void *
     if (old != NULL) {
         remove_entry(shard, old);
     }
-    if (sizeof(struct entry) + key_size + size > local->max_entry_bytes) {
+    if (!fits(local, key_size, size)) {
         if (local->max_bytes != 0) {
             HEARTH__COUNT(local->counters, local_refusals);
         }
@@ -218,7 +226,7 @@ static bool insert(hearth__local *local, const struct place *place, const void *
     shard->entries++;
     shard->entry_bytes += sizeof *entry + key_size + size + HEAP_OVERHEAD;
     make_room(local, shard);
-    return true;
+    return shard->list != NULL; /* the newest goes last */
 }
 
 static void drop(const struct place *place, const void *key, size_t key_size) {
