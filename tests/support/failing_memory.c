@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ static _Atomic uint64_t failed;
 static _Atomic uint64_t fail_from = UINT64_MAX;
 static _Atomic uint64_t fail_until = UINT64_MAX;
 static _Atomic int64_t blocks;
+static _Atomic int64_t bytes;
 
 void failing_memory_fail(uint64_t successes, uint64_t failures) {
     bool ends = failures <= UINT64_MAX - successes;
@@ -38,6 +40,10 @@ int64_t failing_memory_blocks(void) {
     return atomic_load(&blocks);
 }
 
+int64_t failing_memory_bytes(void) {
+    return atomic_load(&bytes);
+}
+
 /* Counts a request; true: this one is to fail. */
 static bool fails(void) {
     uint64_t place = atomic_fetch_add(&requests, 1);
@@ -51,8 +57,16 @@ static bool fails(void) {
 static void *counted(void *block) {
     if (block != NULL) {
         atomic_fetch_add(&blocks, 1);
+        atomic_fetch_add(&bytes, (int64_t)malloc_usable_size(block));
     }
     return block;
+}
+
+static void discount(void *block) {
+    if (block != NULL) {
+        atomic_fetch_sub(&blocks, 1);
+        atomic_fetch_sub(&bytes, (int64_t)malloc_usable_size(block));
+    }
 }
 
 /* ---- base/memory.h ---- */
@@ -69,8 +83,13 @@ void *hearth__realloc(void *block, size_t size) {
     if (fails()) {
         return NULL;
     }
+    const int64_t old = block != NULL ? (int64_t)malloc_usable_size(block) : 0;
     void *grown = realloc(block, size != 0 ? size : 1);
-    return block == NULL ? counted(grown) : grown;
+    if (grown != NULL) {
+        atomic_fetch_add(&blocks, block == NULL);
+        atomic_fetch_add(&bytes, (int64_t)malloc_usable_size(grown) - old);
+    }
+    return grown;
 }
 
 char *hearth__copy_text(const char *text, size_t size) {
@@ -83,8 +102,6 @@ char *hearth__copy_text(const char *text, size_t size) {
 }
 
 void hearth__free(void *block) {
-    if (block != NULL) {
-        atomic_fetch_sub(&blocks, 1);
-    }
+    discount(block);
     free(block);
 }

@@ -21,7 +21,9 @@ uint64_t failing_memory_requests(void);
 /* How many of them failed. */
 uint64_t failing_memory_failures(void);
 
-/* Blocks that live now. */
+/* Blocks that live now, and the bytes that may be used in them: what was asked for, rounded up
+ * by the heap, to less than 16 more. */
 int64_t failing_memory_blocks(void);
+int64_t failing_memory_bytes(void);
 
 #endif
