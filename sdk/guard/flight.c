@@ -163,11 +163,23 @@ static void take_off(hearth__flight *flight) {
     flight->flights->count++;
 }
 
+/* Tells the flights that this thread leads what it waits for now. Under the lock. */
+static void note_wait(const hearth__flights *flights, hearth__flight *waits_for) {
+    for (hearth__flight *own = led; own != NULL; own = own->outer) {
+        if (own->flights == flights) {
+            own->waits_for = waits_for;
+        }
+    }
+}
+
+/* Who follows counts as waiting from here: between its join and its wait another thread could
+ * close the circle. Under the lock. */
 static int32_t follow(hearth__flight *flight) {
     if (waits_for_self(flight)) {
         return HEARTH_E_DEADLOCK;
     }
     flight->holders++;
+    note_wait(flight->flights, flight);
     return HEARTH_OK;
 }
 
@@ -233,19 +245,9 @@ int32_t hearth__flight_try_lead(hearth__flights *flights, const void *key, size_
     return status == HEARTH_OK && !leads ? HEARTH_EXISTS : status;
 }
 
-/* Tells the flights that this thread leads what it waits for now. Under the lock. */
-static void note_wait(const hearth__flights *flights, hearth__flight *waits_for) {
-    for (hearth__flight *own = led; own != NULL; own = own->outer) {
-        if (own->flights == flights) {
-            own->waits_for = waits_for;
-        }
-    }
-}
-
 int32_t hearth__flight_await(hearth__flight *flight, int64_t deadline_ns, const void **result) {
     int32_t status = HEARTH_E_TIMEOUT;
     pthread_mutex_lock(&flight->flights->lock);
-    note_wait(flight->flights, flight);
     bool in_time = true;
     while (!flight->landed && in_time) {
         in_time = await_change(flight, deadline_ns);
@@ -261,6 +263,7 @@ int32_t hearth__flight_await(hearth__flight *flight, int64_t deadline_ns, const 
 
 void hearth__flight_leave(hearth__flight *flight) {
     pthread_mutex_lock(&flight->flights->lock);
+    note_wait(flight->flights, NULL);
     let_go(flight);
 }
 
