@@ -32,7 +32,10 @@ static const struct option options[] = {
 #undef OPTION_ROW
 };
 
-enum { OPTIONS = sizeof options / sizeof options[0] };
+enum {
+    OPTIONS = sizeof options / sizeof options[0],
+    NAME_MAX_SIZE = 63, /* of a name, and of what a message shows */
+};
 
 struct unit {
     const char *name;
@@ -81,9 +84,9 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Levenshtein's distance, for names of up to 63 bytes. */
+/* Levenshtein's distance; `b` is the name of an option. */
 static size_t distance(const char *a, const char *b) {
-    size_t row[64];
+    size_t row[NAME_MAX_SIZE + 1];
     size_t length = strlen(b);
     for (size_t j = 0; j <= length; j++) {
         row[j] = j;
@@ -100,14 +103,31 @@ static size_t distance(const char *a, const char *b) {
     return row[length];
 }
 
+/* What a message may show of a text: it ends before the first byte that no name and no number has,
+ * since a line that went wrong may hold an address with its password. */
+struct shown {
+    char text[68];
+};
+
+static struct shown show(const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "._+-";
+    struct shown shown;
+    size_t size = least(strspn(text, plain), NAME_MAX_SIZE);
+    (void)snprintf(shown.text, sizeof shown.text, "%.*s%s", (int)size, text,
+                   text[size] != '\0' ? "..." : "");
+    return shown;
+}
+
 static int32_t refuse_name(const char *name, char *why, size_t why_size) {
+    struct shown shown = show(name);
     const struct option *nearest = &options[0];
-    for (size_t i = 1; i < OPTIONS && strlen(name) < 64; i++) {
-        if (distance(name, options[i].name) < distance(name, nearest->name)) {
+    for (size_t i = 1; i < OPTIONS; i++) {
+        if (distance(shown.text, options[i].name) < distance(shown.text, nearest->name)) {
             nearest = &options[i];
         }
     }
-    (void)snprintf(why, why_size, "'%.64s' is not an option; the nearest one is '%s'", name,
+    (void)snprintf(why, why_size, "'%s' is not an option; the nearest one is '%s'", shown.text,
                    nearest->name);
     return HEARTH_E_INVALID;
 }
@@ -185,33 +205,34 @@ static int32_t refuse_value(const struct option *option, const char *value, char
                             size_t why_size) {
     char low[32];
     char high[32];
+    struct shown shown = show(value);
     print_number(option->type, option->low, low, sizeof low);
     print_number(option->type, option->high, high, sizeof high);
     switch (option->type) {
     case BYTES:
         (void)snprintf(why, why_size,
-                       "%s: '%.64s' is not a size from %s to %s; write it as in 64mb",
-                       option->name, value, low, high);
+                       "%s: '%s' is not a size from %s to %s; write it as in 64mb",
+                       option->name, shown.text, low, high);
         break;
     case MS:
-        (void)snprintf(
-            why, why_size,
-            "%s: '%.64s' is not a time from %s to %s ms; write it as in 500, 5s or 2h",
-            option->name, value, low, high);
+        (void)snprintf(why, why_size,
+                       "%s: '%s' is not a time from %s to %s ms; write it as in 500, 5s or 2h",
+                       option->name, shown.text, low, high);
         break;
     case COUNT:
-        (void)snprintf(why, why_size, "%s: '%.64s' is not a whole number from %s to %s",
-                       option->name, value, low, high);
+        (void)snprintf(why, why_size, "%s: '%s' is not a whole number from %s to %s",
+                       option->name, shown.text, low, high);
         break;
     case FLAG:
-        (void)snprintf(why, why_size, "%s: '%.64s' is neither yes nor no", option->name, value);
+        (void)snprintf(why, why_size, "%s: '%s' is neither yes nor no", option->name,
+                       shown.text);
         break;
     case TEXT: /* its value may hold a password */
         (void)snprintf(why, why_size, "%s: the text must have %s to %s bytes", option->name,
                        low, high);
         break;
     case CHOICE:
-        (void)snprintf(why, why_size, "%s: '%.64s' is none of: %s", option->name, value,
+        (void)snprintf(why, why_size, "%s: '%s' is none of: %s", option->name, shown.text,
                        coherence_modes);
         break;
     }
