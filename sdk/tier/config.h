@@ -46,7 +46,7 @@ enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
       "eighth of a shard.")                                                                     \
     X("local.max_ttl_ms", local_max_ttl_ms, MS, -1, HEARTH_TTL_MAX, "-1",                       \
       "Longest life of a local copy, and so the bound of its staleness; -1: as "                \
-      "coherence.mode says; 0: as long as the value itself.")                                   \
+      "coherence.mode says; 0: none is kept.")                                                  \
     X("coherence.mode", coherence_mode, CHOICE, 0, 1, "auto",                                   \
       "How local copies are kept fresh. ttl: they live at most local.max_ttl_ms, by default "   \
       "1 s. auto: the best the remote tier offers: ttl on Redis and Memcached until tracking "  \
