@@ -273,6 +273,11 @@ test: deps deps-test
 test-all: deps deps-test
 	$(Q)HEARTH_LONG=1 MAKE="$(MAKE) $(PARALLEL)" tests/stages.sh $(FULL_RUN)
 
+# The README's table of options, from the library's own.
+.PHONY: update-readme
+update-readme: found $(OUT)/tests/api/test_readme
+	$(Q)$(OUT)/tests/api/test_readme --update
+
 # ---- lint -----------------------------------------------------------------------------------
 # One target a check; each names file and line. `make lint` runs them all, whatever fails.
 
@@ -382,6 +387,7 @@ Testing
 Editing
   make format              clang-format, in place
   make update-symbols      accept what the shared library exports now
+  make update-readme       write the table of options into README.md
 
 Settings: CC=$(CC) CFLAGS="$(CFLAGS)" LDFLAGS= VARIANT=plain|release|asan|ubsan|tsan JOBS=$(JOBS) V=1
 endef
