@@ -20,7 +20,7 @@ enum {
     /* The index may take 1 / this of the table, then its chains grow. */
     INDEX_SHARE = 4,
     INDEX_LEAST = sizeof(UT_hash_table) + HASH_INITIAL_NUM_BUCKETS * sizeof(UT_hash_bucket) +
-                  2 * BLOCK_BYTES,
+                  BLOCK_BYTES + BLOCK_BYTES,
 };
 
 struct hearth__entry {
@@ -54,7 +54,8 @@ static size_t index_bytes(const hearth__table *table) {
         return 0;
     }
     return sizeof(UT_hash_table) +
-           table->entries->hh.tbl->num_buckets * sizeof(UT_hash_bucket) + 2 * BLOCK_BYTES;
+           table->entries->hh.tbl->num_buckets * sizeof(UT_hash_bucket) + BLOCK_BYTES +
+           BLOCK_BYTES;
 }
 
 size_t hearth__table_bytes(const hearth__table *table) {
@@ -157,6 +158,7 @@ bool hearth__table_add(hearth__table *table, uint64_t hash, hearth__entry *entry
 }
 
 void hearth__table_remove(hearth__table *table, hearth__entry *entry) {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an entry of the table has a table */
     HASH_DEL(table->entries, entry);
     DL_DELETE(table->by_use, entry);
     table->entries_bytes -= entry_bytes(entry);

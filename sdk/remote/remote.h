@@ -103,12 +103,12 @@ typedef struct hearth__remote_op {
     uint32_t content;
     uint64_t version;    /* of what is stored: of hearth__remote_new_version() */
     uint32_t delta_ms;   /* how long its load took */
+    bool want_ttl;       /* GET: `left_ms` is needed exactly, since a local copy may be kept */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
     int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */
     uint64_t if_version;  /* SWAP */
     int64_t number;       /* INCREMENT: what is added. Answer: the new number */
-    bool want_ttl;        /* GET: `left_ms` is needed exactly, since a local copy may be kept */
     hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
 
     int32_t status;          /* see hearth__remote_execute() */

@@ -58,7 +58,7 @@ void test_batch_of_many_verbs(void **state) {
     struct rig *rig = *state;
     hearth__remote_op ops[STEPS * RIG_NODES];
     hearth__buffer bodies[STEPS * RIG_NODES] = {{0}};
-    size_t count = STEPS * rig->nodes;
+    size_t count = (size_t)STEPS * rig->nodes;
     for (size_t i = 0; i < count; i++) {
         ops[i] = op_of(rig, &steps[i / rig->nodes]);
         ops[i].node = (uint32_t)(i % rig->nodes);
@@ -84,7 +84,10 @@ static void check_large_batch(struct rig *rig, size_t count, size_t size) {
     hearth__buffer *bodies = calloc(count, sizeof *bodies);
     char(*keys)[24] = calloc(count, sizeof *keys);
     char *data = malloc(size + count);
-    assert_true(ops != NULL && bodies != NULL && keys != NULL && data != NULL);
+    assert_non_null(ops);
+    assert_non_null(bodies);
+    assert_non_null(keys);
+    assert_non_null(data);
     for (size_t i = 0; i < size + count; i++) {
         data[i] = (char)(i * 7 + i / 251);
     }
@@ -135,7 +138,7 @@ struct hammer {
 static size_t value_of(uint32_t number, char value[4096]) {
     size_t size = 1 + number * 83 % 4000;
     for (size_t i = 0; i < size; i++) {
-        value[i] = (char)(number * 5 + i * (number + 1));
+        value[i] = (char)((size_t)number * 5 + i * ((size_t)number + 1));
     }
     return size;
 }

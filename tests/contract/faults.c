@@ -47,7 +47,7 @@ static void check_others_live(struct rig *rig, int64_t deadline_ms, bool writes)
     enum { EACH = 4 };
     hearth__remote_op ops[RIG_NODES * EACH];
     hearth__buffer bodies[RIG_NODES * EACH] = {{0}};
-    size_t count = rig->nodes * EACH;
+    size_t count = (size_t)rig->nodes * EACH;
     for (size_t i = 0; i < count; i++) {
         bool reads = !writes || i / rig->nodes % 2 == 0;
         ops[i] = rig_store(rig, reads ? HEARTH__GET : HEARTH__SET, "key", "value");
@@ -81,14 +81,14 @@ void test_dead_node_fails_alone(void **state) {
 }
 
 /* Until it answers as it should; the bound only ends a test that would never end. */
-static void await_status(struct rig *rig, hearth__remote_op op, int32_t status) {
+static void await_status(struct rig *rig, hearth__remote_op op, int32_t expected) {
     int64_t bound_ns = hearth__deadline_ns(RIG_DEADLINE_MS);
     int32_t last = HEARTH__PENDING;
-    while (last != status) {
+    while (last != expected) {
         hearth__remote_op copy = op;
         last = rig_run_within(rig, &copy, 500);
         if (hearth__monotonic_ns() >= bound_ns) {
-            rig_same_status(last, status, "node that is back");
+            rig_same_status(last, expected, "node that is back");
         }
         pause_ms(5);
     }
