@@ -31,8 +31,8 @@ static int32_t status_of(memcached_return_t result) {
     case MEMCACHED_PARTIAL_READ:
     case MEMCACHED_UNKNOWN_READ_FAILURE:
         return HEARTH_E_PROTOCOL;
-    default:
-        return HEARTH_E_UNAVAILABLE;
+    default: /* what is good news elsewhere is out of place here */
+        return memcached_failed(result) ? HEARTH_E_UNAVAILABLE : HEARTH_E_PROTOCOL;
     }
 }
 
@@ -208,7 +208,8 @@ int32_t hearth__mc_store(hearth__mc_lane *lane, enum hearth__verb how,
     case MEMCACHED_NOTSTORED:
     case MEMCACHED_DATA_EXISTS:
     case MEMCACHED_NOTFOUND:
-        return HEARTH_CONFLICT;
+        return how != HEARTH__SET ? HEARTH_CONFLICT
+                                  : fail_write(lane, MEMCACHED_PROTOCOL_ERROR);
     case MEMCACHED_E2BIG:
         return HEARTH_E_TOO_LARGE;
     default:
