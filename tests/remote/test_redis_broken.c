@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Redis backend against a server that breaks off, stalls or sends what is no answer: no
+ * wrong value, no answer for another operation, no memory by a number from the network. */
+#include "remote/redis_rig.h"
+#include "remote/scripted_server.h"
+
+#include "base/clock.h"
+#include "remote/envelope.h"
+
+#include <sched.h>
+
+/* One value as a server sends it. */
+struct wire {
+    char bytes[512];
+    size_t size;
+};
+
+static struct wire wire_of(const char *key, const char *body) {
+    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    struct wire wire;
+    hearth__remote_op op = {.key = key,
+                            .key_size = strlen(key),
+                            .data = body,
+                            .data_size = strlen(body),
+                            .version = (uint64_t)hearth__wall_ms() << 16};
+    size_t size = hearth__envelope_compose(&op, false, header);
+    int head = snprintf(wire.bytes, sizeof wire.bytes, "$%zu\r\n", size + op.data_size);
+    memcpy(wire.bytes + head, header, size);
+    snprintf(wire.bytes + (size_t)head + size, sizeof wire.bytes - (size_t)head - size,
+             "%s\r\n", body);
+    wire.size = (size_t)head + size + op.data_size + 2;
+    return wire;
+}
+
+/* What the server does with the connections of a test. */
+struct script {
+    struct wire wire;
+    _Atomic unsigned excess; /* answers that nobody asked for */
+};
+
+struct stage {
+    struct scripted_server server;
+    struct script script;
+    struct redis_rig rig;
+};
+
+static void open_stage(struct stage *stage, scripted_serve *serve) {
+    scripted_server_start(&stage->server, serve, &stage->script);
+    stage->rig = redis_rig_at(stage->server.path, 0);
+    redis_rig_open(&stage->rig);
+}
+
+static void close_stage(struct stage *stage) {
+    redis_rig_close(&stage->rig);
+    scripted_server_stop(&stage->server);
+}
+
+static hearth__remote_op plain_get(struct stage *stage, const char *key) {
+    hearth__remote_op op = redis_rig_op(&stage->rig, HEARTH__GET, key, NULL);
+    op.want_ttl = false;
+    return op;
+}
+
+/* ---- replies in pieces ---------------------------------------------------------------------- */
+
+static void answer_in_pieces(struct scripted_server *server, int fd, unsigned number,
+                             void *arg) {
+    const struct script *script = arg;
+    const struct wire *wire = &script->wire;
+    (void)number;
+    for (size_t cut = 1; cut < wire->size; cut++) {
+        if (!scripted_await(server, fd, "\r\nkey\r\n") ||
+            !scripted_send(server, fd, wire->bytes, cut) || !scripted_await_read(server, fd) ||
+            !scripted_send(server, fd, wire->bytes + cut, wire->size - cut)) {
+            return;
+        }
+    }
+    scripted_await_close(server, fd);
+}
+
+static void a_reply_split_anywhere_is_whole(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "a body of some bytes")};
+    open_stage(&stage, answer_in_pieces);
+    for (size_t cut = 1; cut < stage.script.wire.size; cut++) {
+        (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
+        assert_int_equal(stage.rig.body.size, 20);
+        assert_memory_equal(stage.rig.body.data, "a body of some bytes", 20);
+    }
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 1);
+    close_stage(&stage);
+}
+
+static void cut_off(struct scripted_server *server, int fd, unsigned number, void *arg) {
+    const struct script *script = arg;
+    if (scripted_await(server, fd, "\r\nkey\r\n")) {
+        (void)scripted_send(server, fd, script->wire.bytes, number);
+    }
+}
+
+static void a_reply_cut_anywhere_is_an_error(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "body")};
+    open_stage(&stage, cut_off);
+    for (size_t cut = 0; cut < stage.script.wire.size; cut++) {
+        (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_E_UNAVAILABLE);
+    }
+    (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
+    close_stage(&stage);
+}
+
+/* The first connection is never answered in time; its answer comes when another asks. */
+static void answer_late(struct scripted_server *server, int fd, unsigned number, void *arg) {
+    const struct wire *late = &((const struct script *)arg)->wire;
+    struct wire own = wire_of("other", "other body");
+    if (number == 0) {
+        (void)scripted_await(server, fd, "\r\nkey\r\n");
+        scripted_await_close(server, fd);
+        (void)scripted_send(server, fd, late->bytes, late->size);
+        return;
+    }
+    (void)scripted_await(server, fd, "\r\nother\r\n");
+    (void)scripted_send(server, fd, own.bytes, own.size);
+    scripted_await_close(server, fd);
+}
+
+static void a_late_answer_is_for_nobody(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "body")};
+    open_stage(&stage, answer_late);
+    hearth__remote_op op = plain_get(&stage, "key");
+    redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
+                          HEARTH_E_TIMEOUT, "get without an answer");
+    (void)redis_rig_expect(&stage.rig, plain_get(&stage, "other"), HEARTH_OK);
+    assert_memory_equal(stage.rig.body.data, "other body", 10);
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_disconnects), 1);
+    close_stage(&stage);
+}
+
+/* One answer too many, at once or later. */
+static void answer_twice(struct scripted_server *server, int fd, unsigned number, void *arg) {
+    struct script *script = arg;
+    const struct wire *wire = &script->wire;
+    (void)scripted_await(server, fd, "\r\nkey\r\n");
+    (void)scripted_send(server, fd, wire->bytes, wire->size);
+    if (number % 2 == 0) {
+        (void)scripted_await_read(server, fd);
+    }
+    (void)scripted_send(server, fd, wire->bytes, wire->size);
+    atomic_fetch_add(&script->excess, 1);
+    scripted_await_close(server, fd);
+}
+
+static void an_excess_answer_ends_the_connection(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "body")};
+    open_stage(&stage, answer_twice);
+    for (unsigned i = 1; i <= 20; i++) {
+        (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
+        while (atomic_load(&stage.script.excess) < i) {
+            sched_yield();
+        }
+    }
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 20);
+    close_stage(&stage);
+}
+
+/* ---- connections that break ----------------------------------------------------------------- */
+
+/* Answers what is said on every second connection, and closes the others when they are used. */
+static void close_when_used(struct scripted_server *server, int fd, unsigned number,
+                            void *arg) {
+    const struct script *script = arg;
+    const struct wire *wire = &script->wire;
+    if (!scripted_await(server, fd, "\r\nkey\r\n")) {
+        return;
+    }
+    if (number % 2 == 0) {
+        (void)scripted_send(server, fd, wire->bytes, wire->size);
+        (void)scripted_await(server, fd, "\r\nkey\r\n");
+        return;
+    }
+    (void)scripted_send(server, fd, wire->bytes, wire->size);
+    scripted_await_close(server, fd);
+}
+
+static void a_read_is_asked_again_where_an_idle_connection_ended(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "body")};
+    open_stage(&stage, close_when_used);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
+    }
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 2);
+    assert_int_equal(atomic_load(&stage.server.connections), 2);
+    close_stage(&stage);
+}
+
+/* Ends every connection as soon as it was asked something. */
+static void hang_up(struct scripted_server *server, int fd, unsigned number, void *arg) {
+    (void)number;
+    (void)arg;
+    (void)scripted_await(server, fd, "\r\nkey\r\n");
+}
+
+static void a_write_without_an_answer_is_unknown_and_sent_once(void **state) {
+    (void)state;
+    static const struct {
+        enum hearth__verb verb;
+        int32_t status;
+        unsigned connections;
+    } cases[] = {
+        {HEARTH__SET, HEARTH_E_UNKNOWN, 1},       {HEARTH__ADD, HEARTH_E_UNKNOWN, 1},
+        {HEARTH__REPLACE, HEARTH_E_UNKNOWN, 1},   {HEARTH__SWAP, HEARTH_E_UNKNOWN, 1},
+        {HEARTH__INCREMENT, HEARTH_E_UNKNOWN, 1}, {HEARTH__DELETE, HEARTH_E_UNKNOWN, 2},
+        {HEARTH__GET, HEARTH_E_UNAVAILABLE, 1},   {HEARTH__TOUCH, HEARTH_E_UNAVAILABLE, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stage stage = {.script.excess = 0};
+        open_stage(&stage, hang_up);
+        hearth__remote_op op = redis_rig_op(&stage.rig, cases[i].verb, "key", "body");
+        op.number = 1;
+        (void)redis_rig_expect(&stage.rig, op, cases[i].status);
+        assert_int_equal(atomic_load(&stage.server.connections), cases[i].connections);
+        close_stage(&stage);
+    }
+}
+
+static void hang_up_then_answer(struct scripted_server *server, int fd, unsigned number,
+                                void *arg) {
+    (void)arg;
+    (void)scripted_await(server, fd, "\r\nkey\r\n");
+    if (number == 1) {
+        (void)scripted_send(server, fd, ":1\r\n", 4);
+        scripted_await_close(server, fd);
+    }
+}
+
+static void a_delete_is_sent_once_more(void **state) {
+    (void)state;
+    struct stage stage = {.script.excess = 0};
+    open_stage(&stage, hang_up_then_answer);
+    (void)redis_rig_expect(&stage.rig, redis_rig_op(&stage.rig, HEARTH__DELETE, "key", NULL),
+                           HEARTH_MISS);
+    assert_int_equal(atomic_load(&stage.server.connections), 2);
+    close_stage(&stage);
+}
+
+/* In a pipeline the answered stay answered; the rest is told apart by verb. */
+static void answer_two_then_hang_up(struct scripted_server *server, int fd, unsigned number,
+                                    void *arg) {
+    (void)number;
+    (void)arg;
+    (void)scripted_await(server, fd, "\r\nkey3\r\n");
+    (void)scripted_send(server, fd, "+OK\r\n$-1\r\n", 10);
+}
+
+static void a_broken_pipeline_tells_what_is_known(void **state) {
+    (void)state;
+    struct stage stage = {.script.excess = 0};
+    open_stage(&stage, answer_two_then_hang_up);
+    hearth__remote_op ops[] = {
+        redis_rig_op(&stage.rig, HEARTH__SET, "key0", "a"),
+        plain_get(&stage, "key1"),
+        redis_rig_op(&stage.rig, HEARTH__SET, "key2", "a"),
+        plain_get(&stage, "key3"),
+    };
+    static const int32_t expected[] = {HEARTH_OK, HEARTH_MISS, HEARTH_E_UNKNOWN,
+                                       HEARTH_E_UNAVAILABLE};
+    redis_rig_run_many(&stage.rig, ops, 4, REDIS_RIG_DEADLINE_MS);
+    for (size_t i = 0; i < 4; i++) {
+        redis_rig_same_status(ops[i].status, expected[i], ops[i].key);
+    }
+    close_stage(&stage);
+}
+
+static void a_write_that_waits_too_long_is_unknown(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = wire_of("key", "body")};
+    open_stage(&stage, answer_late);
+    hearth__remote_op op = redis_rig_op(&stage.rig, HEARTH__SET, "key", "body");
+    redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
+                          HEARTH_E_UNKNOWN, "set without an answer");
+    close_stage(&stage);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_split_anywhere_is_whole),
+        cmocka_unit_test(a_reply_cut_anywhere_is_an_error),
+        cmocka_unit_test(a_late_answer_is_for_nobody),
+        cmocka_unit_test(an_excess_answer_ends_the_connection),
+        cmocka_unit_test(a_read_is_asked_again_where_an_idle_connection_ended),
+        cmocka_unit_test(a_write_without_an_answer_is_unknown_and_sent_once),
+        cmocka_unit_test(a_delete_is_sent_once_more),
+        cmocka_unit_test(a_broken_pipeline_tells_what_is_known),
+        cmocka_unit_test(a_write_that_waits_too_long_is_unknown),
+    };
+    return cmocka_run_group_tests_name("redis broken", tests, NULL, NULL);
+}
