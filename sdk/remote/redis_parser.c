@@ -9,7 +9,7 @@
 
 enum {
     LINE_MAX_BYTES = 4096,   /* of everything that is not a string */
-    LENGTH_MAX_DIGITS = 20,  /* of a string's announced length, sign included */
+    LENGTH_MAX_DIGITS = 19,  /* of a string's announced length and what ends it */
     MUCH_BYTES = 16 * 1024,  /* a string that is worth larger reads */
     KEPT_BYTES = 256 * 1024, /* the reader's buffer between two uses */
 };
@@ -105,13 +105,6 @@ void hearth__redis_parser_fini(hearth__redis_parser *parser) {
     }
 }
 
-int32_t hearth__redis_parser_feed(hearth__redis_parser *parser, const void *data, size_t size) {
-    if (redisReaderFeed(parser->reader, data, size) == REDIS_OK) {
-        return HEARTH_OK;
-    }
-    return parser->reader->err == REDIS_ERR_OOM ? HEARTH_E_NOMEM : HEARTH_E_PROTOCOL;
-}
-
 static size_t unread(const redisReader *reader) {
     return reader->len - reader->pos;
 }
@@ -121,35 +114,56 @@ static int type_under_way(const redisReader *reader) {
     return reader->ridx < 0 ? -1 : reader->rstack[reader->ridx].type;
 }
 
-/* The announced length of the string under way, without its sign; 0: not known yet. Too many
- * digits are a number too large for any limit. */
-static uint64_t announced(const redisReader *reader) {
+/*
+ * What is there of a string's announced length. HEARTH_MISS: not all of it, or no digits (then
+ * hiredis will say so); HEARTH_E_PROTOCOL: no number, or one that is no server's; HEARTH_OK.
+ */
+static int32_t announced(const redisReader *reader, uint64_t *length) {
     const char *text = reader->buf + reader->pos;
     size_t size = unread(reader);
-    uint64_t length = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (i == LENGTH_MAX_DIGITS) {
-            return UINT64_MAX;
-        }
+    *length = 0;
+    for (size_t i = 0; i < size && i < LENGTH_MAX_DIGITS; i++) {
         if (text[i] == '\r') {
-            return length;
+            if (i + 1 == size) {
+                return HEARTH_MISS;
+            }
+            return text[i + 1] == '\n' ? HEARTH_OK : HEARTH_E_PROTOCOL;
         }
-        length = length * 10 + (uint64_t)(unsigned char)text[i] % 16;
+        if (i == 0 && text[i] == '-') {
+            return size > LENGTH_MAX_DIGITS ? HEARTH_E_PROTOCOL : HEARTH_MISS;
+        }
+        if (text[i] < '0' || text[i] > '9') {
+            return HEARTH_E_PROTOCOL;
+        }
+        *length = *length * 10 + (uint64_t)(text[i] - '0');
     }
-    return 0;
+    return size >= LENGTH_MAX_DIGITS ? HEARTH_E_PROTOCOL : HEARTH_MISS;
 }
 
 /* Bounds what is only partly there, before it is waited for. */
 static int32_t judge_rest(const hearth__redis_parser *parser) {
     const redisReader *reader = parser->reader;
+    uint64_t length = 0;
     if (type_under_way(reader) != REDIS_REPLY_STRING) {
         return unread(reader) > LINE_MAX_BYTES ? HEARTH_E_PROTOCOL : HEARTH_MISS;
     }
-    uint64_t length = announced(reader);
-    if (length <= parser->limit) {
-        return HEARTH_MISS;
+    int32_t status = announced(reader, &length);
+    if (status != HEARTH_OK || length <= parser->limit) {
+        return status == HEARTH_OK ? HEARTH_MISS : status;
     }
     return length <= SERVERS_LIMIT ? HEARTH_E_TOO_LARGE : HEARTH_E_PROTOCOL;
+}
+
+static int32_t failure_of(const hearth__redis_parser *parser) {
+    if (parser->failure != HEARTH_OK) {
+        return parser->failure;
+    }
+    return parser->reader->err == REDIS_ERR_OOM ? HEARTH_E_NOMEM : HEARTH_E_PROTOCOL;
+}
+
+int32_t hearth__redis_parser_feed(hearth__redis_parser *parser, const void *data, size_t size) {
+    bool fed = redisReaderFeed(parser->reader, data, size) == REDIS_OK;
+    return fed ? HEARTH_OK : failure_of(parser);
 }
 
 int32_t hearth__redis_parser_next(hearth__redis_parser *parser, hearth__redis_taker *taker,
@@ -158,10 +172,7 @@ int32_t hearth__redis_parser_next(hearth__redis_parser *parser, hearth__redis_ta
     parser->taker = taker;
     parser->taker_arg = taker_arg;
     if (redisReaderGetReply(parser->reader, &reply) != REDIS_OK) {
-        if (parser->failure != HEARTH_OK) {
-            return parser->failure;
-        }
-        return parser->reader->err == REDIS_ERR_OOM ? HEARTH_E_NOMEM : HEARTH_E_PROTOCOL;
+        return failure_of(parser);
     }
     if (reply == NULL) {
         return judge_rest(parser);
@@ -179,7 +190,9 @@ bool hearth__redis_parser_is_empty(const hearth__redis_parser *parser) {
 
 bool hearth__redis_parser_expects_much(const hearth__redis_parser *parser) {
     const redisReader *reader = parser->reader;
-    return type_under_way(reader) == REDIS_REPLY_STRING && announced(reader) > MUCH_BYTES;
+    uint64_t length = 0;
+    return type_under_way(reader) == REDIS_REPLY_STRING &&
+           announced(reader, &length) == HEARTH_OK && length > MUCH_BYTES;
 }
 
 void hearth__redis_parser_trim(hearth__redis_parser *parser) {

@@ -46,7 +46,7 @@ typedef struct hearth__redis_parser {
 int32_t hearth__redis_parser_init(hearth__redis_parser *parser, size_t limit);
 void hearth__redis_parser_fini(hearth__redis_parser *parser);
 
-/* Takes bytes from the server. HEARTH_OK, HEARTH_E_NOMEM, HEARTH_E_PROTOCOL (it failed before). */
+/* Takes bytes from the server. HEARTH_OK; HEARTH_E_NOMEM; what failed before. */
 int32_t hearth__redis_parser_feed(hearth__redis_parser *parser, const void *data, size_t size);
 
 /*
