@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parses `remote.url`. No message repeats what may be a password. */
+/* Parses `remote.url`. No message repeats any of it: what looks like a port may be a password whose
+ * '?' was not encoded. */
 #include "base/memory.h"
 #include "remote/remote.h"
 
@@ -11,6 +12,7 @@
 
 enum {
     NODES_MAX = 1000,
+    HOST_MAX = 253,
     UNIX_PATH_MAX = 107, /* what sockaddr_un holds, less its NUL */
     WEIGHT_MAX = 1000000,
     DATABASE_MAX = 1000000,
@@ -102,6 +104,14 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Overwrites the text before it is freed; the compiler may not leave that out. */
+static void forget(char *secret) {
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+        hearth__free(secret);
+    }
+}
+
 /* A copy with %XX decoded. NULL: no memory, or *bad: a % that is not followed by two hex digits, or a NUL. */
 static char *decode(struct span span, bool *bad) {
     char *copy = hearth__copy_text(span.at, span.size);
@@ -117,7 +127,7 @@ static char *decode(struct span span, bool *bad) {
         }
         if (byte == 0) {
             *bad = true;
-            hearth__free(copy);
+            forget(copy);
             return NULL;
         }
         copy[size++] = (char)byte;
@@ -157,6 +167,11 @@ static int32_t add_node(struct parser *parser, char *host, uint16_t port) {
     return HEARTH_OK;
 }
 
+/* The node that is being read is told by its number. */
+static int32_t refuse_node(struct parser *parser, const char *why) {
+    return refuse(parser, HEARTH_E_INVALID, "node %zu: %s", parser->url->count + 1, why);
+}
+
 static int32_t parse_path(struct parser *parser, struct span text) {
     char *path = NULL;
     int32_t status = decode_into(parser, text, "path", &path);
@@ -164,45 +179,72 @@ static int32_t parse_path(struct parser *parser, struct span text) {
         return status;
     }
     if (path[0] != '/' || strlen(path) > UNIX_PATH_MAX) {
-        status = refuse(parser, HEARTH_E_INVALID,
-                        "'%.120s' is not the path of a unix socket: it begins with '/' and has "
-                        "at most %d bytes",
-                        path, UNIX_PATH_MAX);
         hearth__free(path);
-        return status;
+        return refuse_node(parser,
+                           "the path of a unix socket begins with '/' and has at most 107 "
+                           "bytes");
     }
     return add_node(parser, path, 0);
 }
 
-/* host, host:port, [v6] or [v6]:port. */
-static int32_t parse_host(struct parser *parser, struct span text) {
-    struct span rest = text;
+/* A node as written: host, host:port, [v6] or [v6]:port. */
+struct host_and_port {
     struct span host;
-    if (text.size != 0 && text.at[0] == '[') {
-        rest.at++;
-        rest.size--;
-        host = cut(&rest, ']');
-        (void)cut(&rest, ':');
-    } else {
-        host = cut(&rest, ':');
+    struct span port;
+    bool has_port;
+};
+
+/* False: a bracket stands where none may, or one is missing. */
+static bool split_node(struct span text, struct host_and_port *node) {
+    bool bracketed = text.size != 0 && text.at[0] == '[';
+    if (bracketed) {
+        text.at++;
+        text.size--;
+        if (memchr(text.at, ']', text.size) == NULL) {
+            return false;
+        }
+        node->host = cut(&text, ']');
+        node->has_port = text.size != 0;
+        struct span between = cut(&text, ':');
+        node->port = text;
+        return between.size == 0;
     }
-    bool has_port = host.at + host.size < text.at + text.size && text.at[text.size - 1] != ']';
+    node->has_port = memchr(text.at, ':', text.size) != NULL;
+    node->host = cut(&text, ':');
+    node->port = text;
+    return memchr(node->host.at, '[', node->host.size) == NULL &&
+           memchr(node->host.at, ']', node->host.size) == NULL;
+}
+
+/* Whether a name can be looked up at all: blanks and control bytes are slips. */
+static bool is_host(const char *name) {
+    for (; *name != '\0'; name++) {
+        if ((unsigned char)*name <= ' ' || *name == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int32_t parse_host(struct parser *parser, struct span text) {
+    struct host_and_port node;
     uint32_t port = parser->scheme->port;
-    if (has_port && (!parse_number(rest, UINT16_MAX, &port) || port == 0)) {
-        return refuse(
-            parser, HEARTH_E_INVALID,
-            "'%.*s': the port is a number from 1 to 65535, and an IPv6 address stands in "
-            "brackets",
-            (int)text.size, text.at);
+    if (!split_node(text, &node)) {
+        return refuse_node(parser, "brackets stand around an IPv6 address and nowhere else");
     }
-    if (host.size == 0 || host.size > 253) {
-        return refuse(
-            parser, HEARTH_E_INVALID,
-            "a node has no host name; nodes are given as host:port, separated by commas");
+    if (node.has_port && (!parse_number(node.port, UINT16_MAX, &port) || port == 0)) {
+        return refuse_node(parser, "the port is a number from 1 to 65535, and an IPv6 address "
+                                   "stands in brackets");
     }
-    char *copy = NULL;
-    int32_t status = decode_into(parser, host, "host name", &copy);
-    return status == HEARTH_OK ? add_node(parser, copy, (uint16_t)port) : status;
+    char *host = NULL;
+    bool fits = node.host.size != 0 && node.host.size <= HOST_MAX;
+    int32_t status = fits ? decode_into(parser, node.host, "host name", &host) : HEARTH_OK;
+    if (status == HEARTH_OK && (!fits || !is_host(host))) {
+        hearth__free(host);
+        return refuse_node(parser, "a host name has 1 to 253 bytes and no blanks; nodes are "
+                                   "given as host:port, separated by commas");
+    }
+    return status == HEARTH_OK ? add_node(parser, host, (uint16_t)port) : status;
 }
 
 static int32_t parse_nodes(struct parser *parser, struct span text) {
@@ -247,19 +289,16 @@ static int32_t parse_database(struct parser *parser, struct span text) {
 }
 
 static int32_t parse_weights(struct parser *parser, struct span text) {
+    bool fits = text.size == 0 || text.at[text.size - 1] != ',';
     for (size_t i = 0; i < parser->url->count; i++) {
         uint32_t *weight = &parser->url->nodes[i].weight;
-        if (!parse_number(cut(&text, ','), WEIGHT_MAX, weight) || *weight == 0) {
-            return refuse(
-                parser, HEARTH_E_INVALID,
-                "weight: one number from 1 to %d for each of the %zu nodes, separated by "
-                "commas",
-                WEIGHT_MAX, parser->url->count);
-        }
+        fits = parse_number(cut(&text, ','), WEIGHT_MAX, weight) && *weight != 0 && fits;
     }
-    if (text.size != 0) {
-        return refuse(parser, HEARTH_E_INVALID, "weight: there are only %zu nodes",
-                      parser->url->count);
+    if (!fits || text.size != 0) {
+        return refuse(parser, HEARTH_E_INVALID,
+                      "weight: one number from 1 to %d for each of the %zu nodes, no more, "
+                      "separated by commas",
+                      WEIGHT_MAX, parser->url->count);
     }
     return HEARTH_OK;
 }
@@ -347,14 +386,6 @@ int32_t hearth__remote_url_parse(const char *text, hearth__remote_url *url, char
         hearth__remote_url_fini(url);
     }
     return status;
-}
-
-/* Overwrites the text before it is freed; the compiler may not leave that out. */
-static void forget(char *secret) {
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-        hearth__free(secret);
-    }
 }
 
 void hearth__remote_url_fini(hearth__remote_url *url) {
