@@ -31,6 +31,14 @@ void hearth_options_free(hearth_options *options) {
     }
 }
 
+/* A failure is never without words. */
+static int32_t say_memory(hearth_options *options, int32_t status) {
+    if (status == HEARTH_E_NOMEM && options->error[0] == '\0') {
+        (void)snprintf(options->error, ERROR_SIZE, "%s", hearth_strerror(status));
+    }
+    return status;
+}
+
 int32_t hearth_options_set(hearth_options *options, const char *name, const char *value) {
     if (options == NULL) {
         return HEARTH_E_INVALID;
@@ -81,14 +89,28 @@ static int32_t take_line(hearth__config *config, char *line, char *why, size_t w
     return hearth__config_set(config, trim(text), trim(equals + 1), why, why_size);
 }
 
+/* Reads a line without its newline, or so much of it that it is too long: `size` bytes and a NUL.
+ * False: there is none. */
+static bool read_line(FILE *file, char *line, size_t *size) {
+    int byte = getc(file);
+    size_t used = 0;
+    for (; byte != EOF && byte != '\n' && used < LINE_SIZE - 1; byte = getc(file)) {
+        line[used++] = (char)byte;
+    }
+    line[used] = '\0';
+    *size = used;
+    return ferror(file) == 0 && (byte != EOF || used != 0);
+}
+
 static int32_t take_file(hearth__config *config, FILE *file, const char *path, char *line,
                          char *error) {
-    char why[ERROR_SIZE];
+    char why[ERROR_SIZE] = "";
+    size_t size = 0;
     int32_t status = HEARTH_OK;
-    for (unsigned long number = 1; status == HEARTH_OK && fgets(line, LINE_SIZE, file) != NULL;
+    for (unsigned long number = 1; status == HEARTH_OK && read_line(file, line, &size);
          number++) {
-        if (strlen(line) == LINE_SIZE - 1) {
-            (void)snprintf(why, sizeof why, "the line is too long");
+        if (size == LINE_SIZE - 1 || strlen(line) != size) {
+            (void)snprintf(why, sizeof why, "the line is too long or has a NUL byte");
             status = HEARTH_E_INVALID;
         } else {
             status = take_line(config, line, why, sizeof why);
@@ -120,7 +142,7 @@ static int32_t load_file(hearth_options *options, FILE *file, const char *path) 
         hearth__config_fini(&config);
     }
     hearth__free(line);
-    return status;
+    return say_memory(options, status);
 }
 
 int32_t hearth_options_load(hearth_options *options, const char *path) {
@@ -164,6 +186,7 @@ int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log,
     if (options == NULL) {
         return HEARTH_E_INVALID;
     }
+    options->error[0] = '\0';
     options->config.log = log;
     options->config.log_arg = arg;
     return HEARTH_OK;
@@ -182,6 +205,7 @@ int32_t hearth_open(hearth_options *options, hearth **cache) {
     }
     own->error[0] = '\0';
     int32_t status = hearth__cache_open(&own->config, own->error, ERROR_SIZE, cache);
+    (void)say_memory(own, status);
     if (own != options) {
         hearth_options_free(own);
     }
