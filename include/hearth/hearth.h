@@ -193,8 +193,8 @@ HEARTH_API void hearth_value_free(hearth_value *value);
 /** Flags of hearth_read_options. */
 #define HEARTH_READ_NO_LOCAL  1u /**< neither ask the local tier nor keep the answer there */
 #define HEARTH_READ_NO_REMOTE 2u /**< ask no node, and do not fill one */
-#define HEARTH_READ_ALLOW_STALE \
-    4u /**< hearth_get: a value past its soft life, or marked stale, is an answer */
+/** hearth_get(): a value past its soft life, or marked stale, is an answer. */
+#define HEARTH_READ_ALLOW_STALE 4u
 
 /** Options of a read; NULL stands for what hearth_read_options_init() sets. */
 typedef struct hearth_read_options {
@@ -209,14 +209,14 @@ typedef struct hearth_read_options {
 
 /** Flags of hearth_write_options. */
 #define HEARTH_WRITE_NO_LOCAL 1u /**< keep no local copy of what is written */
-#define HEARTH_WRITE_INTEGER \
-    2u /**< the value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1 */
+/** The value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1. */
+#define HEARTH_WRITE_INTEGER 2u
 
 /** Options of a write; NULL stands for what hearth_write_options_init() sets. */
 typedef struct hearth_write_options {
     size_t size; /**< set by init */
-    int64_t
-        ttl_ms; /**< hard life; 0: for ever; HEARTH_TTL_DEFAULT (init): the option `ttl_ms` */
+    /** hard life; 0: for ever; HEARTH_TTL_DEFAULT (init): the option `ttl_ms` */
+    int64_t ttl_ms;
     int64_t soft_ttl_ms; /**< soft life, at most ttl_ms; 0: none; HEARTH_TTL_DEFAULT (init):
                             ttl_ms less `stale_ms` */
     int64_t deadline_ms; /**< from the call's start; 0: `remote.timeout_ms` */
@@ -588,8 +588,8 @@ enum hearth_log_level {
 typedef struct hearth_log_record {
     size_t size;     /**< set by the caller: sizeof(hearth_log_record) */
     int64_t unix_ms; /**< wall clock */
-    uint64_t
-        lost; /**< records dropped between the one before and this, because nobody read them */
+    /** records dropped between the one before and this, because nobody read them */
+    uint64_t lost;
     uint32_t level; /**< enum hearth_log_level */
     int32_t status; /**< what the call concerned was answered */
     char text[232]; /**< one sentence, ended by NUL: names the node and what to do */

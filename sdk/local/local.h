@@ -20,8 +20,8 @@ typedef struct hearth__local hearth__local;
 
 typedef struct hearth__local_config {
     size_t max_bytes; /* the limit; 0: nothing is ever kept */
-    size_t
-        max_entry_bytes; /* a key and value larger than this go past the tier; 0: by max_bytes */
+    /* a key and value larger than this go past the tier; 0: by max_bytes */
+    size_t max_entry_bytes;
     hearth__counters *counters; /* of base/stat.h; outlives the tier */
 } hearth__local_config;
 
@@ -39,8 +39,8 @@ typedef struct hearth__local_entry {
     bool absent;     /* the key is known not to exist; there are no bytes */
     bool stale;      /* marked stale: past its soft life whatever the clock says */
     int64_t born_ms; /* when its load or write began */
-    int64_t
-        read_ms; /* when it was asked of the remote tier or written: it may differ only by younger changes */
+    /* when it was asked of the remote tier or written: it may differ only by younger changes */
+    int64_t read_ms;
     int64_t soft_expiry_ms; /* HEARTH__LOCAL_FOREVER: none */
     int64_t hard_expiry_ms; /* HEARTH__LOCAL_FOREVER: none; never served from then on */
     uint64_t version;
