@@ -12,15 +12,23 @@ void hearth_read_options_init(hearth_read_options *options, size_t size) {
     }
 }
 
+/* A call that is refused leaves no older answer behind. */
+static int32_t refuse(hearth_value *value, int32_t status) {
+    if (value != NULL) {
+        hearth__value_clear(value);
+    }
+    return status;
+}
+
 int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
                    const hearth_read_options *read, hearth_value *value) {
     hearth_read_options options;
     if (cache == NULL || !hearth__check_key(key, key_size) ||
         !hearth__check_read(read, &options)) {
-        return HEARTH_E_INVALID;
+        return refuse(value, HEARTH_E_INVALID);
     }
     if (!hearth__cache_enter(cache)) {
-        return HEARTH_E_CLOSED;
+        return refuse(value, HEARTH_E_CLOSED);
     }
     hearth_value unwanted = {0};
     int32_t status =
@@ -40,10 +48,10 @@ int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
         !hearth__check_read(read, &read_options) ||
         !hearth__check_write(cache, write, 0, &write_options) ||
         write_options.if_version != 0) {
-        return HEARTH_E_INVALID;
+        return refuse(value, HEARTH_E_INVALID);
     }
     if (!hearth__cache_enter(cache)) {
-        return HEARTH_E_CLOSED;
+        return refuse(value, HEARTH_E_CLOSED);
     }
     hearth_value unwanted = {0};
     int32_t status = hearth__chain_fetch(cache, key, key_size, loader, &read_options,
@@ -113,18 +121,32 @@ static int32_t get_many(hearth *cache, size_t count, const void *const *keys,
     return status;
 }
 
+/* The same for many. */
+static int32_t refuse_many(size_t count, hearth_value *const *values, int32_t status) {
+    for (size_t i = 0; values != NULL && i < count; i++) {
+        (void)refuse(values[i], status);
+    }
+    return status;
+}
+
 int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
                         const size_t *key_sizes, const hearth_read_options *read,
                         hearth_value *const *values, int32_t *statuses) {
     hearth_read_options options;
     if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
         !check_keys(count, keys, key_sizes) || !hearth__check_read(read, &options)) {
-        return HEARTH_E_INVALID;
+        return refuse_many(count, values, HEARTH_E_INVALID);
     }
     if (!hearth__cache_enter(cache)) {
-        return HEARTH_E_CLOSED;
+        return refuse_many(count, values, HEARTH_E_CLOSED);
     }
     int32_t status = get_many(cache, count, keys, key_sizes, &options, values, statuses);
     hearth__cache_leave(cache);
-    return status == HEARTH_OK ? first_error(statuses, count) : status;
+    if (status == HEARTH_OK) {
+        return first_error(statuses, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        statuses[i] = status;
+    }
+    return refuse_many(count, values, status);
 }

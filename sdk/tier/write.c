@@ -137,24 +137,31 @@ static void run(hearth *cache, hearth__write *writes, struct step *steps,
     }
 }
 
-int32_t hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
-                          const hearth_write_options *options) {
+/* Nothing could be written: what these writes were to replace is not to be trusted any more. */
+static void fail(hearth *cache, hearth__write *writes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        (void)hearth__local_evict(cache->local, writes[i].key, writes[i].key_size);
+        writes[i].status = HEARTH_E_NOMEM;
+    }
+}
+
+void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
+                       const hearth_write_options *options) {
     struct step one_step;
     hearth__remote_op one_op;
     if (count == 1) {
         run(cache, writes, &one_step, &one_op, 1, options);
-        return HEARTH_OK;
+        return;
     }
     struct step *steps = hearth__alloc_zero(count, sizeof *steps);
     hearth__remote_op *ops = hearth__alloc_zero(count, sizeof *ops);
-    int32_t status = HEARTH_E_NOMEM;
     if (steps != NULL && ops != NULL) {
         run(cache, writes, steps, ops, count, options);
-        status = HEARTH_OK;
+    } else {
+        fail(cache, writes, count);
     }
     hearth__free(ops);
     hearth__free(steps);
-    return status;
 }
 
 int32_t hearth__write_evict_local(hearth *cache, const void *key, size_t key_size) {
