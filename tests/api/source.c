@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int32_t load(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    struct source *source = arg;
+    (void)key;
+    (void)key_size;
+    atomic_fetch_add(&source->calls, 1);
+    if (source->inside != NULL) {
+        source->inside(source, fill);
+    }
+    event_raise(&source->entered);
+    if (source->waits && !event_await(&source->go, 1)) {
+        return HEARTH_E_TIMEOUT;
+    }
+    const char *text = source->text != NULL ? source->text : "";
+    if (source->has_ttl) {
+        source->filled = hearth_fill_ttl(fill, source->ttl_ms, source->soft_ttl_ms);
+    }
+    if (source->absent) {
+        source->filled = hearth_fill_absent(fill);
+    } else if (!source->silent) {
+        source->filled =
+            hearth_fill_value(fill, text, source->size != 0 ? source->size : strlen(text));
+    }
+    return source->returns;
+}
+
+hearth_loader source_loader(struct source *source) {
+    return (hearth_loader){.size = sizeof(hearth_loader), .load = load, .arg = source};
+}
+
+int32_t source_fetch(hearth *cache, const char *key, struct source *source,
+                     hearth_value *value) {
+    const hearth_loader loader = source_loader(source);
+    return hearth_fetch(cache, key, strlen(key), &loader, NULL, NULL, value);
+}
+
+hearth *cache_open(const char *const *settings) {
+    hearth *cache = NULL;
+    hearth_options *options = hearth_options_new();
+    bool set = options != NULL;
+    for (; set && settings != NULL && settings[0] != NULL; settings += 2) {
+        set = hearth_options_set(options, settings[0], settings[1]) == HEARTH_OK;
+    }
+    if (!set || hearth_open(options, &cache) != HEARTH_OK) {
+        (void)fprintf(stderr, "%s\n", hearth_options_error(options));
+    }
+    hearth_options_free(options);
+    return cache;
+}
+
+const char *cache_get(hearth *cache, const char *key, uint32_t flags) {
+    static _Thread_local char text[256];
+    hearth_read_options read;
+    hearth_read_options_init(&read, sizeof read);
+    read.flags = flags;
+    hearth_value *value = hearth_value_new();
+    int32_t status =
+        value != NULL ? hearth_get(cache, key, strlen(key), &read, value) : HEARTH_E_NOMEM;
+    if (status == HEARTH_OK) {
+        (void)snprintf(text, sizeof text, "=%.*s", (int)hearth_value_size(value),
+                       (const char *)hearth_value_data(value));
+    } else {
+        (void)snprintf(text, sizeof text, "%s", hearth_status_name(status) + strlen("HEARTH_"));
+    }
+    hearth_value_free(value);
+    return text;
+}
+
+hearth_stats cache_stats(hearth *cache) {
+    hearth_stats stats = {.size = sizeof stats};
+    if (hearth_stats_get(cache, &stats) != HEARTH_OK) {
+        memset(&stats, 0xff, sizeof stats);
+    }
+    return stats;
+}
+
+int32_t cache_set(hearth *cache, const char *key, const char *text) {
+    return hearth_set(cache, key, strlen(key), text, strlen(text), NULL);
+}

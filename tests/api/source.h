@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of the public calls share: a cache of its own for each test, and a source of
+ * truth whose loader does what the test says. */
+#ifndef HEARTH_TESTS_API_SOURCE_H
+#define HEARTH_TESTS_API_SOURCE_H
+
+#include "support/crowd.h"
+
+#include <hearth/hearth.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the loader does. All zero answers with an empty value. */
+struct source {
+    const char *text; /* the value; NULL: empty */
+    size_t size;      /* of it; 0: to its NUL */
+    bool absent;      /* says that the key does not exist */
+    bool silent;      /* says nothing */
+    bool has_ttl;
+    int64_t ttl_ms;
+    int64_t soft_ttl_ms;
+    int32_t returns;
+    void (*inside)(struct source *source, hearth_fill *fill); /* called first, if not NULL */
+    void *arg;                                                /* the test's own */
+    bool waits;                                               /* until `go` was raised */
+    struct event entered;                                     /* a loader runs */
+    struct event go;
+    _Atomic int calls;
+    int32_t filled; /* what the last call with its fill answered */
+};
+
+#define SOURCE_INIT .entered = EVENT_INIT, .go = EVENT_INIT
+
+/* The loader of a source. */
+hearth_loader source_loader(struct source *source);
+
+/* hearth_fetch() with a text for the key and no options. */
+int32_t source_fetch(hearth *cache, const char *key, struct source *source,
+                     hearth_value *value);
+
+/* A cache with options given as name, value, name, value, NULL; NULL: it does not open, and the
+ * reason is printed. */
+hearth *cache_open(const char *const *settings);
+
+/* What a get with these flags finds, as a text in a buffer of this thread's own: "MISS", "ABSENT",
+ * an error's name, or "=" and the value. */
+const char *cache_get(hearth *cache, const char *key, uint32_t flags);
+
+/* The statistics now. */
+hearth_stats cache_stats(hearth *cache);
+
+/* hearth_set() of a text. */
+int32_t cache_set(hearth *cache, const char *key, const char *text);
+
+#endif
