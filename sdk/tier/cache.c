@@ -295,17 +295,24 @@ static void add_node_metric(struct text *text, const hearth *cache, const char *
     }
 }
 
-int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
+static size_t compose(const hearth *cache, const hearth_stats *stats, char *out, size_t size) {
     struct text text = {.at = out, .size = size};
-    hearth_stats stats;
-    hearth__cache_stats(cache, &stats);
-#define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats.field);
+#define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats->field);
     HEARTH_STATS_MAP(METRIC)
 #undef METRIC
     add_node_metric(&text, cache, "requests", "Operations sent to a node",
                     offsetof(hearth__node_stats, requests));
     add_node_metric(&text, cache, "errors", "Operations that a node failed",
                     offsetof(hearth__node_stats, errors));
-    *needed = text.needed + 1;
+    return text.needed + 1;
+}
+
+int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
+    hearth_stats stats;
+    hearth__cache_stats(cache, &stats);
+    *needed = compose(cache, &stats, NULL, 0);
+    if (*needed <= size) {
+        *needed = compose(cache, &stats, out, size); /* a node's number may have grown */
+    }
     return *needed <= size ? HEARTH_OK : HEARTH_E_TOO_LARGE;
 }
