@@ -32,6 +32,11 @@ static bool time_fits(int64_t ms) {
     return ms >= 0 && ms <= HEARTH_TTL_MAX;
 }
 
+bool hearth__check_lives(int64_t ttl_ms, int64_t soft_ttl_ms) {
+    return (ttl_ms == HEARTH_TTL_DEFAULT || time_fits(ttl_ms)) &&
+           (soft_ttl_ms == HEARTH_TTL_DEFAULT || time_fits(soft_ttl_ms));
+}
+
 bool hearth__check_read(const hearth_read_options *given, hearth_read_options *complete) {
     const uint32_t known =
         HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE | HEARTH_READ_ALLOW_STALE;
@@ -49,10 +54,8 @@ bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
     if (given != NULL && !take(complete, sizeof *complete, given)) {
         return false;
     }
-    bool times_fit =
-        time_fits(complete->deadline_ms) &&
-        (complete->ttl_ms == HEARTH_TTL_DEFAULT || time_fits(complete->ttl_ms)) &&
-        (complete->soft_ttl_ms == HEARTH_TTL_DEFAULT || time_fits(complete->soft_ttl_ms));
+    bool times_fit = time_fits(complete->deadline_ms) &&
+                     hearth__check_lives(complete->ttl_ms, complete->soft_ttl_ms);
     return times_fit && (complete->flags & ~allowed) == 0 &&
            hearth__lives_fit(cache, complete->ttl_ms, complete->soft_ttl_ms);
 }

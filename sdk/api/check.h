@@ -21,6 +21,9 @@ bool hearth__check_read(const hearth_read_options *given, hearth_read_options *c
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
                          uint32_t allowed, hearth_write_options *complete);
 
+/* Whether both are a time to live or HEARTH_TTL_DEFAULT. Whether they fit together is the cache's to say. */
+bool hearth__check_lives(int64_t ttl_ms, int64_t soft_ttl_ms);
+
 /* Copies what fits of a struct that the library fills, whose first field is its size. False: no room for that field. */
 bool hearth__check_give(void *to, const void *from, size_t from_size);
 

@@ -64,10 +64,7 @@ int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
 /* ---- in a loader ------------------------------------------------------------------------ */
 
 int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size) {
-    if (fill == NULL || !hearth__check_data(data, size)) {
-        return HEARTH_E_INVALID;
-    }
-    return hearth__fill_value(fill, data, size);
+    return fill != NULL ? hearth__fill_value(fill, data, size) : HEARTH_E_INVALID;
 }
 
 int32_t hearth_fill_absent(hearth_fill *fill) {
@@ -75,7 +72,10 @@ int32_t hearth_fill_absent(hearth_fill *fill) {
 }
 
 int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) {
-    return fill != NULL ? hearth__fill_ttl(fill, ttl_ms, soft_ttl_ms) : HEARTH_E_INVALID;
+    if (fill == NULL || !hearth__check_lives(ttl_ms, soft_ttl_ms)) {
+        return HEARTH_E_INVALID;
+    }
+    return hearth__fill_ttl(fill, ttl_ms, soft_ttl_ms);
 }
 
 /* ---- many ------------------------------------------------------------------------------- */

@@ -99,6 +99,9 @@ int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size) {
     fill->absent = false;
     fill->bytes->size = 0;
     fill->refused = HEARTH_OK;
+    if (data == NULL && size != 0) {
+        return HEARTH_E_INVALID;
+    }
     if (size > (size_t)fill->cache->config.remote_max_value_bytes) {
         fill->refused = HEARTH_E_TOO_LARGE;
     } else if (!hearth__buffer_assign(fill->bytes, data, size)) {
@@ -118,6 +121,9 @@ int32_t hearth__fill_absent(hearth_fill *fill) {
 }
 
 int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) {
+    if (!hearth__lives_fit(fill->cache, ttl_ms, soft_ttl_ms)) {
+        return HEARTH_E_INVALID;
+    }
     fill->has_ttl = true;
     fill->ttl_ms = ttl_ms;
     fill->soft_ttl_ms = soft_ttl_ms;
@@ -200,6 +206,9 @@ static void store(const hearth_fill *fill, const void *key, size_t key_size,
         hearth__local_entry entry = hearth__answer_local_entry(cache, answer);
         (void)hearth__local_fill(cache->local, key, key_size, plan->ticket, &entry,
                                  fill->bytes->data, fill->bytes->size);
+    } else {
+        /* The node has another value now: a copy of the one before would be older than it says. */
+        (void)hearth__local_evict(cache->local, key, key_size);
     }
 }
 

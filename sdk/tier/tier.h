@@ -56,7 +56,7 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
                             const hearth_loader *loader, const hearth_read_options *read,
                             const hearth_write_options *write, hearth_value *value);
 
-/* The loader's side of a load. */
+/* The loader's side of a load; as the public calls, but times are checked one by one already. */
 int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);
 int32_t hearth__fill_absent(hearth_fill *fill);
 int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
