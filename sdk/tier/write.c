@@ -14,6 +14,7 @@ struct step {
     hearth__route route;
     hearth__local_ticket ticket;
     bool oversized; /* refused, but what it was to replace goes */
+    bool unsent;    /* refused, and nothing goes: its condition may not hold */
 };
 
 static enum hearth__verb verb_of(const hearth__write *write,
@@ -87,9 +88,11 @@ static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
     if (hearth__flight_detach(cache->flights, write->key, write->key_size, deadline_ns)) {
         HEARTH__COUNT(cache->counters, flight_detaches);
     }
-    step->oversized = stores(write) &&
-                      write->size > (size_t)cache->config.remote_max_value_bytes &&
-                      write->verb != HEARTH__WRITE_ADD && options->if_version == 0;
+    bool conditional = write->verb == HEARTH__WRITE_ADD || options->if_version != 0;
+    bool too_large =
+        stores(write) && write->size > (size_t)cache->config.remote_max_value_bytes;
+    step->oversized = too_large && !conditional;
+    step->unsent = too_large && conditional;
     HEARTH__COUNT(cache->counters, writes);
     return status;
 }
@@ -123,17 +126,18 @@ static void run(hearth *cache, hearth__write *writes, struct step *steps,
             begin(cache, &steps[i], &writes[i], options, deadline_ns) == HEARTH_OK && routed;
     }
     int64_t sent_ms = hearth__boot_ms();
+    size_t sent = 0;
     for (size_t i = 0; routed && i < count; i++) {
-        ops[i] = compose(cache, &steps[i], options, sent_ms, began_ms);
-    }
-    if (routed) {
-        hearth__remote_execute(cache->remote, ops, count, deadline_ns);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!routed) {
-            ops[i] = (hearth__remote_op){.status = HEARTH_E_NOMEM};
+        if (!steps[i].unsent) {
+            ops[sent++] = compose(cache, &steps[i], options, sent_ms, began_ms);
         }
-        end(cache, &steps[i], &ops[i], options, sent_ms);
+    }
+    hearth__remote_execute(cache->remote, ops, sent, deadline_ns);
+    const hearth__remote_op none = {.status = routed ? HEARTH_E_TOO_LARGE : HEARTH_E_NOMEM};
+    const hearth__remote_op *next = ops;
+    for (size_t i = 0; i < count; i++) {
+        bool was_sent = routed && !steps[i].unsent;
+        end(cache, &steps[i], was_sent ? next++ : &none, options, sent_ms);
     }
 }
 
