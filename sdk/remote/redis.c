@@ -180,17 +180,6 @@ static void fail(struct hearth__batch *batch, int32_t status, bool may) {
     batch->progress = (hearth__redis_progress){0};
 }
 
-/* For others, or closed. */
-static void leave(struct hearth__batch *batch, int32_t status) {
-    hearth__redis_connection *connection = batch->connection;
-    batch->connection = NULL;
-    if (status == HEARTH_OK && hearth__redis_parser_is_empty(&connection->parser)) {
-        hearth__redis_give(connection);
-    } else {
-        hearth__redis_drop(connection);
-    }
-}
-
 static void explain(hearth__node *node, int32_t status) {
     if (status == HEARTH_E_PROTOCOL) {
         hearth__redis_complain(node, status, "sent what is no answer of a Redis server", "", 0);
@@ -199,10 +188,24 @@ static void explain(hearth__node *node, int32_t status) {
     }
 }
 
+/* For others, or closed: also after an answer too many. */
+static void leave(struct hearth__batch *batch, int32_t status) {
+    hearth__redis_connection *connection = batch->connection;
+    batch->connection = NULL;
+    if (status == HEARTH_OK && !hearth__redis_parser_is_empty(&connection->parser)) {
+        status = HEARTH_E_PROTOCOL;
+    }
+    explain(batch->node, status);
+    if (status == HEARTH_OK) {
+        hearth__redis_give(connection);
+    } else {
+        hearth__redis_drop(connection);
+    }
+}
+
 static int32_t try_all(struct hearth__batch *batch, bool may_repeat_some, int64_t deadline_ns) {
     int32_t status = drive(batch, deadline_ns);
     if (status != HEARTH_OK) {
-        explain(batch->node, status);
         fail(batch, status, may_repeat_some && hearth__monotonic_ns() < deadline_ns);
     }
     leave(batch, status);

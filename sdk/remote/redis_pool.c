@@ -296,12 +296,13 @@ static int32_t take_idle(hearth__redis_pool *pool, bool fresh, int64_t deadline_
 /* Under the lock, which is not held on return. */
 static int32_t take_empty(hearth__redis_pool *pool, int64_t deadline_ns,
                           hearth__redis_connection **out) {
-    if (must_give_up(pool)) {
+    hearth__redis_connection *connection = must_give_up(pool) ? NULL : pop(&pool->empty);
+    if (connection == NULL) {
         pthread_mutex_unlock(&pool->lock);
         return HEARTH_E_UNAVAILABLE;
     }
-    *out = pop(&pool->empty);
-    return attempt(pool, *out, deadline_ns);
+    *out = connection;
+    return attempt(pool, connection, deadline_ns);
 }
 
 int32_t hearth__redis_take(hearth__node *node, bool fresh, int64_t deadline_ns,

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { NAP_MS = 1, ERROR_TEXT = 96 };
+enum { NAP_NS = 1000000, ERROR_TEXT = 96 };
 
 /* One attempt to connect. */
 struct attempt {
@@ -80,7 +80,7 @@ static int32_t nap(const struct attempt *attempt) {
     if (hearth__monotonic_ns() >= attempt->deadline_ns) {
         return timed_out(attempt);
     }
-    struct timespec timeout = {.tv_nsec = NAP_MS * 1000000};
+    struct timespec timeout = {.tv_nsec = NAP_NS};
     (void)ppoll(NULL, 0, &timeout, NULL);
     return HEARTH_OK;
 }

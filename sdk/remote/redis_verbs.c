@@ -281,19 +281,17 @@ static bool answer_get(hearth__node *node, hearth__remote_op *op,
         return answer_ttl(node, progress, reply);
     }
     int64_t left_ms = op->want_ttl ? left_of(progress) : HEARTH__TTL_UNKNOWN;
+    bool came_between = left_ms == -2; /* after PTTL: nobody knows its life */
     if (op->want_ttl && progress->ttl_status != HEARTH_OK) {
         op->status = progress->ttl_status;
-    } else if (reply->type == REDIS_REPLY_NIL) {
+    } else if (reply->type == REDIS_REPLY_NIL ||
+               (reply->type == REDIS_REPLY_STRING && came_between)) {
         op->status = HEARTH_MISS;
-    } else if (reply->type != REDIS_REPLY_STRING) {
-        return false;
-    } else if (left_ms == -2) { /* it came in between: nobody knows its life */
-        op->status = HEARTH_MISS;
-    } else {
+    } else if (reply->type == REDIS_REPLY_STRING) {
         hearth__envelope_answer(node->config.remote, op, reply->text, reply->size, false,
                                 left_ms, true);
     }
-    return true;
+    return op->status != HEARTH__PENDING;
 }
 
 bool hearth__redis_answer(hearth__node *node, hearth__remote_op *op,

@@ -15,15 +15,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LIMIT = 1024, BUFFER_MAX = LIMIT + 8192 };
 
-/* A sum over all that was shown. */
-static bool take(void *arg, const hearth__redis_reply *reply) {
-    uint64_t *sum = arg;
+static void add(uint64_t *sum, const hearth__redis_reply *reply) {
     *sum = *sum * 31 + (uint64_t)reply->type + (uint64_t)reply->integer + reply->size;
     for (size_t i = 0; i < reply->size; i++) {
         *sum = *sum * 31 + (unsigned char)reply->text[i];
     }
+}
+
+/* A sum over all that was shown. */
+static bool take(void *arg, const hearth__redis_reply *reply) {
+    add(arg, reply);
     for (size_t i = 0; i < reply->count; i++) {
-        (void)take(arg, &reply->elements[i]);
+        add(arg, &reply->elements[i]);
     }
     return true;
 }

@@ -22,8 +22,10 @@
 
 enum {
     REDIS_RIG_DEADLINE_MS = 10000, /* for what must not fail: longer than any stall */
+    REDIS_RIG_LONG_MS = 30000,     /* the same for long work */
     REDIS_RIG_MAX_VALUE = 1 << 20,
     REDIS_RIG_SHORT_MS = 50, /* for what must not be answered */
+    REDIS_RIG_LATE_MS = 250, /* for what may be answered or not */
 };
 
 struct redis_rig {

@@ -75,8 +75,8 @@ static void the_floor_keeps_the_life(void **state) {
 /* Values of 20 KiB, more than all buffers between us and the server hold. */
 static void a_long_pipeline_does_not_block_itself(void **state) {
     struct redis_rig *rig = &((struct bench *)*state)->rig;
-    enum { COUNT = 1500, SIZE = 20000 };
-    static hearth__remote_op ops[2 * COUNT];
+    enum { COUNT = 1500, OPS = 2 * COUNT, SIZE = 20000 };
+    static hearth__remote_op ops[OPS];
     static hearth__buffer bodies[COUNT];
     static char keys[COUNT][16];
     static char body[SIZE];
@@ -89,7 +89,7 @@ static void a_long_pipeline_does_not_block_itself(void **state) {
         ops[2 * i + 1] = redis_rig_op(rig, HEARTH__GET, keys[i], NULL);
         ops[2 * i + 1].body = &bodies[i];
     }
-    redis_rig_run_many(rig, ops, 2 * COUNT, 3 * REDIS_RIG_DEADLINE_MS);
+    redis_rig_run_many(rig, ops, OPS, REDIS_RIG_LONG_MS);
     for (size_t i = 0; i < COUNT; i++) {
         redis_rig_same_status(ops[2 * i].status, HEARTH_OK, keys[i]);
         redis_rig_same_status(ops[2 * i + 1].status, HEARTH_OK, keys[i]);

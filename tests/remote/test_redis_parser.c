@@ -20,7 +20,7 @@ struct seen {
     size_t size;
 };
 
-static void note(struct seen *seen, const hearth__redis_reply *reply) {
+static void note_one(struct seen *seen, const hearth__redis_reply *reply) {
     static const char *const names[] = {"?",   "string", "array", "integer",
                                         "nil", "status", "error"};
     size_t room = sizeof seen->text - seen->size;
@@ -28,13 +28,13 @@ static void note(struct seen *seen, const hearth__redis_reply *reply) {
                         (long long)reply->integer, reply->status, (int)reply->size,
                         reply->text != NULL ? reply->text : "");
     seen->size += (size_t)size < room ? (size_t)size : room;
-    for (size_t i = 0; i < reply->count; i++) {
-        note(seen, &reply->elements[i]);
-    }
 }
 
 static bool take(void *arg, const hearth__redis_reply *reply) {
-    note(arg, reply);
+    note_one(arg, reply);
+    for (size_t i = 0; i < reply->count; i++) {
+        note_one(arg, &reply->elements[i]);
+    }
     return true;
 }
 
