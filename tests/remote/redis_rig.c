@@ -2,6 +2,7 @@
 #include "remote/redis_rig.h"
 
 #include "base/clock.h"
+#include "remote/envelope.h"
 
 #include <stdlib.h>
 
@@ -124,6 +125,23 @@ bool redis_rig_logged(struct redis_rig *rig, uint32_t level, const char *words) 
         }
     }
     return false;
+}
+
+struct redis_wire redis_wire_of(const char *key, const char *body) {
+    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    struct redis_wire wire;
+    hearth__remote_op op = {.key = key,
+                            .key_size = strlen(key),
+                            .data = body,
+                            .data_size = strlen(body),
+                            .version = (uint64_t)hearth__wall_ms() << 16};
+    size_t size = hearth__envelope_compose(&op, false, header);
+    int head = snprintf(wire.bytes, sizeof wire.bytes, "$%zu\r\n", size + op.data_size);
+    memcpy(wire.bytes + head, header, size);
+    snprintf(wire.bytes + (size_t)head + size, sizeof wire.bytes - (size_t)head - size,
+             "%s\r\n", body);
+    wire.size = (size_t)head + size + op.data_size + 2;
+    return wire;
 }
 
 redisContext *redis_rig_client(const struct server_node *node) {

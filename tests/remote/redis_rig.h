@@ -73,6 +73,15 @@ uint64_t redis_rig_count(const struct redis_rig *rig, size_t stat);
 /* Whether a log record with these words is there; the records before it are gone then. */
 bool redis_rig_logged(struct redis_rig *rig, uint32_t level, const char *words);
 
+/* ---- a server's bytes ---- */
+
+/* A GET's reply: a value that lives for ever. */
+struct redis_wire {
+    char bytes[512];
+    size_t size;
+};
+struct redis_wire redis_wire_of(const char *key, const char *body);
+
 /* ---- a plain client ---- */
 
 redisContext *redis_rig_client(const struct server_node *node);

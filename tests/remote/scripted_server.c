@@ -62,6 +62,17 @@ void scripted_server_start(struct scripted_server *server, scripted_serve *serve
     assert_int_equal(pthread_create(&server->thread, NULL, run, server), 0);
 }
 
+int scripted_connect(const struct scripted_server *server) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, server->path, strlen(server->path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 void scripted_server_stop(struct scripted_server *server) {
     close(server->stop[1]);
     pthread_join(server->thread, NULL);
@@ -111,6 +122,17 @@ bool scripted_await(struct scripted_server *server, int fd, const char *words) {
         }
     }
     return true;
+}
+
+bool scripted_read_line(struct scripted_server *server, int fd, char *line, size_t size) {
+    char *end = NULL;
+    while ((end = memmem(server->heard, server->heard_size, "\r\n", 2)) == NULL) {
+        if (!hear(server, fd)) {
+            return false;
+        }
+    }
+    snprintf(line, size, "%.*s", (int)(end - server->heard), server->heard);
+    return said(server, "\r\n");
 }
 
 bool scripted_send(struct scripted_server *server, int fd, const void *data, size_t size) {

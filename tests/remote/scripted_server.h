@@ -34,10 +34,16 @@ struct scripted_server {
 void scripted_server_start(struct scripted_server *server, scripted_serve *serve, void *arg);
 void scripted_server_stop(struct scripted_server *server);
 
+/* A further client: its socket, or -1 when the server takes no more for now. */
+int scripted_connect(const struct scripted_server *server);
+
 /* For the serving function. False: the client closed the connection, or it is over. */
 
 /* Reads until these words were said, and forgets all that was said up to their end. */
 bool scripted_await(struct scripted_server *server, int fd, const char *words);
+
+/* The rest of the line, without its end; cut where `size` ends. Forgets it. */
+bool scripted_read_line(struct scripted_server *server, int fd, char *line, size_t size);
 
 /* Sends all of it. */
 bool scripted_send(struct scripted_server *server, int fd, const void *data, size_t size);

@@ -111,6 +111,25 @@ static void a_missing_password_is_told(void **state) {
     assert_true(redis_rig_logged(rig, HEARTH_LOG_WARNING, "NOAUTH"));
 }
 
+/* Where the name has an address that nobody listens on, the next is tried. */
+static void every_address_of_a_name_is_tried(void **state) {
+    struct bench *bench = *state;
+    static char name[] = "localhost";
+    bench->rig.address.host = name;
+    struct redis_rig *rig = open_as(bench, NULL, NULL, 0);
+    (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__SET, "k", "body"), HEARTH_OK);
+}
+
+static void a_name_that_is_none_is_told(void **state) {
+    struct bench *bench = *state;
+    static char name[] = "no-such-name.invalid";
+    bench->rig.address.host = name;
+    struct redis_rig *rig = open_as(bench, NULL, NULL, 0);
+    (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__SET, "k", "body"),
+                           HEARTH_E_UNAVAILABLE);
+    assert_true(redis_rig_logged(rig, HEARTH_LOG_WARNING, "name was not resolved"));
+}
+
 static void the_database_is_chosen(void **state) {
     struct bench *bench = *state;
     struct redis_rig *rig = open_as(bench, NULL, NULL, 3);
@@ -258,6 +277,8 @@ int main(void) {
         TEST(a_password_alone_is_the_default_users),
         TEST(a_wrong_password_is_an_error_for_a_person),
         TEST(a_missing_password_is_told),
+        TEST(every_address_of_a_name_is_tried),
+        TEST(a_name_that_is_none_is_told),
         TEST(the_database_is_chosen),
         TEST(a_database_that_is_not_there_is_an_error_for_a_person),
         TEST(transactions_stand_in_for_scripts),

@@ -4,37 +4,12 @@
 #include "remote/redis_rig.h"
 #include "remote/scripted_server.h"
 
-#include "base/clock.h"
-#include "remote/envelope.h"
-
 #include <sched.h>
-
-/* One value as a server sends it. */
-struct wire {
-    char bytes[512];
-    size_t size;
-};
-
-static struct wire wire_of(const char *key, const char *body) {
-    unsigned char header[HEARTH__ENVELOPE_HEADER];
-    struct wire wire;
-    hearth__remote_op op = {.key = key,
-                            .key_size = strlen(key),
-                            .data = body,
-                            .data_size = strlen(body),
-                            .version = (uint64_t)hearth__wall_ms() << 16};
-    size_t size = hearth__envelope_compose(&op, false, header);
-    int head = snprintf(wire.bytes, sizeof wire.bytes, "$%zu\r\n", size + op.data_size);
-    memcpy(wire.bytes + head, header, size);
-    snprintf(wire.bytes + (size_t)head + size, sizeof wire.bytes - (size_t)head - size,
-             "%s\r\n", body);
-    wire.size = (size_t)head + size + op.data_size + 2;
-    return wire;
-}
+#include <unistd.h>
 
 /* What the server does with the connections of a test. */
 struct script {
-    struct wire wire;
+    struct redis_wire wire;
     _Atomic unsigned excess; /* answers that nobody asked for */
 };
 
@@ -66,7 +41,7 @@ static hearth__remote_op plain_get(struct stage *stage, const char *key) {
 static void answer_in_pieces(struct scripted_server *server, int fd, unsigned number,
                              void *arg) {
     const struct script *script = arg;
-    const struct wire *wire = &script->wire;
+    const struct redis_wire *wire = &script->wire;
     (void)number;
     for (size_t cut = 1; cut < wire->size; cut++) {
         if (!scripted_await(server, fd, "\r\nkey\r\n") ||
@@ -80,7 +55,7 @@ static void answer_in_pieces(struct scripted_server *server, int fd, unsigned nu
 
 static void a_reply_split_anywhere_is_whole(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "a body of some bytes")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "a body of some bytes")};
     open_stage(&stage, answer_in_pieces);
     for (size_t cut = 1; cut < stage.script.wire.size; cut++) {
         (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
@@ -100,7 +75,7 @@ static void cut_off(struct scripted_server *server, int fd, unsigned number, voi
 
 static void a_reply_cut_anywhere_is_an_error(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "body")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, cut_off);
     for (size_t cut = 0; cut < stage.script.wire.size; cut++) {
         (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_E_UNAVAILABLE);
@@ -111,8 +86,8 @@ static void a_reply_cut_anywhere_is_an_error(void **state) {
 
 /* The first connection is never answered in time; its answer comes when another asks. */
 static void answer_late(struct scripted_server *server, int fd, unsigned number, void *arg) {
-    const struct wire *late = &((const struct script *)arg)->wire;
-    struct wire own = wire_of("other", "other body");
+    const struct redis_wire *late = &((const struct script *)arg)->wire;
+    struct redis_wire own = redis_wire_of("other", "other body");
     if (number == 0) {
         (void)scripted_await(server, fd, "\r\nkey\r\n");
         scripted_await_close(server, fd);
@@ -126,7 +101,7 @@ static void answer_late(struct scripted_server *server, int fd, unsigned number,
 
 static void a_late_answer_is_for_nobody(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "body")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, answer_late);
     hearth__remote_op op = plain_get(&stage, "key");
     redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
@@ -140,7 +115,7 @@ static void a_late_answer_is_for_nobody(void **state) {
 /* One answer too many, at once or later. */
 static void answer_twice(struct scripted_server *server, int fd, unsigned number, void *arg) {
     struct script *script = arg;
-    const struct wire *wire = &script->wire;
+    const struct redis_wire *wire = &script->wire;
     (void)scripted_await(server, fd, "\r\nkey\r\n");
     (void)scripted_send(server, fd, wire->bytes, wire->size);
     if (number % 2 == 0) {
@@ -153,7 +128,7 @@ static void answer_twice(struct scripted_server *server, int fd, unsigned number
 
 static void an_excess_answer_ends_the_connection(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "body")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, answer_twice);
     for (unsigned i = 1; i <= 20; i++) {
         (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
@@ -171,7 +146,7 @@ static void an_excess_answer_ends_the_connection(void **state) {
 static void close_when_used(struct scripted_server *server, int fd, unsigned number,
                             void *arg) {
     const struct script *script = arg;
-    const struct wire *wire = &script->wire;
+    const struct redis_wire *wire = &script->wire;
     if (!scripted_await(server, fd, "\r\nkey\r\n")) {
         return;
     }
@@ -186,7 +161,7 @@ static void close_when_used(struct scripted_server *server, int fd, unsigned num
 
 static void a_read_is_asked_again_where_an_idle_connection_ended(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "body")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, close_when_used);
     for (unsigned i = 0; i < 2; i++) {
         (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
@@ -276,12 +251,41 @@ static void a_broken_pipeline_tells_what_is_known(void **state) {
 
 static void a_write_that_waits_too_long_is_unknown(void **state) {
     (void)state;
-    struct stage stage = {.script.wire = wire_of("key", "body")};
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, answer_late);
     hearth__remote_op op = redis_rig_op(&stage.rig, HEARTH__SET, "key", "body");
     redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
                           HEARTH_E_UNKNOWN, "set without an answer");
     close_stage(&stage);
+}
+
+static void sleep_through(struct scripted_server *server, int fd, unsigned number, void *arg) {
+    (void)number;
+    (void)arg;
+    scripted_await_close(server, fd);
+}
+
+/* Nobody takes connections, as when a process is stopped: that is no refusal. */
+static void a_full_backlog_is_waited_for_until_the_deadline(void **state) {
+    (void)state;
+    struct scripted_server server;
+    int fillers[64];
+    size_t count = 0;
+    scripted_server_start(&server, sleep_through, NULL);
+    struct redis_rig rig = redis_rig_at(server.path, 0);
+    redis_rig_open(&rig);
+    while (count < 64 && (fillers[count] = scripted_connect(&server)) >= 0) {
+        count++;
+    }
+    assert_in_range(count, 1, 63);
+    hearth__remote_op op = redis_rig_op(&rig, HEARTH__GET, "key", NULL);
+    redis_rig_same_status(redis_rig_run_within(&rig, &op, REDIS_RIG_SHORT_MS), HEARTH_E_TIMEOUT,
+                          "get from a full backlog");
+    while (count > 0) {
+        close(fillers[--count]);
+    }
+    redis_rig_close(&rig);
+    scripted_server_stop(&server);
 }
 
 int main(void) {
@@ -295,6 +299,7 @@ int main(void) {
         cmocka_unit_test(a_delete_is_sent_once_more),
         cmocka_unit_test(a_broken_pipeline_tells_what_is_known),
         cmocka_unit_test(a_write_that_waits_too_long_is_unknown),
+        cmocka_unit_test(a_full_backlog_is_waited_for_until_the_deadline),
     };
     return cmocka_run_group_tests_name("redis broken", tests, NULL, NULL);
 }
