@@ -140,6 +140,41 @@ static void an_excess_answer_ends_the_connection(void **state) {
     close_stage(&stage);
 }
 
+/* A server that reads no question before the answer to the last one is taken. */
+static void answer_before_reading_on(struct scripted_server *server, int fd, unsigned number,
+                                     void *arg) {
+    static const char filler[65536] = {0};
+    (void)number;
+    (void)arg;
+    while (scripted_await(server, fd, "$3\r\nGET\r\n") &&
+           scripted_send(server, fd, "$262144\r\n", 9)) {
+        for (size_t i = 0; i < 4; i++) {
+            (void)scripted_send(server, fd, filler, sizeof filler);
+        }
+        (void)scripted_send(server, fd, "\r\n", 2);
+    }
+}
+
+static void answers_are_read_while_questions_are_sent(void **state) {
+    (void)state;
+    enum { COUNT = 64, KEY = 30000 };
+    static char key[KEY];
+    hearth__remote_op ops[COUNT];
+    struct stage stage = {.script.excess = 0};
+    open_stage(&stage, answer_before_reading_on);
+    stage.rig.config.accept_foreign = true;
+    memset(key, 'k', sizeof key - 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        ops[i] = plain_get(&stage, key);
+        ops[i].body = NULL;
+    }
+    redis_rig_run_many(&stage.rig, ops, COUNT, REDIS_RIG_DEADLINE_MS);
+    for (size_t i = 0; i < COUNT; i++) {
+        redis_rig_same_status(ops[i].status, HEARTH_OK, "get in a long pipeline");
+    }
+    close_stage(&stage);
+}
+
 /* ---- connections that break ----------------------------------------------------------------- */
 
 /* Answers what is said on every second connection, and closes the others when they are used. */
@@ -168,6 +203,18 @@ static void a_read_is_asked_again_where_an_idle_connection_ended(void **state) {
     }
     assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 2);
     assert_int_equal(atomic_load(&stage.server.connections), 2);
+    close_stage(&stage);
+}
+
+/* It may have been done, and the answer lost. */
+static void a_write_is_not_asked_again_where_an_idle_connection_ended(void **state) {
+    (void)state;
+    struct stage stage = {.script.wire = redis_wire_of("key", "body")};
+    open_stage(&stage, close_when_used);
+    (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
+    (void)redis_rig_expect(&stage.rig, redis_rig_op(&stage.rig, HEARTH__SET, "key", "new"),
+                           HEARTH_E_UNKNOWN);
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 1);
     close_stage(&stage);
 }
 
@@ -294,7 +341,9 @@ int main(void) {
         cmocka_unit_test(a_reply_cut_anywhere_is_an_error),
         cmocka_unit_test(a_late_answer_is_for_nobody),
         cmocka_unit_test(an_excess_answer_ends_the_connection),
+        cmocka_unit_test(answers_are_read_while_questions_are_sent),
         cmocka_unit_test(a_read_is_asked_again_where_an_idle_connection_ended),
+        cmocka_unit_test(a_write_is_not_asked_again_where_an_idle_connection_ended),
         cmocka_unit_test(a_write_without_an_answer_is_unknown_and_sent_once),
         cmocka_unit_test(a_delete_is_sent_once_more),
         cmocka_unit_test(a_broken_pipeline_tells_what_is_known),
