@@ -3,14 +3,15 @@
  * wrong value, no answer for another operation, no memory by a number from the network. */
 #include "remote/redis_rig.h"
 #include "remote/scripted_server.h"
+#include "support/crowd.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 /* What the server does with the connections of a test. */
 struct script {
     struct redis_wire wire;
     _Atomic unsigned excess; /* answers that nobody asked for */
+    unsigned awaited;        /* how many of them the test waits for */
 };
 
 struct stage {
@@ -126,15 +127,19 @@ static void answer_twice(struct scripted_server *server, int fd, unsigned number
     scripted_await_close(server, fd);
 }
 
+static bool excess_was_sent(void *arg) {
+    struct script *script = arg;
+    return atomic_load(&script->excess) >= script->awaited;
+}
+
 static void an_excess_answer_ends_the_connection(void **state) {
     (void)state;
     struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, answer_twice);
     for (unsigned i = 1; i <= 20; i++) {
         (void)redis_rig_expect(&stage.rig, plain_get(&stage, "key"), HEARTH_OK);
-        while (atomic_load(&stage.script.excess) < i) {
-            sched_yield();
-        }
+        stage.script.awaited = i;
+        assert_true(await_until(excess_was_sent, &stage.script));
     }
     assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 20);
     close_stage(&stage);
