@@ -41,11 +41,12 @@ struct contract {
     enum hearth__remote_kind kind;
     const struct contract_raw *raw;
 
-    bool has_servers;       /* nodes are processes that can be paused and killed */
-    bool knows_ttl;         /* a GET learns the remaining life from the server */
-    int64_t late_ms;        /* values stay at the most this long beyond their time */
-    int64_t early_ms;       /* and go at the most this long before it */
-    int64_t integer_ttl_ms; /* integers live in steps of this: they may go a step early */
+    bool has_servers; /* nodes are processes that can be paused and killed */
+    bool knows_ttl;   /* a GET learns the remaining life from the server */
+    int64_t late_ms;  /* values stay at the most this long beyond their time */
+    int64_t early_ms; /* and go at the most this long before it */
+    int64_t
+        integer_ttl_ms; /* integers live in steps of this: they may go a step early or late */
     bool integers_anywhere; /* also under keys that the server would misread */
     bool pipelines_writes;  /* a node's writes are sent before another's answers are awaited */
     int64_t last_unix_s;    /* where the server's clock ends; 0: it does not */
