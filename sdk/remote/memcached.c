@@ -13,7 +13,9 @@
  *   have no header: they live whole seconds, and at least one.
  * - Integers cannot be stored under keys that the wire hides (wire_key.h): HEARTH_E_UNSUPPORTED.
  * - A forked child keeps its parent's sockets open, unused, until it ends or execs.
- * - Under a storm of signals it may give up before the deadline.
+ * - Signals break deadlines: at each one that interrupts a wait, libmemcached takes all the time since
+ *   the wait began off what is left. Two or three can make that negative, and then it waits until the
+ *   server answers or closes.
  */
 #include "remote/backend.h"
 
