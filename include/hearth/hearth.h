@@ -350,8 +350,8 @@ HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
  *
  * Result: HEARTH_OK; with if_version also HEARTH_CONFLICT (another version is there) and
  * HEARTH_MISS (nothing is there); HEARTH_E_TOO_LARGE (then no tier holds an older value of the
- * key either; with if_version the node keeps what it has); HEARTH_E_INVALID (also: HEARTH_WRITE_INTEGER, and the value is no number); the
- * remote errors.
+ * key either; with if_version the node keeps what it has); HEARTH_E_INVALID (also:
+ * HEARTH_WRITE_INTEGER, and the value is no number); the remote errors.
  * Ownership: key and data stay the caller's. `data` may be NULL when size is 0.
  * Threads: any. Blocks for the node, at most to the deadline. When it has returned HEARTH_OK,
  * every later read of this process sees this value or a later one.
