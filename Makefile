@@ -56,7 +56,7 @@ SANITIZE := $(SANITIZE_$(VARIANT))
 
 # Each part of the tree sees what it may include.
 INCLUDE_sdk   := -Iinclude -Isdk
-INCLUDE_bench := -Iinclude -Isdk -Ibench
+INCLUDE_bench := -Iinclude -Isdk -Ibench -Itests
 INCLUDE_tests := -Iinclude -Isdk -Ibench -Itests
 # The library never ends the process, so the assertions in other people's macros are off.
 PART_FLAGS_sdk := -fPIC -DNDEBUG
@@ -123,7 +123,9 @@ endif
 OBJ := $(OUT)/obj-$(HASH)
 
 LIB_SOURCES   := $(sort $(wildcard sdk/*/*.c))
-BENCH_SHARED  := $(sort $(wildcard bench/*.c))
+# The demo and the tests start servers in the same way; that part needs no test library.
+SERVERS       := tests/support/keeper.c tests/support/servers.c
+BENCH_SHARED  := $(sort $(wildcard bench/*.c)) $(SERVERS)
 BENCH_NAMES   := $(sort $(patsubst bench/%/,%,$(dir $(wildcard bench/*/*.c))))
 ALL_TESTS     := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
 TEST_SOURCES  := $(foreach file,$(ALL_TESTS),$(if $(filter test_%.c,$(notdir $(file))),$(file)))
@@ -180,7 +182,7 @@ $(OBJ)/%.o: %.c | need-library
 	    $(PART_FLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
 
 $(call objects,$(wildcard bench/*.c bench/*/*.c)): | need-bench
-$(call objects,$(ALL_TESTS)): | need-tests
+$(call objects,$(filter-out $(SERVERS),$(ALL_TESTS))): | need-tests
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SOURCES) $(BENCH_SHARED) $(ALL_TESTS) \
     $(wildcard bench/*/*.c)))
@@ -235,6 +237,9 @@ $(foreach name,$(BENCH_NAMES),$(eval $(call bench_program,$(name))))
 
 $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)
+
+# Its test runs the demo.
+$(OUT)/tests/bench/test_demo: | $(OUT)/bench/demo
 
 # Rewritten only when its text changes, so that `make install` with another PREFIX is right.
 $(PC_FILE): sdk/api/hearth.pc.in FORCE
