@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looks at a pass while it runs: draws its progress, and kills a node on the way. */
+#ifndef HEARTH_BENCH_DEMO_WATCH_H
+#define HEARTH_BENCH_DEMO_WATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "demo/way.h"
+
+struct watch {
+    struct stage *stage;
+    const char *name; /* of the pass */
+    size_t first;     /* request */
+    uint64_t limit_ns;
+    enum server_kind kind; /* of the node to be killed, */
+    struct kill *kill;     /* and what is told of that */
+};
+
+/* A crew_watch: draws how far it is. */
+void watch_look(void *watch, size_t done, uint64_t elapsed_ns);
+
+/* A crew_event: kills a node. */
+void watch_kill(void *watch, size_t at, uint64_t elapsed_ns);
+
+#endif
