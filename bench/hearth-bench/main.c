@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hearth-bench: measures Hearth beside what one would use instead. */
+#include "hearth-bench/crew.h"
+#include "hearth-bench/report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, CASES_MOST = 64, ROUNDS_USUAL = 7 };
+
+static const struct suite *const suites[] = {&suite_local, &suite_memory, &suite_ring};
+enum { SUITES = sizeof suites / sizeof suites[0] };
+
+/* What the command line asks for. */
+struct wish {
+    const char *suite_name;
+    const char *cases[CASES_MOST];
+    size_t count;
+    const char *json_path;
+};
+
+/* ---- help ------------------------------------------------------------------------------- */
+
+static const char help_begin[] =
+    "Usage: hearth-bench SUITE [--case NAME]... [--quick] [--json FILE] [--rounds N] [--seed N]\n"
+    "\n"
+    "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
+    "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
+    "every side runs once, and what counts is each side's median.\n"
+    "\n"
+    "  SUITE          one of those below, or all\n"
+    "  --case NAME    only this case; may be given more than once\n"
+    "  --quick        shorter rounds, fewer of them: for a look, not for a comparison\n"
+    "  --json FILE    also writes each row as a JSON object on a line of its own, with suite,\n"
+    "                 case, metric, value, unit, peer, peer_value, ratio\n"
+    "  --rounds N     5 to 99; usually 7, with --quick 5\n"
+    "  --seed N       another order of keys; usually 1\n"
+    "\n";
+
+static const char help_end[] =
+    "A row: `ratio` is Hearth's value divided by the peer's, in the row's unit. So for a time\n"
+    "less than 1 is better, for a throughput more than 1. `spread` is half the distance between\n"
+    "the quartiles of the rounds, for Hearth and for the peer; a few percent are usual, more\n"
+    "means that the machine was busy with something else. A measurement in which a thread was\n"
+    "ready but got no processor for a while is made again, up to twice; times and scalings do not\n"
+    "count such time, throughputs do.\n"
+    "\n"
+    "Cases are named by verb, keys and threads: get-1m-2t is hearth_get of 1,000,000 keys by two\n"
+    "threads. Peers: uthash is a plain hash table without lock, limit or expiry; uthash-xxh3 the\n"
+    "same with a faster hash; sharded-lru 64 such tables with a mutex and a list in order of use\n"
+    "each; memcpy a copy from a random place of an equally large array (memcpy-huge: on huge\n"
+    "pages); random-read and alu loops that tell how the machine itself scales; self-1t Hearth's\n"
+    "own single thread; get-1m-1t hearth_get of the same keys; insert-only a tier into which\n"
+    "nothing but new keys was set; limit the limit that was set.\n"
+    "\n"
+    "Exit status: 0; 1 when a case could not be measured; 2 for a wrong command line.\n";
+
+static void print_help(void) {
+    (void)fputs(help_begin, stdout);
+    for (size_t i = 0; i < SUITES; i++) {
+        printf("%s: %s\n", suites[i]->name, suites[i]->what);
+        for (size_t at = 0; at < suites[i]->count; at++) {
+            printf("  %-18s %s\n", suites[i]->cases[at].name, suites[i]->cases[at].what);
+        }
+        printf("\n");
+    }
+    (void)fputs(help_end, stdout);
+}
+
+/* ---- the command line ------------------------------------------------------------------- */
+
+static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int refuse(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)fputs("hearth-bench: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputs(" (--help explains)\n", stderr);
+    va_end(args);
+    return -1;
+}
+
+static bool is_wanted(const struct wish *wish, const struct suite *suite) {
+    return strcmp(wish->suite_name, "all") == 0 || strcmp(wish->suite_name, suite->name) == 0;
+}
+
+static bool has_case(const struct suite *suite, const char *name) {
+    for (size_t i = 0; i < suite->count; i++) {
+        if (strcmp(suite->cases[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_suite(const struct wish *wish) {
+    for (size_t i = 0; i < SUITES; i++) {
+        if (is_wanted(wish, suites[i])) {
+            return 0;
+        }
+    }
+    (void)fprintf(stderr, "hearth-bench: there is no suite %s. There are:", wish->suite_name);
+    for (size_t i = 0; i < SUITES; i++) {
+        (void)fprintf(stderr, " %s", suites[i]->name);
+    }
+    (void)fputs(" all\n", stderr);
+    return -1;
+}
+
+static int check_case(const struct wish *wish, const char *name) {
+    for (size_t i = 0; i < SUITES; i++) {
+        if (is_wanted(wish, suites[i]) && has_case(suites[i], name)) {
+            return 0;
+        }
+    }
+    (void)fprintf(stderr, "hearth-bench: %s has no case %s. There are:", wish->suite_name,
+                  name);
+    for (size_t i = 0; i < SUITES; i++) {
+        for (size_t at = 0; is_wanted(wish, suites[i]) && at < suites[i]->count; at++) {
+            (void)fprintf(stderr, " %s", suites[i]->cases[at].name);
+        }
+    }
+    (void)fputs("\n", stderr);
+    return -1;
+}
+
+static int check_wish(const struct wish *wish) {
+    if (wish->suite_name == NULL) {
+        (void)refuse("which suite?");
+        return -1;
+    }
+    int result = check_suite(wish);
+    for (size_t i = 0; result == 0 && i < wish->count; i++) {
+        result = check_case(wish, wish->cases[i]);
+    }
+    return result;
+}
+
+/* A whole number from low to high. */
+static int read_number(const char *option, const char *text, uint64_t low, uint64_t high,
+                       uint64_t *number) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || strchr(text, '-') != NULL || value < low ||
+        value > high) {
+        return refuse("%s takes a number from %llu to %llu, not '%s'", option,
+                      (unsigned long long)low, (unsigned long long)high, text);
+    }
+    *number = value;
+    return 0;
+}
+
+static int take_option(struct bench *bench, struct wish *wish, int option) {
+    uint64_t number = 0;
+    switch (option) {
+    case 'c':
+        if (wish->count == CASES_MOST) {
+            return refuse("no more than %d cases", CASES_MOST);
+        }
+        wish->cases[wish->count++] = optarg;
+        return 0;
+    case 'q':
+        bench->quick = true;
+        return 0;
+    case 'j':
+        wish->json_path = optarg;
+        return 0;
+    case 'r':
+        if (read_number("--rounds", optarg, ROUNDS_LEAST, ROUNDS_MOST, &number) != 0) {
+            return -1;
+        }
+        bench->rounds = (unsigned)number;
+        return 0;
+    case 's':
+        return read_number("--seed", optarg, 0, UINT64_MAX, &bench->seed);
+    default: /* getopt_long has said what is wrong */
+        return -1;
+    }
+}
+
+/* 0; 1: help was asked for; -1: refused, and the reason was said. */
+static int take_arguments(struct bench *bench, struct wish *wish, int count, char **words) {
+    static const struct option options[] = {
+        {"case", required_argument, NULL, 'c'},
+        {"quick", no_argument, NULL, 'q'},
+        {"json", required_argument, NULL, 'j'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option = 0;
+    while ((option = getopt_long(count, words, "h", options, NULL)) != -1) {
+        if (option == 'h') {
+            return 1;
+        }
+        if (take_option(bench, wish, option) != 0) {
+            return -1;
+        }
+    }
+    if (optind < count) {
+        wish->suite_name = words[optind++];
+    }
+    if (optind < count) {
+        return refuse("one suite at a time, or all; what is '%s'?", words[optind]);
+    }
+    if (bench->rounds == 0) {
+        bench->rounds = bench->quick ? ROUNDS_LEAST : ROUNDS_USUAL;
+    }
+    return check_wish(wish);
+}
+
+/* ---- what suites call ------------------------------------------------------------------- */
+
+void bench_row(struct bench *bench, const char *metric, const char *unit, struct figure ours,
+               const char *peer, struct figure theirs) {
+    const struct row row = {.suite_name = bench->suite_name,
+                            .case_name = bench->case_name,
+                            .metric = metric,
+                            .unit = unit,
+                            .ours = ours,
+                            .peer = peer,
+                            .theirs = theirs};
+    report_row(bench->report, &row);
+}
+
+void bench_progress(const struct bench *bench, const char *format, ...) {
+    if (isatty(STDERR_FILENO) == 0) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    (void)fprintf(stderr, "\r\033[K%s %s: ", bench->suite_name, bench->case_name);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+}
+
+void bench_progress_end(const struct bench *bench) {
+    (void)bench;
+    if (isatty(STDERR_FILENO) != 0) {
+        (void)fputs("\r\033[K", stderr);
+    }
+}
+
+int bench_fail(const struct bench *bench, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)fprintf(stderr, "hearth-bench: %s %s: ", bench->suite_name, bench->case_name);
+    (void)vfprintf(stderr, format, args);
+    (void)fputs("\n", stderr);
+    va_end(args);
+    return -1;
+}
+
+/* ---- the run ---------------------------------------------------------------------------- */
+
+static bool is_chosen(const struct wish *wish, const char *name) {
+    for (size_t i = 0; i < wish->count; i++) {
+        if (strcmp(wish->cases[i], name) == 0) {
+            return true;
+        }
+    }
+    return wish->count == 0;
+}
+
+static int run_suite(struct bench *bench, const struct wish *wish, const struct suite *suite) {
+    int result = 0;
+    bench->suite_name = suite->name;
+    bench->case_name = "all cases";
+    void *stage = suite->open != NULL ? suite->open(bench) : NULL;
+    if (suite->open != NULL && stage == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < suite->count; i++) {
+        if (is_chosen(wish, suite->cases[i].name)) {
+            bench->case_name = suite->cases[i].name;
+            result |= suite->cases[i].run(bench, stage);
+        }
+    }
+    if (suite->close != NULL) {
+        suite->close(stage);
+    }
+    return result;
+}
+
+static int run(struct bench *bench, const struct wish *wish) {
+    int result = 0;
+    bench->crew = crew_create();
+    if (bench->crew == NULL) {
+        return refuse("no threads");
+    }
+    report_header(bench);
+    for (size_t i = 0; i < SUITES; i++) {
+        if (is_wanted(wish, suites[i])) {
+            result |= run_suite(bench, wish, suites[i]);
+        }
+    }
+    crew_destroy(bench->crew);
+    return result;
+}
+
+int main(int count, char **words) {
+    struct report report;
+    struct bench bench = {.seed = 1, .report = &report};
+    struct wish wish = {0};
+    int taken = take_arguments(&bench, &wish, count, words);
+    if (taken > 0) {
+        print_help();
+        return EXIT_SUCCESS;
+    }
+    if (taken < 0) {
+        return EXIT_USAGE;
+    }
+    if (report_open(&report, wish.json_path) != 0) {
+        (void)refuse("%s: %s", wish.json_path, strerror(errno));
+        return EXIT_USAGE;
+    }
+    int result = run(&bench, &wish);
+    if (report_close(&report) != 0) {
+        result = refuse("%s: %s", wish.json_path, strerror(errno));
+    }
+    return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

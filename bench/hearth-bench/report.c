@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hearth-bench/report.h"
+
+#include <hearth/hearth.h>
+
+#include <libmemcached/memcached.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define TEXT(word)     #word
+#define TEXT_OF(macro) TEXT(macro)
+
+int report_open(struct report *report, const char *json_path) {
+    report->json = NULL;
+    if (json_path != NULL) {
+        report->json = fopen(json_path, "we");
+    }
+    return json_path == NULL || report->json != NULL ? 0 : -1;
+}
+
+int report_close(struct report *report) {
+    if (report->json == NULL) {
+        return 0;
+    }
+    int broken = ferror(report->json);
+    int unwritten = fclose(report->json);
+    report->json = NULL;
+    return broken != 0 || unwritten != 0 ? -1 : 0;
+}
+
+/* ---- the header ------------------------------------------------------------------------- */
+
+static void print_processor(void) {
+    char line[256];
+    char name[200] = "unknown processor";
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "model name : %199[^\n]", name) == 1) {
+            break;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    cpu_set_t allowed;
+    int usable = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    long pages = sysconf(_SC_PHYS_PAGES);
+    printf("# machine   %s, %d of %ld processors usable, %ld MiB of memory\n", name, usable,
+           sysconf(_SC_NPROCESSORS_ONLN), pages / 256 * (sysconf(_SC_PAGESIZE) / 4096));
+}
+
+static const char *built_how(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return ", with a sanitizer: the figures mean nothing";
+#elif !defined(__OPTIMIZE__)
+    return ", not optimized: the figures mean nothing";
+#else
+    return "";
+#endif
+}
+
+void report_header(const struct bench *bench) {
+    print_processor();
+#ifdef __clang__
+    printf("# compiler  %s%s\n", __VERSION__, built_how());
+#else
+    printf("# compiler  gcc %s%s\n", __VERSION__, built_how());
+#endif
+    printf("# versions  hearth %s, uthash %s, libmemcached %s, xxhash %u\n", hearth_version(),
+           TEXT_OF(UTHASH_VERSION), memcached_lib_version(), XXH_versionNumber());
+    printf("# settings  seed %llu, medians of %u rounds%s\n", (unsigned long long)bench->seed,
+           bench->rounds, bench->quick ? ", quick: for a look, not for a comparison" : "");
+    printf("#\n# ratio is hearth's value divided by the peer's; spread is half the distance "
+           "between the quartiles.\n");
+    printf("%-7s %-18s %-14s %12s %-9s %-14s %10s %7s  %s\n", "suite", "case", "metric",
+           "hearth", "unit", "peer", "peer's", "ratio", "spread");
+    (void)fflush(stdout);
+}
+
+/* ---- rows ------------------------------------------------------------------------------- */
+
+static void print_number(char *text, size_t size, double value) {
+    double whole = value < 0 ? -value : value;
+    int digits = whole >= 1000 ? 0 : whole >= 100 ? 1 : whole >= 10 ? 2 : 3;
+    (void)snprintf(text, size, "%.*f", digits, value);
+}
+
+static void print_spread(char *text, size_t size, struct figure figure) {
+    if (figure.spread < 0) {
+        (void)snprintf(text, size, "-");
+    } else {
+        (void)snprintf(text, size, "%.1f%%", figure.spread * 100);
+    }
+}
+
+static double ratio_of(const struct row *row) {
+    return row->theirs.value != 0 ? row->ours.value / row->theirs.value : 0;
+}
+
+void report_note(const struct bench *bench, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    printf("# %s: ", bench->case_name);
+    (void)vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+static void write_json(struct report *report, const struct row *row) {
+    /* All texts are ours, and none needs escaping. */
+    (void)fprintf(report->json,
+                  "{\"suite\":\"%s\",\"case\":\"%s\",\"metric\":\"%s\",\"value\":%.9g,"
+                  "\"unit\":\"%s\",\"peer\":\"%s\",\"peer_value\":%.9g,\"ratio\":%.9g}\n",
+                  row->suite_name, row->case_name, row->metric, row->ours.value, row->unit,
+                  row->peer, row->theirs.value, ratio_of(row));
+    (void)fflush(report->json);
+}
+
+void report_row(struct report *report, const struct row *row) {
+    char ours[32];
+    char theirs[32];
+    char our_spread[16];
+    char their_spread[16];
+    print_number(ours, sizeof ours, row->ours.value);
+    print_number(theirs, sizeof theirs, row->theirs.value);
+    print_spread(our_spread, sizeof our_spread, row->ours);
+    print_spread(their_spread, sizeof their_spread, row->theirs);
+    printf("%-7s %-18s %-14s %12s %-9s %-14s %10s %7.3f  %s %s\n", row->suite_name,
+           row->case_name, row->metric, ours, row->unit, row->peer, theirs, ratio_of(row),
+           our_spread, their_spread);
+    (void)fflush(stdout);
+    if (report->json != NULL) {
+        write_json(report, row);
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where rows go: a table for people on stdout, and one JSON object a line for programs. */
+#ifndef HEARTH_BENCH_REPORT_H
+#define HEARTH_BENCH_REPORT_H
+
+#include "hearth-bench/bench.h"
+
+#include <stdio.h>
+
+struct report {
+    FILE *json; /* NULL: none */
+};
+
+struct row {
+    const char *suite_name;
+    const char *case_name;
+    const char *metric;
+    const char *unit;
+    struct figure ours;
+    const char *peer;
+    struct figure theirs;
+};
+
+/* Opens the file for JSON, NULL: none. 0, or -1 with errno. */
+int report_open(struct report *report, const char *json_path);
+
+/* Writes what is left. 0, or -1 with errno when the file is not whole. */
+int report_close(struct report *report);
+
+/* The lines above the table: machine, compiler, versions, settings. */
+void report_header(const struct bench *bench);
+
+/* A remark on the present case, in the table only. */
+void report_note(const struct bench *bench, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Writes a row at once, so that a long run can be followed. */
+void report_row(struct report *report, const struct row *row);
+
+#endif
