@@ -235,6 +235,9 @@ $(OUT)/bench/$(1): $$(call objects,$$(wildcard bench/$(1)/*.c)) $(BENCH_LIB) $(S
 endef
 $(foreach name,$(BENCH_NAMES),$(eval $(call bench_program,$(name))))
 
+# A test that runs a program needs it.
+$(OUT)/tests/bench/test_hearth_bench: | $(OUT)/bench/hearth-bench
+
 $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)
 
@@ -324,7 +327,10 @@ $(OBJ)/%.tidy: $(OBJ)/%.o .clang-tidy tests/.clang-tidy bench/.clang-tidy
 
 # ---- demo and harness -----------------------------------------------------------------------
 
-.PHONY: demo run-demo
+.PHONY: bench demo run-demo
+bench: found $(OUT)/bench/hearth-bench
+	$(Q)$(OUT)/bench/hearth-bench $(if $(SUITE),$(SUITE),all) $(if $(JSON),--json "$(JSON)")
+
 demo: deps
 	$(Q)$(MAKE) $(PARALLEL) run-demo
 run-demo: found $(OUT)/bench/demo
@@ -375,6 +381,8 @@ Building (nothing else is needed before `make demo` and `make test`)
   make                     libhearth.a, libhearth.so.$(ABI), hearth.pc, the harness: in $(OUT)/
   make demo                install what is missing, build, run the demo
                            TRACE=file replays a trace, FAULT=kill kills a node on the way
+  make bench               every suite of the harness, 3 minutes on a quiet machine
+                           SUITE=local runs one, JSON=file also writes the rows there
   make install             DESTDIR= PREFIX=/usr/local LIBDIR= INCLUDEDIR=
   make uninstall           the same paths
   make deps                the Debian packages that building and the demo need (as root)
