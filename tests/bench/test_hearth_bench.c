@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The harness as a person or a script uses it: what it refuses, and the rows it writes. */
+#include <math.h>
+#include <regex.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* cmocka.h needs stdarg, stddef and setjmp before it. */
+#include <cmocka.h>
+
+/* What a run of the program said. */
+struct answer {
+    int status;
+    char text[16384]; /* stdout and stderr */
+};
+
+static char
+    program[4096]; /* beside this one: build/VARIANT/tests/bench/.., build/VARIANT/bench */
+static char json_path[] = "/tmp/hearth-bench-rows-XXXXXX";
+
+static int find_program(void **state) {
+    (void)state;
+    char own[3000];
+    ssize_t size = readlink("/proc/self/exe", own, sizeof own - 1);
+    assert_true(size > 0);
+    own[size] = '\0';
+    *strrchr(own, '/') = '\0';
+    (void)snprintf(program, sizeof program, "%s/../../bench/hearth-bench", own);
+    assert_int_equal(access(program, X_OK), 0);
+    int file = mkstemp(json_path);
+    assert_true(file >= 0);
+    return close(file);
+}
+
+static int remove_file(void **state) {
+    (void)state;
+    return unlink(json_path);
+}
+
+static void run(struct answer *answer, const char *arguments) {
+    char command[8192];
+    (void)snprintf(command, sizeof command, "'%s' %s 2>&1", program, arguments);
+    FILE *pipe = popen(command, "re");
+    assert_non_null(pipe);
+    size_t size = fread(answer->text, 1, sizeof answer->text - 1, pipe);
+    answer->text[size] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    answer->status = WEXITSTATUS(status);
+}
+
+static void is_refused(const char *arguments, const char *because) {
+    struct answer answer;
+    run(&answer, arguments);
+    assert_int_equal(answer.status, 2);
+    if (strstr(answer.text, because) == NULL) {
+        fail_msg("'%s' is refused, but not with '%s':\n%s", arguments, because, answer.text);
+    }
+}
+
+/* ---- rows ---- */
+
+/* A row as text may stand in the file: these fields, this order, plain words, JSON numbers. */
+#define WORD   "\"([a-z0-9A-Z/ -]+)\""
+#define NUMBER "(-?[0-9]+(\\.[0-9]+)?(e[+-][0-9]+)?)"
+static const char row_pattern[] =
+    "^\\{\"suite\":" WORD ",\"case\":" WORD ",\"metric\":" WORD ",\"value\":" NUMBER
+    ",\"unit\":" WORD ",\"peer\":" WORD ",\"peer_value\":" NUMBER ",\"ratio\":" NUMBER "\\}\n$";
+enum { VALUE = 4, PEER_VALUE = 9, RATIO = 12, GROUPS = 15 };
+
+struct wanted_row {
+    const char *begin; /* of the line */
+    const char *peer;
+};
+
+static void check_row(const regex_t *pattern, const char *line,
+                      const struct wanted_row *wanted) {
+    regmatch_t groups[GROUPS] = {{0, 0}};
+    if (regexec(pattern, line, GROUPS, groups, 0) != 0) {
+        fail_msg("not a row: %s", line);
+    }
+    assert_memory_equal(line, wanted->begin, strlen(wanted->begin));
+    assert_non_null(strstr(line, wanted->peer));
+    double value = strtod(line + groups[VALUE].rm_so, NULL);
+    double peer_value = strtod(line + groups[PEER_VALUE].rm_so, NULL);
+    double ratio = strtod(line + groups[RATIO].rm_so, NULL);
+    assert_true(value > 0 && peer_value > 0);
+    assert_true(fabs(ratio - value / peer_value) < 1e-6 * ratio);
+}
+
+/* Runs a case: the file must have exactly these rows. */
+static void rows_are(const char *arguments, const struct wanted_row *wanted, size_t count) {
+    struct answer answer;
+    char all[8192];
+    char line[1024];
+    regex_t pattern;
+    size_t lines = 0;
+    (void)snprintf(all, sizeof all, "%s --quick --json %s", arguments, json_path);
+    run(&answer, all);
+    if (answer.status != 0) {
+        fail_msg("%s: status %d\n%s", all, answer.status, answer.text);
+    }
+    assert_int_equal(regcomp(&pattern, row_pattern, REG_EXTENDED), 0);
+    FILE *file = fopen(json_path, "re");
+    assert_non_null(file);
+    for (; fgets(line, sizeof line, file) != NULL; lines++) {
+        if (lines < count) {
+            check_row(&pattern, line, &wanted[lines]);
+        }
+    }
+    (void)fclose(file);
+    regfree(&pattern);
+    assert_int_equal(lines, count);
+}
+
+static void a_row_has_all_fields(void **state) {
+    (void)state;
+    const struct wanted_row wanted[] = {
+        {"{\"suite\":\"ring\",\"case\":\"pick-3n-1t\",\"metric\":\"throughput\",",
+         "\"unit\":\"Mops/s\",\"peer\":\"libmemcached\""},
+    };
+    rows_are("ring --case pick-3n-1t", wanted, 1);
+}
+
+static void two_threads_are_measured(void **state) {
+    (void)state;
+    const struct wanted_row wanted[] = {
+        {"{\"suite\":\"local\",\"case\":\"one-key-2t\",\"metric\":\"throughput\",",
+         "\"unit\":\"Mops/s\",\"peer\":\"sharded-lru\""},
+        {"{\"suite\":\"local\",\"case\":\"one-key-2t\",\"metric\":\"throughput\",",
+         "\"unit\":\"Mops/s\",\"peer\":\"self-1t\""},
+        {"{\"suite\":\"local\",\"case\":\"one-key-2t\",\"metric\":\"scaling\",",
+         "\"unit\":\"times\",\"peer\":\"alu\""},
+    };
+    rows_are("local --case one-key-2t", wanted, 3);
+}
+
+static void the_table_has_a_header_and_the_row(void **state) {
+    (void)state;
+    struct answer answer;
+    run(&answer, "ring --quick --case pick-3n-1t --rounds 5 --seed 77");
+    assert_int_equal(answer.status, 0);
+    const char *const parts[] = {
+        "# machine ",          "# compiler ",
+        "# versions  hearth ", "seed 77, medians of 5 rounds",
+        "suite   case",        "ring    pick-3n-1t         throughput"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        assert_non_null(strstr(answer.text, parts[i]));
+    }
+    assert_null(strstr(answer.text, "pick-20n"));
+}
+
+/* ---- what is refused, and what is explained ---- */
+
+static void wrong_names_are_refused_with_the_right_ones(void **state) {
+    (void)state;
+    is_refused("rings", "there is no suite rings. There are: local memory ring all");
+    is_refused("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
+    is_refused("ring --case get-1m-1t", "ring has no case get-1m-1t");
+    is_refused("all --case nothing", "all has no case nothing. There are: get-1m-1t");
+}
+
+static void wrong_arguments_are_refused(void **state) {
+    (void)state;
+    is_refused("", "which suite?");
+    is_refused("ring local", "what is 'local'?");
+    is_refused("ring --rounds 4", "--rounds takes a number from 5 to 99, not '4'");
+    is_refused("ring --rounds 5x", "not '5x'");
+    is_refused("ring --rounds -7", "not '-7'");
+    is_refused("ring --seed ''", "--seed takes a number");
+    is_refused("ring --slow", "unrecognized option '--slow'");
+    is_refused("ring --case", "requires an argument");
+    is_refused("ring --quick --json /nowhere/rows", "/nowhere/rows: No such file");
+}
+
+static void help_lists_suites_and_cases(void **state) {
+    (void)state;
+    struct answer answer;
+    run(&answer, "--help");
+    assert_int_equal(answer.status, 0);
+    const char *const parts[] = {"Usage: hearth-bench SUITE",
+                                 "--quick",
+                                 "--json FILE",
+                                 "--rounds N",
+                                 "local: ",
+                                 "get-1m-1t ",
+                                 "memory: ",
+                                 "plain-deletes",
+                                 "ring: ",
+                                 "pick-100n-1t",
+                                 "sharded-lru",
+                                 "Exit status"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        assert_non_null(strstr(answer.text, parts[i]));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_has_all_fields),
+        cmocka_unit_test(two_threads_are_measured),
+        cmocka_unit_test(the_table_has_a_header_and_the_row),
+        cmocka_unit_test(wrong_names_are_refused_with_the_right_ones),
+        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(help_lists_suites_and_cases),
+    };
+    return cmocka_run_group_tests(tests, find_program, remove_file);
+}
