@@ -2,7 +2,6 @@
 /*
  * The read path, top to bottom. A get asks the local tier and then the key's node. A fetch goes on: of all callers that miss,
  * one leads (guard/flight.h); it asks the node, and failing that the loader, and the others get its answer.
- *
  * A stale answer is an answer. Who gets one tries to lead its renewal; who does not lead has nothing to wait for.
  */
 #include "base/clock.h"
@@ -20,6 +19,7 @@ struct read {
     int64_t deadline_ns;
     hearth_value *value;
     hearth__answer answer; /* of the last question that was answered OK or ABSENT */
+    int64_t now_ms;        /* when it came: what it is judged by, and told by */
     uint64_t replaces;     /* the version that the node holds, stale or unreadable; 0: none */
 };
 
@@ -32,7 +32,7 @@ static bool keeps_local(const struct read *read) {
 }
 
 static bool is_stale(const struct read *read) {
-    return hearth__answer_is_stale(&read->answer, hearth__boot_ms());
+    return hearth__answer_is_stale(&read->answer, read->now_ms);
 }
 
 /* ---- the local tier --------------------------------------------------------------------- */
@@ -53,6 +53,7 @@ static int32_t ask_local(struct read *read) {
         return HEARTH_MISS;
     }
     read->answer = answer;
+    read->now_ms = now;
     return answer.entry.absent ? HEARTH_ABSENT : HEARTH_OK;
 }
 
@@ -66,7 +67,7 @@ static hearth__remote_op question(const struct read *read, const hearth__route *
     return op;
 }
 
-/* Takes what the node said, and keeps a local copy if no write of this process came between. */
+/* Takes what the node said; keeps a local copy if no write of this process came between. */
 static int32_t take_remote(struct read *read, const hearth__remote_op *op,
                            hearth__local_ticket ticket, int64_t sent_ms) {
     read->replaces = op->found_version;
@@ -78,6 +79,7 @@ static int32_t take_remote(struct read *read, const hearth__remote_op *op,
     }
     HEARTH__COUNT(read->cache->counters, remote_hits);
     read->answer = hearth__answer_from_remote(op, sent_ms);
+    read->now_ms = hearth__boot_ms();
     if (keeps_local(read) && op->found != HEARTH__KIND_INTEGER) {
         hearth__local_entry entry = hearth__answer_local_entry(read->cache, &read->answer);
         (void)hearth__local_fill(read->cache->local, read->key, read->key_size, ticket, &entry,
@@ -111,14 +113,13 @@ static int32_t deliver(struct read *read, int32_t status) {
         hearth__value_clear(read->value);
         return status;
     }
-    int64_t now = hearth__boot_ms();
-    hearth__answer_describe(read->cache, &read->answer, now, &read->value->info);
+    hearth__answer_describe(read->cache, &read->answer, read->now_ms, &read->value->info);
     if (read->answer.tier == HEARTH_TIER_LOCAL) {
         HEARTH__COUNT(counters, local_hits);
     }
     if (status == HEARTH_ABSENT) {
         read->value->bytes.size = 0;
-    } else if (hearth__answer_is_stale(&read->answer, now)) {
+    } else if (is_stale(read)) {
         HEARTH__COUNT(counters, stale_served);
         if (read->answer.tier == HEARTH_TIER_LOCAL) {
             HEARTH__COUNT(counters, local_stale_hits);
@@ -271,6 +272,7 @@ static int32_t follow(struct read *read, hearth__flight *flight) {
     const struct outcome *outcome = result;
     if (outcome != NULL) {
         read->answer = outcome->answer;
+        read->now_ms = hearth__boot_ms();
         if (!hearth__buffer_assign(&read->value->bytes, outcome->bytes.data,
                                    outcome->bytes.size)) {
             status = HEARTH_E_NOMEM;
@@ -289,8 +291,11 @@ static int32_t load(struct read *read, hearth__flight *flight, const hearth__rou
                               .replaces = read->replaces,
                               .ticket = ticket,
                               .keep_local = keeps_local(read)};
-    return hearth__fill_load(read->cache, flight, read->key, read->key_size, read->loader,
-                             read->write, &plan, &read->value->bytes, &read->answer);
+    int32_t status =
+        hearth__fill_load(read->cache, flight, read->key, read->key_size, read->loader,
+                          read->write, &plan, &read->value->bytes, &read->answer);
+    read->now_ms = hearth__boot_ms();
+    return status;
 }
 
 /* A remote tier that is down, slow or wrong is a miss to a fetch; it has been counted and logged. */
@@ -359,6 +364,7 @@ static int32_t renew(struct read *read, const hearth__route *route) {
         hearth__buffer old = read->value->bytes;
         read->value->bytes = fresh.bytes;
         read->answer = renewal.answer;
+        read->now_ms = renewal.now_ms;
         fresh.bytes = old;
     } else {
         status = HEARTH_OK;
@@ -386,7 +392,7 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
     } else if (status == HEARTH_MISS) {
         status = find(&read, &route);
     }
-    if (status == HEARTH_OK && is_stale(&read)) {
+    if (status == HEARTH_OK && read.answer.tier != HEARTH_TIER_LOADED && is_stale(&read)) {
         status = renew(&read, &route);
     }
     hearth__route_fini(&route);
