@@ -103,6 +103,22 @@ static void of_many_each_is_judged_by_itself(void **state) {
     assert_int_equal(statuses[1], HEARTH_OK);
 }
 
+/* At the very edge too: what a get takes for fresh, it tells as fresh. */
+static void what_a_get_answers_is_fresh(void **state) {
+    (void)state;
+    static const uint32_t tiers[] = {0, HEARTH_READ_NO_LOCAL};
+    hearth_write_options write;
+    hearth_write_options_init(&write, sizeof write);
+    write.soft_ttl_ms = 2;
+    for (size_t i = 0; i < 200; i++) {
+        assert_int_equal(hearth_set(cache, "key", 3, "old", 3, &write), HEARTH_OK);
+        while (get("key", tiers[i % 2]) == HEARTH_OK) {
+            assert_int_equal(info_of_value().freshness, HEARTH_FRESH);
+        }
+    }
+    assert_int_equal(cache_stats(cache).stale_served, 0);
+}
+
 /* ---- a fetch renews ---- */
 
 static void a_fetch_renews_it_in_both_tiers(void **state) {
@@ -319,6 +335,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_CACHE(a_get_takes_it_only_if_it_says_so),
         WITH_CACHE(of_many_each_is_judged_by_itself),
+        WITH_CACHE(what_a_get_answers_is_fresh),
         WITH_CACHE(a_fetch_renews_it_in_both_tiers),
         WITH_CACHE(a_stale_value_of_the_node_is_renewed),
         WITH_CACHE(what_another_has_renewed_is_taken_from_the_node),
