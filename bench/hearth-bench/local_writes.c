@@ -8,8 +8,8 @@
 enum {
     EVICT_LIMIT = 64 << 20,
     EVICT_REQUESTS = 1 << 20, /* of a thread: more new keys than the tier holds */
-    TRIAL_LIMIT = 32 << 20,
-    TRIAL_KEYS = 1 << 19,
+    TRIAL_LIMIT = 16 << 20,
+    TRIAL_KEYS = 1 << 18,
     SLOWEST_KEYS = 1000000,
     SLOWEST_HITS = 3,
     SLOWEST_FILLED = SLOWEST_KEYS + SLOWEST_KEYS / 4,
