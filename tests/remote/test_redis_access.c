@@ -5,7 +5,6 @@
 #include "base/clock.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,47 +225,68 @@ static void without_transactions_too_nothing_is_written(void **state) {
     (void)redis_rig_expect_body(rig, "k", "body");
 }
 
+enum { THREADS = 4, ROUNDS = 100 };
+
 struct worker {
     struct redis_rig *rig;
+    pthread_barrier_t *round;
     pthread_t thread;
-    _Atomic unsigned *done;
+    uint64_t added;
+    uint64_t incremented;
+    uint64_t sums; /* the sum of the numbers that increments answered */
 };
 
-static void *increment(void *arg) {
+static int32_t run(struct worker *own, hearth__remote_op *op) {
+    hearth__batch *batch = NULL;
+    int64_t deadline_ns = hearth__deadline_ns(REDIS_RIG_DEADLINE_MS);
+    op->status = HEARTH__PENDING;
+    hearth__backend_redis.begin(own->rig->node, &op, 1, deadline_ns, &batch);
+    hearth__backend_redis.finish(own->rig->node, &op, 1, deadline_ns, batch);
+    return op->status;
+}
+
+static void *compete(void *arg) {
     struct worker *own = arg;
-    for (unsigned i = 0; i < 100; i++) {
-        hearth__remote_op op = {.verb = HEARTH__INCREMENT,
-                                .key = "n",
-                                .key_size = 1,
-                                .number = 1,
-                                .status = HEARTH__PENDING};
-        hearth__remote_op *ops[] = {&op};
-        hearth__batch *batch = NULL;
-        int64_t deadline_ns = hearth__deadline_ns(REDIS_RIG_DEADLINE_MS);
-        hearth__backend_redis.begin(own->rig->node, ops, 1, deadline_ns, &batch);
-        hearth__backend_redis.finish(own->rig->node, ops, 1, deadline_ns, batch);
-        if (op.status == HEARTH_OK) {
-            atomic_fetch_add(own->done, 1);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        char key[16];
+        hearth__remote_op add = {.verb = HEARTH__ADD, .key = key, .data = "a", .data_size = 1};
+        hearth__remote_op increment = {
+            .verb = HEARTH__INCREMENT, .key = "n", .key_size = 1, .number = 1};
+        add.key_size = (size_t)snprintf(key, sizeof key, "key-%u", i);
+        pthread_barrier_wait(own->round);
+        own->added += run(own, &add) == HEARTH_OK;
+        if (run(own, &increment) == HEARTH_OK) {
+            own->incremented++;
+            own->sums += (uint64_t)increment.number;
         }
     }
     return NULL;
 }
 
-static void transactions_lose_no_increment(void **state) {
+/* One add wins, and no two increments answer the same. */
+static void transactions_are_one_step(void **state) {
     struct redis_rig *rig = open_as(*state, user, password, 0);
-    struct worker workers[4];
-    _Atomic unsigned done = 0;
+    struct worker workers[THREADS];
+    struct worker all = {.rig = rig};
+    pthread_barrier_t round;
     char sum[24];
     redis_rig_set_integer(rig, "n", "0");
-    for (size_t i = 0; i < 4; i++) {
-        workers[i] = (struct worker){.rig = rig, .done = &done};
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, increment, &workers[i]), 0);
+    assert_int_equal(pthread_barrier_init(&round, NULL, THREADS), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.rig = rig, .round = &round};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, compete, &workers[i]), 0);
     }
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < THREADS; i++) {
         pthread_join(workers[i].thread, NULL);
+        all.added += workers[i].added;
+        all.incremented += workers[i].incremented;
+        all.sums += workers[i].sums;
     }
-    assert_true(atomic_load(&done) > 0);
-    snprintf(sum, sizeof sum, "%u", atomic_load(&done));
+    pthread_barrier_destroy(&round);
+    assert_int_equal(all.added, ROUNDS);
+    assert_true(all.incremented > 0);
+    assert_int_equal(all.sums, all.incremented * (all.incremented + 1) / 2);
+    snprintf(sum, sizeof sum, "%u", (unsigned)all.incremented);
     (void)redis_rig_expect_body(rig, "n", sum);
 }
 
@@ -285,7 +305,7 @@ int main(void) {
         TEST(scripts_are_used_where_they_may),
         TEST(a_permission_that_is_taken_away_is_noticed),
         TEST(without_transactions_too_nothing_is_written),
-        TEST(transactions_lose_no_increment),
+        TEST(transactions_are_one_step),
     };
     return cmocka_run_group_tests_name("redis access", tests, NULL, NULL);
 }
