@@ -17,6 +17,25 @@ int64_t hearth__boot_ms(void) {
     return read_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
+/*
+ * There is no coarse clock that counts suspended time, so the distance between the two clocks is kept, and read anew
+ * whenever the coarse one has moved on.
+ */
+int64_t hearth__boot_coarse_ms(void) {
+    /* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
+    static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
+        int64_t tick_ns;
+        int64_t boot_ms;
+    } last;
+    int64_t tick_ns = read_ns(CLOCK_MONOTONIC_COARSE);
+    if (tick_ns != last.tick_ns) {
+        int64_t suspended_ns = read_ns(CLOCK_BOOTTIME) - read_ns(CLOCK_MONOTONIC);
+        last.tick_ns = tick_ns;
+        last.boot_ms = (tick_ns + suspended_ns) / 1000000;
+    }
+    return last.boot_ms;
+}
+
 int64_t hearth__wall_ms(void) {
     return read_ns(CLOCK_REALTIME) / 1000000;
 }

@@ -14,6 +14,11 @@ int64_t hearth__monotonic_ns(void);
 /* ms, CLOCK_BOOTTIME: for lives, so that a suspended machine's entries age. */
 int64_t hearth__boot_ms(void);
 
+/* hearth__boot_ms() for a few ns: up to HEARTH__COARSE_LAG_MS behind it, never ahead. A suspend is noticed within a tick. */
+int64_t hearth__boot_coarse_ms(void);
+
+enum { HEARTH__COARSE_LAG_MS = 20 };
+
 /* ms since 1970: only for what other hosts read. */
 int64_t hearth__wall_ms(void);
 

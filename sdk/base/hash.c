@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 
+#include "base/hash_key.h"
 #include "base/random.h"
 
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 _Static_assert(sizeof(hearth__hash_secret) >= XXH3_SECRET_SIZE_MIN, "XXH3 wants more");
 
@@ -15,7 +13,7 @@ void hearth__hash_secret_init(hearth__hash_secret *secret) {
 }
 
 uint64_t hearth__hash_key(const hearth__hash_secret *secret, const void *data, size_t size) {
-    return XXH3_64bits_withSecret(data, size, secret->bytes, sizeof secret->bytes);
+    return hearth__hash_key_inline(secret, data, size);
 }
 
 uint64_t hearth__hash64(const void *data, size_t size) {

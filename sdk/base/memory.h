@@ -23,4 +23,9 @@ char *hearth__copy_text(const char *text, size_t size)
 /* Frees what the above gave; NULL is allowed. */
 void hearth__free(void *block);
 
+/* A mapping of `bytes` zero bytes, in huge pages where the system has them; memory is taken page by page at first touch.
+ * NULL when there is none. */
+void *hearth__map(size_t bytes) __attribute__((warn_unused_result));
+void hearth__unmap(void *mapping, size_t bytes);
+
 #endif

@@ -56,6 +56,16 @@ static void lives_are_told_on_a_clock_that_a_suspended_machine_does_not_stop(voi
     assert_true(now <= after.tv_sec * 1000 + after.tv_nsec / 1000000);
 }
 
+static void the_coarse_clock_lags_but_never_leads(void **state) {
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        int64_t before = hearth__boot_ms();
+        int64_t coarse = hearth__boot_coarse_ms();
+        assert_true(coarse <= hearth__boot_ms());
+        assert_true(coarse >= before - HEARTH__COARSE_LAG_MS);
+    }
+}
+
 static void the_wall_clock_counts_from_1970(void **state) {
     (void)state;
     const int64_t before = time(NULL);
@@ -70,6 +80,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_out_of_reach_never_comes),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),
         cmocka_unit_test(lives_are_told_on_a_clock_that_a_suspended_machine_does_not_stop),
+        cmocka_unit_test(the_coarse_clock_lags_but_never_leads),
         cmocka_unit_test(the_wall_clock_counts_from_1970),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

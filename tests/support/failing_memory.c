@@ -105,3 +105,17 @@ void hearth__free(void *block) {
     discount(block);
     free(block);
 }
+
+/* A mapping begins at a page, and what is in it counts on a cache line. */
+void *hearth__map(size_t size) {
+    void *mapping = fails() ? NULL : counted(aligned_alloc(4096, (size + 4095) / 4096 * 4096));
+    if (mapping != NULL) {
+        memset(mapping, 0, size);
+    }
+    return mapping;
+}
+
+void hearth__unmap(void *mapping, size_t size) {
+    (void)size;
+    hearth__free(mapping);
+}
