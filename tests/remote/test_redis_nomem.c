@@ -28,10 +28,12 @@ static _Thread_local struct {
 
 #if OWN_HEAP
 /* glibc's own, under the names it keeps for those who replace them. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *block, size_t size);
 void __libc_free(void *block);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* Seen by hiredis too. */
 #define SHARED __attribute__((visibility("default")))
