@@ -8,7 +8,11 @@
 #include "demo/progress.h"
 #include "demo/watch.h"
 
-enum { URL_BYTES = 1024, LOCAL_PART = 10 /* the local tier holds a tenth of the pages */ };
+enum {
+    URL_BYTES = 1024,
+    LOCAL_PART = 10,             /* the local tier holds a tenth of the pages, */
+    LOCAL_MIN_BYTES = 256 << 10, /* but no less than a local tier can have */
+};
 
 /* Of a warm pass that is there for its rate only. */
 static const uint64_t REMOTE_WARM_NS = 2000000000;
@@ -144,6 +148,9 @@ static void measure_pages(struct players *players, const struct ledger_sums *sum
         return;
     }
     players->local_bytes = sums->page_bytes / LOCAL_PART;
+    if (players->local_bytes < LOCAL_MIN_BYTES) {
+        players->local_bytes = LOCAL_MIN_BYTES;
+    }
     progress_say("(the pages have %s bytes in all: local.max_bytes is %s from here on)",
                  progress_count(bytes, sums->page_bytes),
                  progress_count(local, players->local_bytes));

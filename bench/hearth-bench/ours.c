@@ -4,11 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Not every version of the library has local-only writes yet. */
-#ifndef HEARTH_WRITE_NO_REMOTE
-#define HEARTH_WRITE_NO_REMOTE 0u
-#endif
-
 /* ---- a cache ---------------------------------------------------------------------------- */
 
 static int open_cache(struct ours *ours, const struct bench *bench,

@@ -169,7 +169,7 @@ HEARTH_API const void *hearth_value_data(const hearth_value *value);
 HEARTH_API size_t hearth_value_size(const hearth_value *value);
 
 /**
- * What is known about the last answer: tier, freshness, age, time left. After HEARTH_ABSENT it
+ * What is known about the last answer: tier, freshness, and as of now its age and time left. After HEARTH_ABSENT it
  * tells of the absence; after anything else `tier` is HEARTH_TIER_NONE.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (a NULL, or info->size less than sizeof(size_t)).
@@ -211,6 +211,9 @@ typedef struct hearth_read_options {
 #define HEARTH_WRITE_NO_LOCAL 1u /**< keep no local copy of what is written */
 /** The value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1. */
 #define HEARTH_WRITE_INTEGER 2u
+/** hearth_set(), hearth_set_many(): write the local tier alone, no node: for what only this
+ * process needs to know. */
+#define HEARTH_WRITE_NO_REMOTE 4u
 
 /** Options of a write; NULL stands for what hearth_write_options_init() sets. */
 typedef struct hearth_write_options {
@@ -348,7 +351,8 @@ HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
  * Stores a value in both tiers, whatever is there. With write->if_version: only over the value
  * of that version.
  *
- * Result: HEARTH_OK; with if_version also HEARTH_CONFLICT (another version is there) and
+ * Result: HEARTH_OK; with HEARTH_WRITE_NO_REMOTE also HEARTH_MISS (the local tier did not take
+ * it: it is off, or the value too large for it); with if_version also HEARTH_CONFLICT (another version is there) and
  * HEARTH_MISS (nothing is there); HEARTH_E_TOO_LARGE (then no tier holds an older value of the
  * key either; with if_version the node keeps what it has); HEARTH_E_INVALID (also:
  * HEARTH_WRITE_INTEGER, and the value is no number); the remote errors.

@@ -48,7 +48,11 @@
     X(local_expirations, counter, "Entries found past their hard life")                        \
     X(local_refusals, counter, "Values too large for the local tier")                          \
     X(flights, gauge, "Loads under way")                                                       \
-    X(log_lost, counter, "Log records dropped because nobody read them")
+    X(log_lost, counter, "Log records dropped because nobody read them")                       \
+    X(local_dead_bytes, gauge,                                                                 \
+      "Bytes of local entries that were overwritten or deleted and not yet reused")            \
+    X(local_index_evictions, counter,                                                          \
+      "Entries evicted because the local index, not the memory, was full")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -37,15 +37,25 @@ bool hearth__check_lives(int64_t ttl_ms, int64_t soft_ttl_ms) {
            (soft_ttl_ms == HEARTH_TTL_DEFAULT || time_fits(soft_ttl_ms));
 }
 
-bool hearth__check_read(const hearth_read_options *given, hearth_read_options *complete) {
+const hearth_read_options *hearth__check_read(const hearth_read_options *given,
+                                              hearth_read_options *scratch) {
+    static const hearth_read_options defaults = {.size = sizeof defaults,
+                                                 .max_stale_ms = HEARTH_STALE_ANY};
     const uint32_t known =
         HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE | HEARTH_READ_ALLOW_STALE;
-    hearth_read_options_init(complete, sizeof *complete);
-    if (given != NULL && !take(complete, sizeof *complete, given)) {
-        return false;
+    if (given == NULL) {
+        return &defaults;
     }
-    return (complete->flags & ~known) == 0 && complete->reserved == 0 &&
-           time_fits(complete->deadline_ms) && complete->max_stale_ms >= 0;
+    if (given->size != sizeof *given) {
+        *scratch = defaults;
+        if (!take(scratch, sizeof *scratch, given)) {
+            return NULL;
+        }
+        given = scratch;
+    }
+    bool valid = (given->flags & ~known) == 0 && given->reserved == 0 &&
+                 time_fits(given->deadline_ms) && given->max_stale_ms >= 0;
+    return valid ? given : NULL;
 }
 
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,

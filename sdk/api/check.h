@@ -12,12 +12,14 @@ bool hearth__check_key(const void *key, size_t key_size);
 bool hearth__check_data(const void *data, size_t size);
 
 /*
- * Complete read options from what the caller gave (NULL: the defaults; a struct of another version's size: its prefix).
- * False: a flag or time is not valid, or the struct holds something that this version does not know.
+ * Complete read options from what the caller gave (NULL: the defaults; a struct of another version's size: its prefix, laid
+ * over the defaults in `scratch`). NULL: a flag or time is not valid, or the struct holds something that this version does
+ * not know.
  */
-bool hearth__check_read(const hearth_read_options *given, hearth_read_options *complete);
+const hearth_read_options *hearth__check_read(const hearth_read_options *given,
+                                              hearth_read_options *scratch);
 
-/* The same for a write; `allowed` are the flags that this call takes. */
+/* The same for a write, false for NULL; `allowed` are the flags that this call takes. */
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
                          uint32_t allowed, hearth_write_options *complete);
 

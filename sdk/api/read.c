@@ -20,43 +20,81 @@ static int32_t refuse(hearth_value *value, int32_t status) {
     return status;
 }
 
+/* Whether any fresh local value is an answer: then the short way may be tried. */
+static bool takes_any_hit(const hearth_read_options *read, const hearth_value *value) {
+    if (value == NULL) {
+        return false;
+    }
+    return read == NULL || (read->size == sizeof *read &&
+                            (read->flags & ~(uint32_t)HEARTH_READ_NO_REMOTE) == 0 &&
+                            read->max_stale_ms == HEARTH_STALE_ANY && read->deadline_ms >= 0 &&
+                            read->reserved == 0);
+}
+
+/* A get that is no plain hit. The caller is inside. */
+static int32_t get(hearth *cache, const void *key, size_t key_size,
+                   const hearth_read_options *read, hearth_value *value) {
+    hearth_read_options scratch;
+    const hearth_read_options *options = hearth__check_read(read, &scratch);
+    if (options == NULL) {
+        return refuse(value, HEARTH_E_INVALID);
+    }
+    hearth_value unwanted = {0};
+    int32_t status =
+        hearth__chain_get(cache, key, key_size, options, value != NULL ? value : &unwanted);
+    hearth__buffer_fini(&unwanted.bytes);
+    return status;
+}
+
 int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
                    const hearth_read_options *read, hearth_value *value) {
-    hearth_read_options options;
-    if (cache == NULL || !hearth__check_key(key, key_size) ||
-        !hearth__check_read(read, &options)) {
+    if (cache == NULL || !hearth__check_key(key, key_size)) {
         return refuse(value, HEARTH_E_INVALID);
+    }
+    if (takes_any_hit(read, value) && hearth__chain_hit(cache, key, key_size, value)) {
+        return HEARTH_OK;
     }
     if (!hearth__cache_enter(cache)) {
         return refuse(value, HEARTH_E_CLOSED);
     }
-    hearth_value unwanted = {0};
-    int32_t status =
-        hearth__chain_get(cache, key, key_size, &options, value != NULL ? value : &unwanted);
-    hearth__buffer_fini(&unwanted.bytes);
+    int32_t status = get(cache, key, key_size, read, value);
     hearth__cache_leave(cache);
+    return status;
+}
+
+/* A fetch that is no plain hit. The caller is inside. */
+static int32_t fetch(hearth *cache, const void *key, size_t key_size,
+                     const hearth_loader *loader, const hearth_read_options *read,
+                     const hearth_write_options *write, hearth_value *value) {
+    hearth_read_options scratch;
+    const hearth_read_options *read_options = hearth__check_read(read, &scratch);
+    hearth_write_options write_options;
+    if (read_options == NULL || !hearth__check_write(cache, write, 0, &write_options) ||
+        write_options.if_version != 0) {
+        return refuse(value, HEARTH_E_INVALID);
+    }
+    hearth_value unwanted = {0};
+    int32_t status = hearth__chain_fetch(cache, key, key_size, loader, read_options,
+                                         &write_options, value != NULL ? value : &unwanted);
+    hearth__buffer_fini(&unwanted.bytes);
     return status;
 }
 
 int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
                      const hearth_loader *loader, const hearth_read_options *read,
                      const hearth_write_options *write, hearth_value *value) {
-    hearth_read_options read_options;
-    hearth_write_options write_options;
     if (cache == NULL || !hearth__check_key(key, key_size) || loader == NULL ||
-        loader->size < sizeof *loader || loader->load == NULL ||
-        !hearth__check_read(read, &read_options) ||
-        !hearth__check_write(cache, write, 0, &write_options) ||
-        write_options.if_version != 0) {
+        loader->size < sizeof *loader || loader->load == NULL) {
         return refuse(value, HEARTH_E_INVALID);
+    }
+    if (write == NULL && takes_any_hit(read, value) &&
+        hearth__chain_hit(cache, key, key_size, value)) {
+        return HEARTH_OK;
     }
     if (!hearth__cache_enter(cache)) {
         return refuse(value, HEARTH_E_CLOSED);
     }
-    hearth_value unwanted = {0};
-    int32_t status = hearth__chain_fetch(cache, key, key_size, loader, &read_options,
-                                         &write_options, value != NULL ? value : &unwanted);
-    hearth__buffer_fini(&unwanted.bytes);
+    int32_t status = fetch(cache, key, key_size, loader, read, write, value);
     hearth__cache_leave(cache);
     return status;
 }
@@ -132,15 +170,16 @@ static int32_t refuse_many(size_t count, hearth_value *const *values, int32_t st
 int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
                         const size_t *key_sizes, const hearth_read_options *read,
                         hearth_value *const *values, int32_t *statuses) {
-    hearth_read_options options;
+    hearth_read_options scratch;
+    const hearth_read_options *options = hearth__check_read(read, &scratch);
     if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
-        !check_keys(count, keys, key_sizes) || !hearth__check_read(read, &options)) {
+        !check_keys(count, keys, key_sizes) || options == NULL) {
         return refuse_many(count, values, HEARTH_E_INVALID);
     }
     if (!hearth__cache_enter(cache)) {
         return refuse_many(count, values, HEARTH_E_CLOSED);
     }
-    int32_t status = get_many(cache, count, keys, key_sizes, &options, values, statuses);
+    int32_t status = get_many(cache, count, keys, key_sizes, options, values, statuses);
     hearth__cache_leave(cache);
     if (status == HEARTH_OK) {
         return first_error(statuses, count);

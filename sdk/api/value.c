@@ -20,10 +20,12 @@ size_t hearth_value_size(const hearth_value *value) {
 }
 
 int32_t hearth_value_info(const hearth_value *value, hearth_info *info) {
-    if (value == NULL || info == NULL ||
-        !hearth__check_give(info, &value->info, sizeof value->info)) {
+    hearth_info own;
+    if (value == NULL || info == NULL || info->size < sizeof info->size) {
         return HEARTH_E_INVALID;
     }
+    hearth__value_describe(value, &own);
+    (void)hearth__check_give(info, &own, sizeof own);
     return HEARTH_OK;
 }
 

@@ -5,6 +5,14 @@
 #include <string.h>
 
 #define WRITE_FLAGS (HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER)
+#define SET_FLAGS   (WRITE_FLAGS | HEARTH_WRITE_NO_REMOTE)
+
+/* Numbers live in the remote tier only, and something has to be written. */
+static bool fits_together(const hearth_write_options *options) {
+    uint32_t other = HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER;
+    return (options->flags & HEARTH_WRITE_NO_REMOTE) == 0 ||
+           ((options->flags & other) == 0 && options->if_version == 0);
+}
 
 void hearth_write_options_init(hearth_write_options *options, size_t size) {
     const hearth_write_options initial = {
@@ -26,7 +34,7 @@ static bool check_one(const hearth__write *write, const hearth_write_options *op
 static int32_t run(hearth *cache, hearth__write *writes, size_t count,
                    const hearth_write_options *given, uint32_t flags, bool takes_version) {
     hearth_write_options options;
-    if (!hearth__check_write(cache, given, flags, &options) ||
+    if (!hearth__check_write(cache, given, flags, &options) || !fits_together(&options) ||
         (options.if_version != 0 && !takes_version)) {
         return HEARTH_E_INVALID;
     }
@@ -58,7 +66,7 @@ static int32_t run_one(hearth *cache, hearth__write *write, const hearth_write_o
 int32_t hearth_set(hearth *cache, const void *key, size_t key_size, const void *data,
                    size_t size, const hearth_write_options *options) {
     hearth__write write = {HEARTH__WRITE_SET, key, key_size, data, size, 0, HEARTH_OK};
-    return run_one(cache, &write, options, WRITE_FLAGS, true);
+    return run_one(cache, &write, options, SET_FLAGS, true);
 }
 
 int32_t hearth_add(hearth *cache, const void *key, size_t key_size, const void *data,
@@ -154,7 +162,7 @@ int32_t hearth_set_many(hearth *cache, size_t count, const void *const *keys,
         writes[i] = (hearth__write){HEARTH__WRITE_SET, keys[i], key_sizes[i], data[i],
                                     sizes[i],          0,       HEARTH_OK};
     }
-    return run_many(cache, writes, count, options, WRITE_FLAGS, statuses);
+    return run_many(cache, writes, count, options, SET_FLAGS, statuses);
 }
 
 int32_t hearth_delete_many(hearth *cache, size_t count, const void *const *keys,

@@ -14,16 +14,22 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/counters.h"
+#include "base/seats.h"
 
 typedef struct hearth__local hearth__local;
 
 typedef struct hearth__local_config {
     size_t max_bytes; /* the limit; 0: nothing is ever kept */
-    /* a key and value larger than this go past the tier; 0: by max_bytes */
-    size_t max_entry_bytes;
-    hearth__counters *counters; /* of base/stat.h; outlives the tier */
+    size_t
+        max_entry_bytes; /* larger keys and values together go past the tier; 0: by max_bytes */
+    size_t expected_entry_bytes; /* the index is made for entries of this size; 0: 128 */
+    const char *policy;          /* its name: hearth__policy_find(); NULL: s3fifo */
+    int64_t now_ms;              /* hearth__boot_ms(): the room reads no clock */
+    hearth__seats *counters;     /* of base/stat.h; outlives the tier */
 } hearth__local_config;
+
+/* The least limit of a tier that is not off. */
+enum { HEARTH__LOCAL_MIN_BYTES = 256 << 10 };
 
 /* HEARTH_OK, HEARTH_E_NOMEM. */
 int32_t hearth__local_open(const hearth__local_config *config, hearth__local **local);
@@ -37,6 +43,7 @@ void hearth__local_close(hearth__local *local);
 /* What is kept with a value. Times are points on the clock of hearth__boot_ms(). */
 typedef struct hearth__local_entry {
     bool absent;     /* the key is known not to exist; there are no bytes */
+    bool bare;       /* born_ms and read_ms are not kept: the caller can do without */
     bool stale;      /* marked stale: past its soft life whatever the clock says */
     int64_t born_ms; /* when its load or write began */
     /* when it was asked of the remote tier or written: it may differ only by younger changes */
@@ -49,11 +56,27 @@ typedef struct hearth__local_entry {
 } hearth__local_entry;
 
 /*
- * Looks a key up at the time `now_ms`. HEARTH_OK: there; the entry and, unless `bytes` is NULL, the value. HEARTH_MISS: not
+ * Looks a key up at the time `now_ms`. HEARTH_OK: there; the entry and the value. HEARTH_MISS: not
  * there, or past its hard expiry. HEARTH_E_NOMEM. Any thread; waits for no I/O.
  */
 int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size,
                           int64_t now_ms, hearth__buffer *bytes, hearth__local_entry *entry);
+
+/* An entry's words as they stand in the tier: read at once on a hit, told apart only when somebody asks. */
+typedef struct hearth__local_raw {
+    uint64_t words[6];
+    int64_t opened_ms;
+} hearth__local_raw;
+
+/*
+ * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, that is within
+ * its soft and hard lives for at least `margin_ms` from `now_ms`. Anything else is HEARTH_MISS here, and get tells what it is.
+ */
+int32_t hearth__local_hit(hearth__local *local, const void *key, size_t key_size,
+                          int64_t now_ms, int64_t margin_ms, hearth__buffer *bytes,
+                          hearth__local_raw *raw);
+
+void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *entry);
 
 /* Drops a key. True: it was there. Any thread. */
 bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size);
@@ -86,9 +109,14 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
                              hearth__local_ticket ticket, const hearth__local_entry *entry,
                              const void *data, size_t size);
 
+/* Keeps a value without a write of the remote tier; fills under way for its stripe are void. True: it is kept. */
+bool hearth__local_put(hearth__local *local, const void *key, size_t key_size,
+                       const hearth__local_entry *entry, const void *data, size_t size);
+
 typedef struct hearth__local_usage {
     uint64_t entries;
-    uint64_t bytes; /* never more than the limit */
+    uint64_t bytes;      /* never more than the limit */
+    uint64_t dead_bytes; /* of these, overwritten or deleted and not yet reused */
     uint64_t limit_bytes;
 } hearth__local_usage;
 

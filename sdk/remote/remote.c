@@ -160,7 +160,7 @@ static void account(hearth__remote *remote, struct node *node, hearth__remote_op
     atomic_fetch_add_explicit(&node->requests, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&node->errors, errors, memory_order_relaxed);
     if (errors != 0) {
-        hearth__counters_add(remote->config.counters, HEARTH__STAT_remote_errors, errors);
+        hearth__seats_add(remote->config.counters, HEARTH__STAT_remote_errors, errors);
     }
 }
 

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/counters.h"
 #include "base/log.h"
+#include "base/seats.h"
 
 typedef struct hearth__remote hearth__remote;
 
@@ -49,13 +49,13 @@ void hearth__remote_url_fini(hearth__remote_url *url);
  * the remote. */
 typedef struct hearth__remote_config {
     const hearth__remote_url *url;
-    uint32_t lanes;             /* connections to a node at the most */
-    int64_t timeout_ms;         /* for opening a connection, within the operation's deadline */
-    size_t max_value_bytes;     /* of a value's body */
-    size_t embedded_max_bytes;  /* of the embedded tier */
-    bool accept_foreign;        /* values without our header are answers */
-    hearth__counters *counters; /* of base/stat.h */
-    hearth__log *log;           /* may be NULL */
+    uint32_t lanes;            /* connections to a node at the most */
+    int64_t timeout_ms;        /* for opening a connection, within the operation's deadline */
+    size_t max_value_bytes;    /* of a value's body */
+    size_t embedded_max_bytes; /* of the embedded tier */
+    bool accept_foreign;       /* values without our header are answers */
+    hearth__seats *counters;   /* of base/stat.h */
+    hearth__log *log;          /* may be NULL */
 } hearth__remote_config;
 
 /* HEARTH_OK, HEARTH_E_NOMEM. Connects to nothing. */

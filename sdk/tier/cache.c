@@ -2,6 +2,7 @@
 /* Opens and closes a cache, routes its keys, tells its statistics. */
 #include "tier/cache.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -14,7 +15,8 @@ enum {
 
 void hearth__value_clear(hearth_value *value) {
     value->bytes.size = 0;
-    value->info = (hearth_info){.size = sizeof value->info};
+    value->answer.tier = HEARTH_TIER_NONE;
+    value->is_raw = false;
 }
 
 /* ---- open and close --------------------------------------------------------------------- */
@@ -50,6 +52,9 @@ static int32_t open_local(hearth *cache) {
     hearth__local_config config = {
         .max_bytes = cache->keeps_local ? (size_t)cache->config.local_max_bytes : 0,
         .max_entry_bytes = (size_t)cache->config.local_max_entry_bytes,
+        .expected_entry_bytes = (size_t)cache->config.local_expected_entry_bytes,
+        .policy = cache->config.local_policy == HEARTH__LOCAL_LRU ? "lru" : "s3fifo",
+        .now_ms = hearth__boot_ms(),
         .counters = cache->counters};
     return hearth__local_open(&config, &cache->local);
 }
@@ -69,7 +74,7 @@ static int32_t open_remote(hearth *cache) {
 
 static int32_t open_rooms(hearth *cache) {
     cache->prefix_size = strlen(cache->config.remote_prefix);
-    cache->counters = hearth__counters_create(HEARTH__STATS);
+    cache->counters = hearth__seats_create(HEARTH__STATS);
     cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
     cache->flights = hearth__chain_flights_create();
     if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL) {
@@ -89,7 +94,7 @@ static void destroy(hearth *cache) {
     hearth__flights_destroy(cache->flights);
     hearth__ring_destroy(cache->ring);
     hearth__log_destroy(cache->log);
-    hearth__counters_destroy(cache->counters);
+    hearth__seats_destroy(cache->counters);
     hearth__remote_url_fini(&cache->url);
     hearth__config_fini(&cache->config);
     hearth__free(cache);
@@ -103,6 +108,12 @@ static int32_t check_together(const hearth__config *config, char *why, size_t wh
             "stale_ms: %lld is not less than ttl_ms, %lld: a value would be stale from "
             "its beginning",
             (long long)config->stale_ms, (long long)config->ttl_ms);
+        return HEARTH_E_INVALID;
+    }
+    if (config->local_max_bytes != 0 && config->local_max_bytes < HEARTH__LOCAL_MIN_BYTES) {
+        (void)snprintf(why, why_size,
+                       "local.max_bytes: %lld is neither 0 (no local tier) nor at least 256kb",
+                       (long long)config->local_max_bytes);
         return HEARTH_E_INVALID;
     }
     return HEARTH_OK;
@@ -150,17 +161,17 @@ int32_t hearth__cache_close(hearth *cache) {
     if (hearth__flights_is_leader(cache->flights)) {
         return HEARTH_E_DEADLOCK;
     }
-    hearth__gate_shut(&cache->gate);
+    hearth__seats_shut(cache->counters);
     destroy(cache);
     return HEARTH_OK;
 }
 
 bool hearth__cache_enter(hearth *cache) {
-    return hearth__gate_enter(&cache->gate);
+    return hearth__seats_enter(cache->counters);
 }
 
 void hearth__cache_leave(hearth *cache) {
-    hearth__gate_leave(&cache->gate);
+    hearth__seats_leave(cache->counters);
 }
 
 /* ---- routes ----------------------------------------------------------------------------- */
@@ -234,12 +245,14 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     hearth__local_usage_get(cache->local, &usage);
     stats->size = sizeof *stats;
 #define SUM(field, kind, help) \
-    stats->field = hearth__counters_sum(cache->counters, HEARTH__STAT_##field);
+    stats->field = hearth__seats_sum(cache->counters, HEARTH__STAT_##field);
     HEARTH_STATS_MAP(SUM)
 #undef SUM
+    stats->reads += stats->local_hits; /* a hit counts once, as such */
     stats->local_entries = usage.entries;
     stats->local_bytes = usage.bytes;
     stats->local_limit_bytes = usage.limit_bytes;
+    stats->local_dead_bytes = usage.dead_bytes;
     stats->flights = hearth__flights_count(cache->flights);
     stats->log_lost = hearth__log_lost(cache->log);
 }

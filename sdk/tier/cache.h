@@ -3,7 +3,6 @@
 #ifndef HEARTH_TIER_CACHE_H
 #define HEARTH_TIER_CACHE_H
 
-#include "base/gate.h"
 #include "base/stat.h"
 #include "guard/guard.h"
 #include "local/local.h"
@@ -13,9 +12,8 @@
 
 /* Behind the public handle. */
 struct hearth {
-    hearth__gate gate;
     hearth__config config;
-    hearth__counters *counters;
+    hearth__seats *counters;
     hearth__log *log;
     hearth__local *local;
     hearth__flights *flights;
@@ -52,25 +50,15 @@ hearth__flights *hearth__chain_flights_create(void);
 
 /* ---- fill.c: what an answer or a load may leave in the tiers ---- */
 
-/* What is known about an answer, in the local tier's terms. */
-typedef struct hearth__answer {
-    hearth__local_entry entry;
-    uint32_t tier;
-} hearth__answer;
-
 /* A node's answer to a GET that was sent at `sent_ms` (hearth__boot_ms()). */
-hearth__answer hearth__answer_from_remote(const hearth__remote_op *op, int64_t sent_ms);
+hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__remote_op *op,
+                                          int64_t sent_ms);
 
 /* Whether an answer is past its soft life. */
-bool hearth__answer_is_stale(const hearth__answer *answer, int64_t now_ms);
+bool hearth__answer_is_stale(const hearth__answer *answer);
 
 /* How much an answer can differ from the remote tier: changes younger than this. */
-int64_t hearth__answer_bound_ms(const hearth *cache, const hearth__answer *answer,
-                                int64_t now_ms);
-
-/* Writes what hearth_value_info() tells. */
-void hearth__answer_describe(const hearth *cache, const hearth__answer *answer, int64_t now_ms,
-                             hearth_info *info);
+int64_t hearth__answer_bound_ms(const hearth__answer *answer);
 
 /* What is kept of an answer locally: the same, but no longer than local.max_ttl_ms after it was asked for. */
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,

@@ -17,10 +17,8 @@ struct read {
     const hearth_loader *loader; /* fetch only, and the two below */
     const hearth_write_options *write;
     int64_t deadline_ns;
-    hearth_value *value;
-    hearth__answer answer; /* of the last question that was answered OK or ABSENT */
-    int64_t now_ms;        /* when it came: what it is judged by, and told by */
-    uint64_t replaces;     /* the version that the node holds, stale or unreadable; 0: none */
+    hearth_value *value; /* with the last answer that was OK or ABSENT */
+    uint64_t replaces;   /* the version that the node holds, stale or unreadable; 0: none */
 };
 
 static bool wants(const struct read *read, uint32_t flag) {
@@ -32,29 +30,40 @@ static bool keeps_local(const struct read *read) {
 }
 
 static bool is_stale(const struct read *read) {
-    return hearth__answer_is_stale(&read->answer, read->now_ms);
+    return hearth__answer_is_stale(&read->value->answer);
 }
 
 /* ---- the local tier --------------------------------------------------------------------- */
+
+/* The coarse clock lags; near an edge, and to a caller with a bound, the exact one is told. */
+static int64_t exact_if_needed(const struct read *read, int64_t coarse_ms) {
+    const hearth__local_entry *entry = &read->value->answer.entry;
+    int64_t edge = coarse_ms + HEARTH__COARSE_LAG_MS;
+    bool needed = entry->hard_expiry_ms <= edge || entry->soft_expiry_ms <= edge ||
+                  read->options->max_stale_ms != HEARTH_STALE_ANY;
+    return needed ? hearth__boot_ms() : coarse_ms;
+}
 
 /* HEARTH_OK (perhaps stale), HEARTH_ABSENT, HEARTH_MISS, HEARTH_E_NOMEM. */
 static int32_t ask_local(struct read *read) {
     if (!keeps_local(read)) {
         return HEARTH_MISS;
     }
-    hearth__answer answer = {.tier = HEARTH_TIER_LOCAL};
-    int64_t now = hearth__boot_ms();
+    hearth__answer *answer = &read->value->answer;
+    int64_t now = hearth__boot_coarse_ms();
     int32_t status = hearth__local_get(read->cache->local, read->key, read->key_size, now,
-                                       &read->value->bytes, &answer.entry);
+                                       &read->value->bytes, &answer->entry);
     if (status != HEARTH_OK) {
         return status;
     }
-    if (hearth__answer_bound_ms(read->cache, &answer, now) > read->options->max_stale_ms) {
+    answer->now_ms = exact_if_needed(read, now);
+    answer->tier = HEARTH_TIER_LOCAL;
+    answer->sole_writer = read->cache->sole_writer;
+    if (answer->now_ms >= answer->entry.hard_expiry_ms ||
+        hearth__answer_bound_ms(answer) > read->options->max_stale_ms) {
         return HEARTH_MISS;
     }
-    read->answer = answer;
-    read->now_ms = now;
-    return answer.entry.absent ? HEARTH_ABSENT : HEARTH_OK;
+    return answer->entry.absent ? HEARTH_ABSENT : HEARTH_OK;
 }
 
 /* ---- the remote tier -------------------------------------------------------------------- */
@@ -67,7 +76,7 @@ static hearth__remote_op question(const struct read *read, const hearth__route *
     return op;
 }
 
-/* Takes what the node said; keeps a local copy if no write of this process came between. */
+/* Takes what the node said, and keeps a local copy if no write of this process came between. */
 static int32_t take_remote(struct read *read, const hearth__remote_op *op,
                            hearth__local_ticket ticket, int64_t sent_ms) {
     read->replaces = op->found_version;
@@ -78,10 +87,10 @@ static int32_t take_remote(struct read *read, const hearth__remote_op *op,
         return op->status;
     }
     HEARTH__COUNT(read->cache->counters, remote_hits);
-    read->answer = hearth__answer_from_remote(op, sent_ms);
-    read->now_ms = hearth__boot_ms();
+    read->value->answer = hearth__answer_from_remote(read->cache, op, sent_ms);
     if (keeps_local(read) && op->found != HEARTH__KIND_INTEGER) {
-        hearth__local_entry entry = hearth__answer_local_entry(read->cache, &read->answer);
+        hearth__local_entry entry =
+            hearth__answer_local_entry(read->cache, &read->value->answer);
         (void)hearth__local_fill(read->cache->local, read->key, read->key_size, ticket, &entry,
                                  read->value->bytes.data, read->value->bytes.size);
     }
@@ -106,22 +115,21 @@ static int32_t ask_remote(struct read *read, const hearth__route *route, int64_t
 
 /* ---- the answer ------------------------------------------------------------------------- */
 
-/* Gives the caller what was found. */
+/* Gives the caller what was found: the one exit, the one place for the accounting. */
 static int32_t deliver(struct read *read, int32_t status) {
-    hearth__counters *counters = read->cache->counters;
+    hearth__seats *counters = read->cache->counters;
     if (status != HEARTH_OK && status != HEARTH_ABSENT) {
+        HEARTH__COUNT(counters, reads);
         hearth__value_clear(read->value);
         return status;
     }
-    hearth__answer_describe(read->cache, &read->answer, read->now_ms, &read->value->info);
-    if (read->answer.tier == HEARTH_TIER_LOCAL) {
-        HEARTH__COUNT(counters, local_hits);
-    }
+    bool local = read->value->answer.tier == HEARTH_TIER_LOCAL;
+    hearth__seats_add(counters, local ? HEARTH__STAT_local_hits : HEARTH__STAT_reads, 1);
     if (status == HEARTH_ABSENT) {
         read->value->bytes.size = 0;
     } else if (is_stale(read)) {
         HEARTH__COUNT(counters, stale_served);
-        if (read->answer.tier == HEARTH_TIER_LOCAL) {
+        if (local) {
             HEARTH__COUNT(counters, local_stale_hits);
         }
     }
@@ -130,10 +138,38 @@ static int32_t deliver(struct read *read, int32_t status) {
 
 static struct read begin(hearth *cache, const void *key, size_t key_size,
                          const hearth_read_options *options, hearth_value *value) {
-    HEARTH__COUNT(cache->counters, reads);
     hearth__value_clear(value);
     return (struct read){
         .cache = cache, .key = key, .key_size = key_size, .options = options, .value = value};
+}
+
+/* ---- the plain hit ---------------------------------------------------------------------- */
+
+/* True: hit; the value is complete. */
+static inline bool hit_local(hearth *cache, const void *key, size_t key_size,
+                             hearth_value *value) {
+    int64_t now_ms = hearth__boot_coarse_ms();
+    if (hearth__local_hit(cache->local, key, key_size, now_ms, HEARTH__COARSE_LAG_MS,
+                          &value->bytes, &value->raw) != HEARTH_OK) {
+        return false;
+    }
+    value->is_raw = true;
+    value->answer.now_ms = now_ms;
+    value->answer.tier = HEARTH_TIER_LOCAL;
+    value->answer.sole_writer = cache->sole_writer;
+    return true;
+}
+
+bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
+    if (!hearth__seats_enter(cache->counters)) {
+        return false;
+    }
+    bool hit = hit_local(cache, key, key_size, value);
+    if (hit) {
+        HEARTH__COUNT(cache->counters, local_hits);
+    }
+    hearth__seats_leave(cache->counters);
+    return hit;
 }
 
 /* ---- get -------------------------------------------------------------------------------- */
@@ -259,7 +295,7 @@ static int32_t land(struct read *read, hearth__flight *flight, int32_t status) {
             hearth__flight_land(flight, HEARTH_E_NOMEM, NULL);
             return status;
         }
-        outcome->answer = read->answer;
+        outcome->answer = read->value->answer;
     }
     hearth__flight_land(flight, status, outcome);
     return status;
@@ -271,8 +307,7 @@ static int32_t follow(struct read *read, hearth__flight *flight) {
     int32_t status = hearth__flight_await(flight, read->deadline_ns, &result);
     const struct outcome *outcome = result;
     if (outcome != NULL) {
-        read->answer = outcome->answer;
-        read->now_ms = hearth__boot_ms();
+        read->value->answer = outcome->answer;
         if (!hearth__buffer_assign(&read->value->bytes, outcome->bytes.data,
                                    outcome->bytes.size)) {
             status = HEARTH_E_NOMEM;
@@ -291,11 +326,8 @@ static int32_t load(struct read *read, hearth__flight *flight, const hearth__rou
                               .replaces = read->replaces,
                               .ticket = ticket,
                               .keep_local = keeps_local(read)};
-    int32_t status =
-        hearth__fill_load(read->cache, flight, read->key, read->key_size, read->loader,
-                          read->write, &plan, &read->value->bytes, &read->answer);
-    read->now_ms = hearth__boot_ms();
-    return status;
+    return hearth__fill_load(read->cache, flight, read->key, read->key_size, read->loader,
+                             read->write, &plan, &read->value->bytes, &read->value->answer);
 }
 
 /* A remote tier that is down, slow or wrong is a miss to a fetch; it has been counted and logged. */
@@ -356,16 +388,14 @@ static int32_t renew(struct read *read, const hearth__route *route) {
         HEARTH_OK) {
         return HEARTH_OK;
     }
-    hearth_value fresh = {.info = {.size = sizeof fresh.info}};
+    hearth_value fresh = {0};
     struct read renewal = *read;
     renewal.value = &fresh;
     int32_t status = lead_renewal(&renewal, flight, route);
     if (status == HEARTH_OK || status == HEARTH_ABSENT) {
-        hearth__buffer old = read->value->bytes;
-        read->value->bytes = fresh.bytes;
-        read->answer = renewal.answer;
-        read->now_ms = renewal.now_ms;
-        fresh.bytes = old;
+        hearth_value stale = *read->value;
+        *read->value = fresh;
+        fresh = stale;
     } else {
         status = HEARTH_OK;
     }
@@ -392,7 +422,7 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
     } else if (status == HEARTH_MISS) {
         status = find(&read, &route);
     }
-    if (status == HEARTH_OK && read.answer.tier != HEARTH_TIER_LOADED && is_stale(&read)) {
+    if (status == HEARTH_OK && is_stale(&read)) {
         status = renew(&read, &route);
     }
     hearth__route_fini(&route);

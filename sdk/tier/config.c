@@ -12,8 +12,9 @@ enum type { BYTES, MS, COUNT, FLAG, TEXT, CHOICE };
 
 static const char *const type_names[] = {"bytes", "ms", "count", "flag", "text", "choice"};
 
-/* The words of the one option that is a choice, in the order of its enum. */
+/* The words of the options that are choices, in the order of their enums. */
 static const char coherence_modes[] = "auto ttl";
+static const char local_policies[] = "s3fifo lru";
 
 struct option {
     const char *name;
@@ -51,6 +52,11 @@ static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
 
 static const struct unit *units_of(enum type type) {
     return type == BYTES ? byte_units : type == MS ? ms_units : plain_units;
+}
+
+static const char *words_of(const struct option *option) {
+    return option->offset == offsetof(hearth__config, local_policy) ? local_policies
+                                                                    : coherence_modes;
 }
 
 static int64_t *number_field(hearth__config *config, const struct option *option) {
@@ -193,7 +199,7 @@ static bool parse_value(const struct option *option, const char *text, int64_t *
     case FLAG:
         return parse_flag(text, number);
     case CHOICE:
-        *number = word_index(coherence_modes, text);
+        *number = word_index(words_of(option), text);
         return *number >= 0;
     default:
         return parse_number(text, units_of(option->type), number) && *number >= option->low &&
@@ -233,7 +239,7 @@ static int32_t refuse_value(const struct option *option, const char *value, char
         break;
     case CHOICE:
         (void)snprintf(why, why_size, "%s: '%s' is none of: %s", option->name, shown.text,
-                       coherence_modes);
+                       words_of(option));
         break;
     }
     return HEARTH_E_INVALID;
@@ -315,7 +321,7 @@ int32_t hearth__config_get(const hearth__config *config, const char *name, char 
     } else if (option->type == FLAG) {
         value = number_of(config, option) != 0 ? "yes" : "no";
     } else if (option->type == CHOICE) {
-        value = coherence_modes;
+        value = words_of(option);
         for (int64_t i = number_of(config, option); i > 0; i--) {
             value = strchr(value, ' ') + 1;
         }
@@ -342,7 +348,7 @@ int32_t hearth__config_describe(uint32_t index, hearth_option_info *info) {
                                  .name = option->name,
                                  .type = type_names[option->type],
                                  .initial = option->initial,
-                                 .choices = option->type == CHOICE ? coherence_modes : "",
+                                 .choices = option->type == CHOICE ? words_of(option) : "",
                                  .help = option->help,
                                  .low = option->low,
                                  .high = option->high};

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
+enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
 
 /*
  * Every option as X(name, field, type, low, high, default, help). `type` is one of BYTES, MS, COUNT, FLAG, TEXT (at
@@ -34,19 +35,24 @@ enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
       "Hard life of a value that is written without one of its own; 0: for ever.")              \
     X("stale_ms", stale_ms, MS, 0, HEARTH_TTL_MAX, "0",                                         \
       "The last part of the hard life, in which a value is stale: served while it is renewed "  \
-      "or if the renewal fails.")                                                               \
+      "or if the renewal fails. Values that live no longer than this have no such part.")       \
     X("negative_ttl_ms", negative_ttl_ms, MS, 1, HEARTH_TTL_MAX, "5000",                        \
       "How long it is remembered that a key does not exist.")                                   \
     X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \
-      "Limit of the local tier, its index included; 0: no local tier.")                         \
+      "Limit of the local tier, its index included; at least 256kb, or 0: no local tier.")      \
+    X("local.policy", local_policy, CHOICE, 0, 1, "s3fifo",                                     \
+      "Which values stay when the local tier is full: s3fifo, or lru (a second chance for "     \
+      "what was read).")                                                                        \
+    X("local.expected_entry_bytes", local_expected_entry_bytes, BYTES, 32, 1048576, "128b",     \
+      "The size of a usual key and value together: the index has room for as many as fit.")     \
     X("local.max_entry_bytes", local_max_entry_bytes, BYTES, 0, 1073741824, "0",                \
-      "Values larger than this are not kept locally; 0: a 64th of the tier, at most an "        \
-      "eighth of a shard.")                                                                     \
+      "Larger keys and values together are not kept locally; 0: a 64th of the tier, at most "   \
+      "an eighth of a shard.")                                                                  \
     X("local.max_ttl_ms", local_max_ttl_ms, MS, -1, HEARTH_TTL_MAX, "-1",                       \
       "Longest life of a local copy, and so the bound of its staleness; -1: as "                \
-      "coherence.mode says; 0: none is kept.")                                                  \
+      "coherence.mode says; 0: no local copies.")                                               \
     X("coherence.mode", coherence_mode, CHOICE, 0, 1, "auto",                                   \
       "How local copies are kept fresh. ttl: they live at most local.max_ttl_ms, by default "   \
       "1 s. auto: the best the remote tier offers: ttl on Redis and Memcached until tracking "  \

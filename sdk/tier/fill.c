@@ -20,7 +20,8 @@ int64_t hearth__expiry_ms(int64_t from_ms, int64_t left_ms) {
     return expiry;
 }
 
-hearth__answer hearth__answer_from_remote(const hearth__remote_op *op, int64_t sent_ms) {
+hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__remote_op *op,
+                                          int64_t sent_ms) {
     hearth__local_entry entry = {
         .absent = op->status == HEARTH_ABSENT,
         .stale = op->found == HEARTH__KIND_STALE,
@@ -33,34 +34,48 @@ hearth__answer hearth__answer_from_remote(const hearth__remote_op *op, int64_t s
         .content = op->found_content,
         .delta_ms = op->found_delta_ms,
     };
-    return (hearth__answer){.entry = entry, .tier = HEARTH_TIER_REMOTE};
+    return (hearth__answer){.entry = entry,
+                            .now_ms = hearth__boot_ms(),
+                            .tier = HEARTH_TIER_REMOTE,
+                            .sole_writer = cache->sole_writer};
 }
 
-bool hearth__answer_is_stale(const hearth__answer *answer, int64_t now_ms) {
-    return answer->entry.stale || now_ms >= answer->entry.soft_expiry_ms;
+bool hearth__answer_is_stale(const hearth__answer *answer) {
+    return answer->entry.stale || answer->now_ms >= answer->entry.soft_expiry_ms;
 }
 
-int64_t hearth__answer_bound_ms(const hearth *cache, const hearth__answer *answer,
-                                int64_t now_ms) {
-    return cache->sole_writer ? 0 : now_ms - answer->entry.read_ms;
+int64_t hearth__answer_bound_ms(const hearth__answer *answer) {
+    return answer->sole_writer ? 0 : answer->now_ms - answer->entry.read_ms;
 }
 
-void hearth__answer_describe(const hearth *cache, const hearth__answer *answer, int64_t now_ms,
-                             hearth_info *info) {
+/* A bare entry's age follows from its version, which has the wall clock's time. */
+static int64_t age_ms(const hearth__local_entry *entry, int64_t now_ms) {
+    int64_t age = entry->bare ? hearth__wall_ms() - (int64_t)(entry->version >> 16)
+                              : now_ms - entry->born_ms;
+    return age > 0 ? age : 0;
+}
+
+void hearth__value_describe(const hearth_value *value, hearth_info *info) {
+    hearth__answer decoded = value->answer;
+    if (value->is_raw) {
+        hearth__local_decode(&value->raw, &decoded.entry);
+    }
+    const hearth__answer *answer = &decoded;
     const hearth__local_entry *entry = &answer->entry;
+    *info = (hearth_info){.size = sizeof *info, .tier = answer->tier};
+    if (answer->tier == HEARTH_TIER_NONE) {
+        return;
+    }
+    int64_t now_ms = hearth__boot_ms(); /* a hit took the coarse clock, which lags */
     int64_t left = entry->hard_expiry_ms - now_ms;
-    *info = (hearth_info){
-        .size = sizeof *info,
-        .tier = answer->tier,
-        .freshness = hearth__answer_is_stale(answer, now_ms) ? HEARTH_STALE : HEARTH_FRESH,
-        .age_ms = now_ms - entry->born_ms,
-        .ttl_left_ms = entry->hard_expiry_ms == HEARTH__LOCAL_FOREVER ? -1
-                       : left > 0                                     ? left
-                                                                      : 0,
-        .staleness_bound_ms = hearth__answer_bound_ms(cache, answer, now_ms),
-        .version = entry->version,
-        .content = entry->content,
-    };
+    info->freshness = hearth__answer_is_stale(answer) ? HEARTH_STALE : HEARTH_FRESH;
+    info->age_ms = age_ms(entry, now_ms);
+    info->ttl_left_ms = entry->hard_expiry_ms == HEARTH__LOCAL_FOREVER ? -1
+                        : left > 0                                     ? left
+                                                                       : 0;
+    info->staleness_bound_ms = answer->sole_writer ? 0 : now_ms - entry->read_ms;
+    info->version = entry->version;
+    info->content = entry->content;
 }
 
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
@@ -70,6 +85,8 @@ hearth__local_entry hearth__answer_local_entry(const hearth *cache,
     if (entry.hard_expiry_ms > cap) {
         entry.hard_expiry_ms = cap;
     }
+    /* Where nobody else writes, a copy's bound is 0, and its age follows from its version. */
+    entry.bare = cache->sole_writer && entry.version != 0;
     return entry;
 }
 
@@ -158,7 +175,7 @@ static int32_t run_loader(hearth_fill *fill, const hearth_loader *loader, const 
     int64_t began_ns = hearth__monotonic_ns();
     int32_t said = loader->load(loader->arg, key, key_size, fill);
     int64_t took_ms = (hearth__monotonic_ns() - began_ns) / 1000000;
-    hearth__counters_add(cache->counters, HEARTH__STAT_load_ms, (uint64_t)took_ms);
+    hearth__seats_add(cache->counters, HEARTH__STAT_load_ms, (uint64_t)took_ms);
     int32_t status = verdict(fill, said);
     if (status == HEARTH_ABSENT) {
         HEARTH__COUNT(cache->counters, load_absents);
@@ -227,7 +244,10 @@ static hearth__answer answer_of_load(const hearth_fill *fill, const hearth__live
         .content = content,
         .delta_ms = now - began_ms < UINT32_MAX ? (uint32_t)(now - began_ms) : UINT32_MAX,
     };
-    return (hearth__answer){.entry = entry, .tier = HEARTH_TIER_LOADED};
+    return (hearth__answer){.entry = entry,
+                            .now_ms = now,
+                            .tier = HEARTH_TIER_LOADED,
+                            .sole_writer = fill->cache->sole_writer};
 }
 
 int32_t hearth__fill_load(hearth *cache, hearth__flight *flight, const void *key,

@@ -14,13 +14,34 @@
 #define HEARTH_TIER_TIER_H
 
 #include "base/buffer.h"
+#include "local/local.h"
 #include "tier/config.h"
+
+/* What is known about an answer, in the local tier's terms. */
+typedef struct hearth__answer {
+    hearth__local_entry entry;
+    int64_t now_ms;   /* when it was given */
+    uint32_t tier;    /* enum hearth_tier; HEARTH_TIER_NONE: there is no answer */
+    bool sole_writer; /* nobody else could have changed the remote tier */
+} hearth__answer;
 
 /* Behind the public handle hearth_value. */
 struct hearth_value {
     hearth__buffer bytes;
-    hearth_info info;
+    hearth__answer answer;
+    hearth__local_raw raw; /* of a plain hit: the answer's entry is still to be decoded */
+    bool is_raw;
 };
+
+/* What hearth_value_info() tells. */
+void hearth__value_describe(const hearth_value *value, hearth_info *info);
+
+/*
+ * A get's or fetch's first step, and the last one of nearly all: true: the value is in the local tier and fresh. False:
+ * nothing has happened, hearth__chain_get() or hearth__chain_fetch() goes the whole way. Only for the default read options;
+ * it goes through the gate by itself.
+ */
+bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value);
 
 /* Empties a value object before it is filled. */
 void hearth__value_clear(hearth_value *value);

@@ -188,10 +188,32 @@ static void write_options_are_checked(void **state) {
         write.deadline_ms = cases[i].deadline_ms;
         expect_write(&write, cases[i].valid);
     }
-    good.flags = 4;
+    good.flags = 8;
     expect_write(&good, false);
     good.flags = 1u << 31;
     expect_write(&good, false);
+}
+
+/* A set that writes no node is seen here, and only here. */
+static void the_local_tier_can_be_written_alone(void **state) {
+    (void)state;
+    hearth_read_options no_local;
+    hearth_write_options write;
+    hearth_read_options_init(&no_local, sizeof no_local);
+    hearth_write_options_init(&write, sizeof write);
+    no_local.flags = HEARTH_READ_NO_LOCAL;
+    write.flags = HEARTH_WRITE_NO_REMOTE;
+    assert_int_equal(hearth_set(cache, "here", 4, "x", 1, &write), HEARTH_OK);
+    assert_int_equal(hearth_get(cache, "here", 4, NULL, NULL), HEARTH_OK);
+    assert_int_equal(hearth_get(cache, "here", 4, &no_local, NULL), HEARTH_MISS);
+    assert_int_equal(hearth_evict_local(cache, "here", 4), HEARTH_OK);
+    assert_int_equal(hearth_get(cache, "here", 4, NULL, NULL), HEARTH_MISS);
+    assert_int_equal(hearth_add(cache, "here", 4, "x", 1, &write), HEARTH_E_INVALID);
+    assert_int_equal(hearth_touch(cache, "here", 4, &write), HEARTH_E_INVALID);
+    write.flags = HEARTH_WRITE_NO_REMOTE | HEARTH_WRITE_NO_LOCAL;
+    assert_int_equal(hearth_set(cache, "here", 4, "x", 1, &write), HEARTH_E_INVALID);
+    write.flags = HEARTH_WRITE_NO_REMOTE | HEARTH_WRITE_INTEGER;
+    assert_int_equal(hearth_set(cache, "here", 4, "1", 1, &write), HEARTH_E_INVALID);
 }
 
 static void a_version_is_asked_for_where_it_means_something(void **state) {
@@ -259,6 +281,7 @@ int main(void) {
         WITH_CACHE(read_options_are_checked),
         WITH_CACHE(read_options_of_any_version_are_taken),
         WITH_CACHE(write_options_are_checked),
+        WITH_CACHE(the_local_tier_can_be_written_alone),
         WITH_CACHE(a_version_is_asked_for_where_it_means_something),
         WITH_CACHE(write_options_of_any_version_are_taken),
         WITH_CACHE(init_writes_exactly_what_it_is_told),

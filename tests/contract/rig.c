@@ -45,7 +45,7 @@ int rig_open_for(void **state, size_t max_value_bytes) {
     assert_non_null(rig);
     *state = rig;
     rig->contract = rig_contract;
-    rig->counters = hearth__counters_create(HEARTH__STATS);
+    rig->counters = hearth__seats_create(HEARTH__STATS);
     assert_non_null(rig->counters);
     start_servers(rig);
     hearth__remote_url url;
@@ -76,7 +76,7 @@ int rig_close(void **state) {
     if (rig->contract->has_servers) {
         servers_stop(&rig->servers);
     }
-    hearth__counters_destroy(rig->counters);
+    hearth__seats_destroy(rig->counters);
     hearth__buffer_fini(&rig->body);
     free(rig);
     return 0;
@@ -135,7 +135,7 @@ hearth__remote_op rig_expect_get(struct rig *rig, const char *key, int32_t statu
 }
 
 uint64_t rig_counter(const struct rig *rig, size_t stat) {
-    return hearth__counters_sum(rig->counters, stat);
+    return hearth__seats_sum(rig->counters, stat);
 }
 
 size_t rig_compose(const hearth__remote_op *op, unsigned char *bytes, size_t room) {

@@ -29,7 +29,7 @@ struct rig {
     uint32_t nodes;
     hearth__remote *remote;
     hearth__remote *lenient; /* takes foreign values for answers */
-    hearth__counters *counters;
+    hearth__seats *counters;
     hearth__buffer body; /* of the last GET */
 };
 

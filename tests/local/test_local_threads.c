@@ -21,7 +21,7 @@ static const hearth__local_entry everlasting = {.soft_expiry_ms = HEARTH__LOCAL_
 
 /* A remote tier of numbers: each write of a key stores the next one. */
 struct scene {
-    hearth__counters *counters;
+    hearth__seats *counters;
     hearth__local *local;
     _Atomic uint64_t remote[KEYS];
     _Atomic uint64_t written[KEYS]; /* a write of this number has ended */
@@ -128,7 +128,7 @@ static void mix(void *arg, size_t index) {
 }
 
 static void play(size_t max_bytes, bool evicts) {
-    struct scene scene = {.counters = hearth__counters_create(HEARTH__STATS)};
+    struct scene scene = {.counters = hearth__seats_create(HEARTH__STATS)};
     const hearth__local_config config = {
         .max_bytes = max_bytes, .max_entry_bytes = 2000, .counters = scene.counters};
     assert_int_equal(hearth__local_open(&config, &scene.local), HEARTH_OK);
@@ -137,10 +137,10 @@ static void play(size_t max_bytes, bool evicts) {
     assert_int_equal(atomic_load(&scene.old), 0);
     assert_int_equal(atomic_load(&scene.too_big), 0);
     assert_true(atomic_load(&scene.hits) > 0);
-    assert_int_equal(hearth__counters_sum(scene.counters, HEARTH__STAT_local_evictions) > 0,
+    assert_int_equal(hearth__seats_sum(scene.counters, HEARTH__STAT_local_evictions) > 0,
                      evicts);
     hearth__local_close(scene.local);
-    hearth__counters_destroy(scene.counters);
+    hearth__seats_destroy(scene.counters);
 }
 
 static void no_wrong_bytes_and_nothing_older_than_an_ended_write(void **state) {

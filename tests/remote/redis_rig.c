@@ -18,7 +18,7 @@ struct redis_rig redis_rig_at(char *host, uint16_t port) {
 void redis_rig_open(struct redis_rig *rig) {
     rig->url.nodes = &rig->address;
     rig->config.url = &rig->url;
-    rig->config.counters = hearth__counters_create(HEARTH__STATS);
+    rig->config.counters = hearth__seats_create(HEARTH__STATS);
     rig->config.log = hearth__log_create(NULL, NULL);
     assert_non_null(rig->config.counters);
     assert_non_null(rig->config.log);
@@ -29,7 +29,7 @@ void redis_rig_open(struct redis_rig *rig) {
 
 void redis_rig_close(struct redis_rig *rig) {
     hearth__backend_redis.close(rig->node);
-    hearth__counters_destroy(rig->config.counters);
+    hearth__seats_destroy(rig->config.counters);
     hearth__log_destroy(rig->config.log);
     hearth__buffer_fini(&rig->body);
 }
@@ -114,7 +114,7 @@ int64_t redis_rig_increment(struct redis_rig *rig, const char *key, int64_t amou
 }
 
 uint64_t redis_rig_count(const struct redis_rig *rig, size_t stat) {
-    return hearth__counters_sum(rig->config.counters, stat);
+    return hearth__seats_sum(rig->config.counters, stat);
 }
 
 bool redis_rig_logged(struct redis_rig *rig, uint32_t level, const char *words) {

@@ -300,7 +300,7 @@ static void test_age(void **state) {
 
 static void test_an_answer_past_its_life(void **state) {
     (void)state;
-    hearth__counters *counters = hearth__counters_create(HEARTH__STATS);
+    hearth__seats *counters = hearth__seats_create(HEARTH__STATS);
     hearth__remote_config config = {.counters = counters};
     hearth__buffer body = {0};
     unsigned char bytes[HEARTH__ENVELOPE_HEADER + 5];
@@ -321,7 +321,7 @@ static void test_an_answer_past_its_life(void **state) {
     assert_int_equal(op.soft_left_ms, -2000);
     assert_int_equal(body.size, 5);
     hearth__buffer_fini(&body);
-    hearth__counters_destroy(counters);
+    hearth__seats_destroy(counters);
 }
 
 int main(void) {

@@ -41,7 +41,7 @@ struct scripted {
     _Atomic uint32_t commands; /* versions aside */
     _Atomic uint32_t next;
     struct step steps[STEPS_MAX]; /* an empty one: END, or STORED for a store */
-    hearth__counters *counters;
+    hearth__seats *counters;
     hearth__remote *remote;
     hearth__buffer body;
 };
@@ -169,7 +169,7 @@ static int set_up(void **state) {
     snprintf(scripted->folder, sizeof scripted->folder, "/tmp/hearth-XXXXXX");
     assert_non_null(mkdtemp(scripted->folder));
     snprintf(scripted->path, sizeof scripted->path, "%s/sock", scripted->folder);
-    scripted->counters = hearth__counters_create(HEARTH__STATS);
+    scripted->counters = hearth__seats_create(HEARTH__STATS);
     assert_non_null(scripted->counters);
     scripted->listener = -1;
     open_remote(scripted);
@@ -186,7 +186,7 @@ static int tear_down(void **state) {
     }
     unlink(scripted->path);
     rmdir(scripted->folder);
-    hearth__counters_destroy(scripted->counters);
+    hearth__seats_destroy(scripted->counters);
     hearth__buffer_fini(&scripted->body);
     free(scripted);
     return 0;
@@ -229,7 +229,7 @@ static void check_get(const char *reply, bool closes, int64_t deadline_ms, int32
     /* The next one is asked on a sound connection. */
     assert_int_equal(run(scripted, HEARTH__GET, FAR_MS), HEARTH_MISS);
     assert_int_equal(atomic_load(&scripted->accepted), status < 0 ? 2 : 1);
-    assert_int_equal(hearth__counters_sum(scripted->counters, HEARTH__STAT_disconnects),
+    assert_int_equal(hearth__seats_sum(scripted->counters, HEARTH__STAT_disconnects),
                      status < 0 ? 1 : 0);
     assert_int_equal(tear_down(&state), 0);
 }
@@ -329,8 +329,8 @@ static void test_a_dead_node_is_left_alone_for_a_while(void **state) {
     assert_int_equal(status, HEARTH_MISS);
     assert_true(hearth__monotonic_ns() - begun_ns >= INT64_C(700) * 1000000);
     assert_int_equal(atomic_load(&scripted->accepted), 1);
-    assert_int_equal(hearth__counters_sum(scripted->counters, HEARTH__STAT_connect_errors), 1);
-    assert_int_equal(hearth__counters_sum(scripted->counters, HEARTH__STAT_connects), 1);
+    assert_int_equal(hearth__seats_sum(scripted->counters, HEARTH__STAT_connect_errors), 1);
+    assert_int_equal(hearth__seats_sum(scripted->counters, HEARTH__STAT_connects), 1);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/gate.h"
+#include "base/seats.h"
 #include "support/crowd.h"
 
 #include <setjmp.h>
@@ -13,28 +13,32 @@ enum { THREADS = 8, ROUNDS = 200 };
 
 static void an_open_gate_lets_callers_in_again_and_again(void **state) {
     (void)state;
-    hearth__gate gate = {0};
-    assert_true(hearth__gate_enter(&gate));
-    assert_true(hearth__gate_enter(&gate)); /* from inside, as a loader does */
-    hearth__gate_leave(&gate);
-    hearth__gate_leave(&gate);
-    assert_true(hearth__gate_enter(&gate));
-    hearth__gate_leave(&gate);
-    hearth__gate_shut(&gate);
+    hearth__seats *gate = hearth__seats_create(1);
+    assert_non_null(gate);
+    assert_true(hearth__seats_enter(gate));
+    assert_true(hearth__seats_enter(gate)); /* from inside, as a loader does */
+    hearth__seats_leave(gate);
+    hearth__seats_leave(gate);
+    assert_true(hearth__seats_enter(gate));
+    hearth__seats_leave(gate);
+    hearth__seats_shut(gate);
+    hearth__seats_destroy(gate);
 }
 
 static void a_shut_gate_refuses_for_ever(void **state) {
     (void)state;
-    hearth__gate gate = {0};
-    hearth__gate_shut(&gate);
+    hearth__seats *gate = hearth__seats_create(1);
+    assert_non_null(gate);
+    hearth__seats_shut(gate);
     for (int i = 0; i < 10; i++) {
-        assert_false(hearth__gate_enter(&gate));
+        assert_false(hearth__seats_enter(gate));
     }
-    hearth__gate_shut(&gate); /* nobody got in: it does not wait */
+    hearth__seats_shut(gate); /* nobody got in: it does not wait */
+    hearth__seats_destroy(gate);
 }
 
 struct scene {
-    hearth__gate gate;
+    hearth__seats *gate;
     struct event inside;    /* callers that are in */
     struct event go;        /* they may leave */
     struct event shut;      /* it was */
@@ -42,20 +46,20 @@ struct scene {
 };
 
 static void stay_inside(struct scene *scene) {
-    if (!hearth__gate_enter(&scene->gate)) {
+    if (!hearth__seats_enter(scene->gate)) {
         return;
     }
     event_raise(&scene->inside);
     if (!event_await(&scene->go, 1) || scene->shut.times != 0) {
         atomic_fetch_add(&scene->left_early, 1);
     }
-    hearth__gate_leave(&scene->gate);
+    hearth__seats_leave(scene->gate);
 }
 
 static bool is_refusing(void *arg) {
-    hearth__gate *gate = arg;
-    if (hearth__gate_enter(gate)) {
-        hearth__gate_leave(gate);
+    hearth__seats *gate = arg;
+    if (hearth__seats_enter(gate)) {
+        hearth__seats_leave(gate);
         return false;
     }
     return true;
@@ -68,7 +72,7 @@ static void visit(void *arg, size_t index) {
         return;
     }
     if (event_await(&scene->inside, THREADS)) {
-        hearth__gate_shut(&scene->gate);
+        hearth__seats_shut(scene->gate);
     }
     event_raise(&scene->shut);
 }
@@ -76,21 +80,26 @@ static void visit(void *arg, size_t index) {
 /* While it waits for those inside, newcomers are refused already. */
 static void shutting_waits_for_all_who_are_inside(void **state) {
     (void)state;
-    struct scene scene = {.inside = EVENT_INIT, .go = EVENT_INIT, .shut = EVENT_INIT};
+    struct scene scene = {.gate = hearth__seats_create(1),
+                          .inside = EVENT_INIT,
+                          .go = EVENT_INIT,
+                          .shut = EVENT_INIT};
+    assert_non_null(scene.gate);
     struct crowd crowd;
     assert_true(crowd_start(&crowd, THREADS + 1, visit, &scene));
     bool came = event_await(&scene.inside, THREADS);
-    bool refused = await_until(is_refusing, &scene.gate);
+    bool refused = await_until(is_refusing, scene.gate);
     event_raise(&scene.go);
     bool shut = event_await(&scene.shut, 1);
     crowd_join(&crowd);
     assert_true(came && refused && shut);
     assert_int_equal(atomic_load(&scene.left_early), 0);
+    hearth__seats_destroy(scene.gate);
 }
 
 /* What the gate guards: freed as soon as it is shut, so that a sanitizer sees who still uses it. */
 struct guarded {
-    hearth__gate gate;
+    hearth__seats *gate;
     _Atomic(int *) treasure;
     _Atomic int entries;
     _Atomic int found_nothing;
@@ -98,13 +107,13 @@ struct guarded {
 
 static void use_until_refused(void *arg, size_t index) {
     struct guarded *guarded = arg;
-    while (hearth__gate_enter(&guarded->gate)) {
+    while (hearth__seats_enter(guarded->gate)) {
         int *treasure = atomic_load(&guarded->treasure);
         if (treasure == NULL || *(volatile int *)treasure != 7) {
             atomic_fetch_add(&guarded->found_nothing, 1);
         }
         atomic_fetch_add(&guarded->entries, 1);
-        hearth__gate_leave(&guarded->gate);
+        hearth__seats_leave(guarded->gate);
     }
     (void)index;
 }
@@ -117,7 +126,8 @@ static bool is_busy(void *arg) {
 static void nobody_is_inside_once_it_is_shut(void **state) {
     (void)state;
     for (int round = 0; round < ROUNDS; round++) {
-        struct guarded guarded = {0};
+        struct guarded guarded = {.gate = hearth__seats_create(1)};
+        assert_non_null(guarded.gate);
         int *treasure = malloc(sizeof *treasure);
         assert_non_null(treasure);
         *treasure = 7;
@@ -125,13 +135,14 @@ static void nobody_is_inside_once_it_is_shut(void **state) {
         struct crowd crowd;
         assert_true(crowd_start(&crowd, THREADS, use_until_refused, &guarded));
         bool busy = await_until(is_busy, &guarded);
-        hearth__gate_shut(&guarded.gate);
+        hearth__seats_shut(guarded.gate);
         atomic_store(&guarded.treasure, NULL);
         free(treasure);
         crowd_join(&crowd);
         assert_true(busy);
         assert_int_equal(atomic_load(&guarded.found_nothing), 0);
-        assert_false(hearth__gate_enter(&guarded.gate));
+        assert_false(hearth__seats_enter(guarded.gate));
+        hearth__seats_destroy(guarded.gate);
     }
 }
 

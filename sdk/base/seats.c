@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/seats.h"
+
+#include "base/fork.h"
+#include "base/memory.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A process has one registry: threads end at any time, whatever they used. */
+/* NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables) */
+static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t own_seats; /* set in threads that have any, to the address of: */
+static _Thread_local hearth__seat *first_of_thread;
+static bool has_key;
+static _Atomic uint64_t last_id;
+
+_Thread_local hearth__recent_seat hearth__recent_seat_of_thread;
+/* NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables) */
+
+/* ---- the registry ----------------------------------------------------------------------- */
+
+static void unlink_from_owner(hearth__seat *seat) {
+    hearth__seat **at = &seat->owner->seats;
+    while (*at != seat) {
+        at = &(*at)->next_of_owner;
+    }
+    *at = seat->next_of_owner;
+}
+
+static void unlink_from_thread(hearth__seat *seat) {
+    hearth__seat **at = seat->first_of_thread;
+    while (*at != seat) {
+        at = &(*at)->next_of_thread;
+    }
+    *at = seat->next_of_thread;
+}
+
+/* What an ending thread counted goes to its owners. */
+static void thread_ends(void *first) {
+    hearth__recent_seat_of_thread.id = 0;
+    pthread_mutex_lock(&registry);
+    hearth__seat *seat = *(hearth__seat **)first;
+    while (seat != NULL) {
+        hearth__seat *next = seat->next_of_thread;
+        for (size_t i = 0; i < seat->owner->count; i++) {
+            atomic_fetch_add(&seat->owner->common.counters[i], atomic_load(&seat->counters[i]));
+        }
+        unlink_from_owner(seat);
+        hearth__free(seat);
+        seat = next;
+    }
+    *(hearth__seat **)first = NULL;
+    pthread_mutex_unlock(&registry);
+}
+
+/* A child must not find the registry locked by a thread that it does not have. */
+static void lock_registry(void) {
+    pthread_mutex_lock(&registry);
+}
+
+static void unlock_registry(void) {
+    pthread_mutex_unlock(&registry);
+}
+
+static void make_key(void) {
+    has_key = pthread_key_create(&own_seats, thread_ends) == 0;
+    (void)pthread_atfork(lock_registry, unlock_registry, unlock_registry);
+}
+
+static hearth__seat *find(const hearth__seats *owner) {
+    hearth__seat *seat = first_of_thread;
+    while (seat != NULL && seat->owner != owner) {
+        seat = seat->next_of_thread;
+    }
+    return seat;
+}
+
+static hearth__seat *make(hearth__seats *owner) {
+    hearth__seat *seat = hearth__alloc_zero(1, sizeof *seat);
+    if (seat == NULL || pthread_setspecific(own_seats, (void *)&first_of_thread) != 0) {
+        hearth__free(seat);
+        return NULL;
+    }
+    seat->owner = owner;
+    seat->fork_generation = hearth__fork_generation();
+    seat->first_of_thread = &first_of_thread;
+    seat->next_of_thread = first_of_thread;
+    seat->next_of_owner = owner->seats;
+    owner->seats = seat;
+    first_of_thread = seat;
+    return seat;
+}
+
+/* The thread's seat, made if need be. Without memory for one it shares the owner's. */
+static hearth__seat *find_or_make(hearth__seats *owner) {
+    (void)pthread_once(&once, make_key);
+    if (!has_key) {
+        return &owner->common;
+    }
+    pthread_mutex_lock(&registry);
+    hearth__seat *seat = find(owner);
+    if (seat == NULL) {
+        seat = make(owner);
+    }
+    pthread_mutex_unlock(&registry);
+    return seat != NULL ? seat : &owner->common;
+}
+
+hearth__seat *hearth__seats_find(hearth__seats *owner) {
+    hearth__seat *seat = find_or_make(owner);
+    hearth__recent_seat_of_thread = (hearth__recent_seat){.id = owner->id, .seat = seat};
+    return seat;
+}
+
+/* ---- open and close --------------------------------------------------------------------- */
+
+hearth__seats *hearth__seats_create(size_t count) {
+    hearth__seats *seats = hearth__alloc_zero(1, sizeof *seats);
+    if (seats != NULL) {
+        seats->id = atomic_fetch_add(&last_id, 1) + 1;
+        seats->count = count;
+        seats->common.shared = true;
+#if !defined(__SANITIZE_THREAD__)
+        seats->asymmetric =
+            syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+    }
+    return seats;
+}
+
+void hearth__seats_destroy(hearth__seats *seats) {
+    if (seats == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&registry);
+    while (seats->seats != NULL) {
+        hearth__seat *seat = seats->seats;
+        seats->seats = seat->next_of_owner;
+        unlink_from_thread(seat);
+        hearth__free(seat);
+    }
+    pthread_mutex_unlock(&registry);
+    hearth__free(seats);
+}
+
+/* ---- counters --------------------------------------------------------------------------- */
+
+uint64_t hearth__seats_sum(hearth__seats *seats, size_t index) {
+    pthread_mutex_lock(&registry);
+    uint64_t sum = atomic_load_explicit(&seats->common.counters[index], memory_order_relaxed);
+    for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
+        sum += atomic_load_explicit(&seat->counters[index], memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&registry);
+    return sum;
+}
+
+/* ---- the gate --------------------------------------------------------------------------- */
+
+/* In a forked child only the thread that forked is left of its parent's. */
+static bool has_a_thread(const hearth__seat *seat) {
+    return seat->first_of_thread == &first_of_thread ||
+           seat->fork_generation == hearth__fork_generation();
+}
+
+static bool is_empty(hearth__seats *seats) {
+    pthread_mutex_lock(&registry);
+    int64_t inside = atomic_load(&seats->common.inside);
+    for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
+        inside += has_a_thread(seat) ? atomic_load(&seat->inside) : 0;
+    }
+    pthread_mutex_unlock(&registry);
+    return inside == 0;
+}
+
+/* Orders what every thread of the process did before with what it does after. */
+static void fence_all_threads(void) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        /* A forked child has to register anew. */
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    }
+}
+
+void hearth__seats_shut(hearth__seats *seats) {
+    atomic_store(&seats->shut, true);
+    if (seats->asymmetric) {
+        fence_all_threads();
+    }
+    while (!is_empty(seats)) {
+        /* Those who leave may not touch the seats afterwards, so nobody can wake us. */
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}

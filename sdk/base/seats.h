@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each thread has of its own in something shared: counters, and whether it is inside. A thread writes to no cache line
+ * but its own, by plain stores; who asks sums over all. What a thread counted stays when it ends.
+ */
+#ifndef HEARTH_BASE_SEATS_H
+#define HEARTH_BASE_SEATS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct hearth__seats hearth__seats;
+
+/* One thread's seat. Only that thread writes, but for the one that those without memory share. */
+typedef struct hearth__seat hearth__seat;
+
+/* Seats with `count` counters each, at most HEARTH__SEATS_COUNTERS; NULL: no memory. */
+hearth__seats *hearth__seats_create(size_t count) __attribute__((warn_unused_result));
+
+/* Nobody may use them any more. NULL is allowed. */
+void hearth__seats_destroy(hearth__seats *seats);
+
+/* The sum over all threads, those that ended included. Any thread. */
+uint64_t hearth__seats_sum(hearth__seats *seats, size_t index);
+
+/* Lets nobody in any more and waits until all have left. */
+void hearth__seats_shut(hearth__seats *seats);
+
+/* ---- what a call does, in a few instructions -------------------------------------------- */
+
+enum { HEARTH__SEATS_COUNTERS = 64 };
+
+struct hearth__seat {
+    _Atomic int64_t inside;
+    bool shared;
+    _Atomic uint64_t counters[HEARTH__SEATS_COUNTERS];
+    hearth__seats *owner;
+    hearth__seat *next_of_owner;
+    hearth__seat *next_of_thread;
+    uint64_t fork_generation;       /* of the process that made it */
+    hearth__seat **first_of_thread; /* where its thread's list begins */
+};
+
+struct hearth__seats {
+    uint64_t id; /* never used again, unlike an address */
+    size_t count;
+    bool asymmetric; /* who enters needs no fence: who shuts makes one for all threads */
+    _Atomic bool shut;
+    hearth__seat *seats;
+    hearth__seat
+        common; /* sums of threads that ended; and the seat of those who got no memory for one */
+};
+
+/* The seat that this thread used last: the one it needs in nearly every case. */
+typedef struct hearth__recent_seat {
+    uint64_t id;
+    hearth__seat *seat;
+} hearth__recent_seat;
+
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) a thread has one of these */
+extern _Thread_local hearth__recent_seat hearth__recent_seat_of_thread
+    __attribute__((tls_model("initial-exec")));
+
+hearth__seat *hearth__seats_find(hearth__seats *seats);
+
+static inline hearth__seat *hearth__seats_own(hearth__seats *seats) {
+    if (hearth__recent_seat_of_thread.id == seats->id) {
+        return hearth__recent_seat_of_thread.seat;
+    }
+    return hearth__seats_find(seats);
+}
+
+/* Adds to the calling thread's counter at `index`. Any thread. */
+static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_t amount) {
+    hearth__seat *seat = hearth__seats_own(seats);
+    _Atomic uint64_t *counter = &seat->counters[index];
+    if (seat->shared) {
+        atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+        return;
+    }
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+/* Leaves what was entered, on the same thread. */
+static inline void hearth__seats_leave(hearth__seats *seats) {
+    hearth__seat *seat = hearth__seats_own(seats);
+    if (seat->shared) {
+        atomic_fetch_sub(&seat->inside, 1);
+        return;
+    }
+    int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
+    atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
+}
+
+/*
+ * Enters: false once it is shut; true: leave is to follow. Either a caller sees that it is shut, or who shuts it sees the
+ * caller inside: that takes a full fence between the store and the load on both sides. On the side that is taken a million
+ * times a second membarrier(2) stands in for it.
+ */
+static inline bool hearth__seats_enter(hearth__seats *seats) {
+    hearth__seat *seat = hearth__seats_own(seats);
+    if (seats->asymmetric && !seat->shared) {
+        int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
+        atomic_store_explicit(&seat->inside, inside + 1, memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        atomic_fetch_add(&seat->inside, 1);
+    }
+    if (atomic_load(&seats->shut)) {
+        hearth__seats_leave(seats);
+        return false;
+    }
+    return true;
+}
+
+#endif

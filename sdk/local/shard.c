@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens a shard: divides its memory into index, ghosts and logs. */
+#include "local/shard.h"
+
+#include <hearth/errors.h>
+
+enum {
+    PAGE = 4096,
+    LINE = 64,
+    LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
+    LOAD_DENOMINATOR = 3,
+};
+
+static uint64_t rounded_up(uint64_t bytes, uint64_t to) {
+    return (bytes + to - 1) / to * to;
+}
+
+static void open_log(hearth__shard *shard, enum hearth__log_id id, unsigned char *base,
+                     uint64_t bytes) {
+    hearth__log *log = &shard->logs[id];
+    while ((UINT64_C(8) << log->lap_shift) < bytes) {
+        log->lap_shift++;
+    }
+    log->space = (hearth__ring_space){
+        .base = base, .bytes = bytes, .offset_mask = (UINT64_C(1) << log->lap_shift) - 1};
+    shard->spaces[id] = log->space;
+}
+
+/* How a shard's limit is spent. */
+struct budget {
+    uint64_t buckets;
+    uint64_t index_bytes;
+    uint64_t state_bytes;
+    uint64_t logs_bytes; /* 0: nothing is left */
+};
+
+static struct budget budget_of(const hearth__shard_config *config) {
+    uint64_t expected = config->bytes / config->expected_entry_bytes;
+    struct budget budget = {
+        .buckets = expected * LOAD_NUMERATOR / LOAD_DENOMINATOR / HEARTH__BUCKET_SLOTS + 1,
+        .state_bytes = rounded_up(config->policy->state_bytes(expected), LINE)};
+    budget.index_bytes = budget.buckets * HEARTH__BUCKET_SLOTS * sizeof(uint64_t);
+    uint64_t fixed = sizeof(hearth__shard) + budget.index_bytes + budget.state_bytes;
+    if (fixed + PAGE <= config->bytes) {
+        budget.logs_bytes = (config->bytes - fixed) / LINE * LINE;
+    }
+    return budget;
+}
+
+size_t hearth__shard_memory_bytes(const hearth__shard_config *config) {
+    struct budget budget = budget_of(config);
+    return budget.logs_bytes != 0 ? budget.index_bytes + budget.state_bytes + budget.logs_bytes
+                                  : 0;
+}
+
+static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
+                      unsigned char *base, uint64_t bytes) {
+    uint64_t window = bytes * config->policy->window_permille / 1000 / LINE * LINE;
+    open_log(shard, HEARTH__WINDOW, base, window);
+    open_log(shard, HEARTH__MAIN, base + window, bytes - window);
+    uint64_t largest = (bytes - window) / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
+    shard->max_entry_bytes =
+        config->max_entry_bytes < largest ? config->max_entry_bytes : largest;
+    shard->logs[HEARTH__MAIN].gap =
+        rounded_up(shard->max_entry_bytes, 8) + HEARTH__ENTRY_OVERHEAD_MAX;
+}
+
+int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *shard) {
+    struct budget budget = budget_of(config);
+    unsigned char *at = config->memory;
+    if (pthread_mutex_init(&shard->lock, NULL) != 0) {
+        return HEARTH_E_NOMEM;
+    }
+    shard->is_open = true;
+    shard->buckets = budget.buckets;
+    shard->slots = (_Atomic uint64_t *)(void *)at;
+    shard->policy_state = (hearth__policy_state *)(void *)(at + budget.index_bytes);
+    shard->fixed_bytes = sizeof *shard + budget.index_bytes + budget.state_bytes;
+    shard->policy = config->policy;
+    shard->mark_max = config->policy->mark_max;
+    shard->counters = config->counters;
+    shard->secret = config->secret;
+    shard->opened_ms = config->opened_ms;
+    open_logs(config, shard, at + budget.index_bytes + budget.state_bytes, budget.logs_bytes);
+    if (budget.state_bytes != 0) {
+        config->policy->init(shard->policy_state, budget.state_bytes, budget.logs_bytes);
+    }
+    return HEARTH_OK;
+}
+
+void hearth__shard_close(hearth__shard *shard) {
+    if (shard->is_open) {
+        pthread_mutex_destroy(&shard->lock);
+    }
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shard of the hot tier: an index of 64-bit slots over two logs.
+ *
+ *   slot     tag 16 | mark 2 | log 2 | position 44      0: free
+ *   bucket   8 slots, a cache line; a key is in one of two buckets
+ *   entry    word 0: sequence 32 | value size 32        odd sequence: being rewritten in place
+ *            word 1: hard expiry 40 | key size 16 | flags 8
+ *            extra words as the flags say, key, value; key and value each padded to 8
+ *
+ * A position is lap and offset in a log's ring. It never comes back (for 128 TiB), so a slot that still has its value proves
+ * that its entry was not recycled: that is what readers rely on, who take no lock and write nothing but the slot's mark. What
+ * a reader must never write is the entry: by then its memory may be another's.
+ *
+ * Order. A reader: slot (acquire), entry words, fence, slot again. Who recycles: slot cleared, fence (release), new bytes.
+ * Who rewrites in place: sequence odd, fence (release), new bytes, sequence even (release). Who publishes: bytes, slot
+ * (release). A key's slot never changes while the key lives: an overwrite or a move replaces its word by one store, so a
+ * reader who finds no slot has seen a moment without the key.
+ */
+#ifndef HEARTH_LOCAL_SHARD_H
+#define HEARTH_LOCAL_SHARD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "local/local.h"
+#include "local/policy.h"
+
+enum {
+    HEARTH__BUCKET_SLOTS = 8,
+    HEARTH__STRIPES = 1024,
+    HEARTH__ENTRY_WORDS = 2,         /* before the extra ones */
+    HEARTH__ENTRY_EXTRA_WORDS = 4,   /* at the most */
+    HEARTH__ENTRY_OVERHEAD_MAX = 64, /* of an entry beside key and value: words and padding */
+};
+
+_Static_assert(sizeof(((hearth__local_raw *)0)->words) ==
+                   (HEARTH__ENTRY_WORDS + HEARTH__ENTRY_EXTRA_WORDS) * sizeof(uint64_t),
+               "raw words have room for all of an entry's");
+
+/* ---- slots ---- */
+
+#define HEARTH__SLOT_POSITION_BITS 44
+#define HEARTH__SLOT_POSITION_MASK ((UINT64_C(1) << HEARTH__SLOT_POSITION_BITS) - 1)
+#define HEARTH__SLOT_LOG_AT        44
+#define HEARTH__SLOT_MARK_AT       46
+#define HEARTH__SLOT_MARK_ONE      (UINT64_C(1) << HEARTH__SLOT_MARK_AT)
+#define HEARTH__SLOT_MARK_MASK     (UINT64_C(3) << HEARTH__SLOT_MARK_AT)
+#define HEARTH__SLOT_TAG_AT        48
+
+/* ---- entries ---- */
+
+enum hearth__entry_flag {
+    HEARTH__ENTRY_ABSENT = 1,
+    HEARTH__ENTRY_STALE = 2,
+    HEARTH__ENTRY_VERSION = 4, /* a word: version */
+    HEARTH__ENTRY_SOFT = 8,    /* a word: soft expiry 40 | delta 24 */
+    HEARTH__ENTRY_ORIGIN =
+        16, /* two words: read 40 | content's low 24; born 40 | content's high 8 | 0 */
+};
+
+/* A time in an entry: ms since the tier was opened, in 40 bits; all ones: never. */
+#define HEARTH__ENTRY_NEVER ((UINT64_C(1) << 40) - 1)
+
+static inline uint32_t hearth__entry_value_size(uint64_t word0) {
+    return (uint32_t)word0;
+}
+
+static inline uint32_t hearth__entry_key_size(uint64_t word1) {
+    return (uint32_t)(word1 >> 8) & 0xffff;
+}
+
+static inline uint32_t hearth__entry_flags(uint64_t word1) {
+    return (uint32_t)word1 & 0xff;
+}
+
+static inline uint64_t hearth__entry_hard(uint64_t word1) {
+    return word1 >> 24;
+}
+
+static inline size_t hearth__entry_words(uint32_t flags) {
+    size_t version = (flags & HEARTH__ENTRY_VERSION) != 0;
+    size_t soft = (flags & HEARTH__ENTRY_SOFT) != 0;
+    size_t origin = (flags & HEARTH__ENTRY_ORIGIN) != 0 ? 2 : 0;
+    return HEARTH__ENTRY_WORDS + version + soft + origin;
+}
+
+static inline size_t hearth__padded(size_t size) {
+    return (size + 7) & ~(size_t)7;
+}
+
+static inline size_t hearth__entry_bytes(uint32_t flags, size_t key_size, size_t value_size) {
+    return hearth__entry_words(flags) * 8 + hearth__padded(key_size) +
+           hearth__padded(value_size);
+}
+
+/* ---- a shard ---- */
+
+/* Where a log's bytes are: never changes. */
+typedef struct hearth__ring_space {
+    unsigned char *base;
+    uint64_t bytes;
+    uint64_t offset_mask; /* of a position: the offset in units of 8 bytes */
+} hearth__ring_space;
+
+/* A ring of entries, oldest at the tail. Offsets in bytes. */
+typedef struct hearth__log {
+    hearth__ring_space space;
+    unsigned lap_shift;
+    uint64_t lap; /* of the head */
+    uint64_t head;
+    uint64_t tail;
+    uint64_t turn; /* where the head turned back to 0, while it is behind the tail; else 0 */
+    uint64_t used; /* from tail to head, what was left out at the turn included */
+    uint64_t gap;  /* kept free, so that the entry at the tail can be appended once more */
+} hearth__log;
+
+/* Writes of the keys that fall on it. */
+typedef struct hearth__stripe {
+    uint32_t begun;     /* in all */
+    uint32_t under_way; /* now */
+} hearth__stripe;
+
+typedef struct hearth__shard {
+    /* What readers use: never changes. */
+    _Atomic uint64_t *slots;
+    uint64_t buckets;
+    unsigned mark_max;
+    hearth__ring_space spaces[4]; /* by hearth__log_id, as a slot's two bits can name them */
+
+    /* The writers', on cache lines of their own. */
+    char pad[64];
+    pthread_mutex_t lock;
+    hearth__log logs[HEARTH__LOGS];
+    const hearth__policy *policy;
+    hearth__policy_state *policy_state;
+    hearth__seats *counters;
+    const hearth__hash_secret *secret;
+    int64_t opened_ms;
+    uint64_t entries;
+    uint64_t dead_bytes;      /* of entries that no slot points to */
+    uint64_t fixed_bytes;     /* the shard itself, index, ghosts */
+    uint64_t max_entry_bytes; /* key and value */
+    bool is_open;
+    hearth__stripe stripes[HEARTH__STRIPES];
+} hearth__shard;
+
+/* The two buckets that a key can be in: the first slot of each. */
+static inline size_t hearth__first_bucket(const hearth__shard *shard, uint64_t hash) {
+    return ((hash >> 16 & 0xffffffff) * shard->buckets >> 32) * HEARTH__BUCKET_SLOTS;
+}
+
+static inline size_t hearth__second_bucket(const hearth__shard *shard, uint64_t hash) {
+    uint64_t mixed = (hash * 0xff51afd7ed558ccdu) >> 32;
+    return (mixed * shard->buckets >> 32) * HEARTH__BUCKET_SLOTS;
+}
+
+/* What a writer needs of a key's hash. */
+typedef struct hearth__probe {
+    uint64_t hash;
+    uint64_t tag; /* in its place in a slot */
+    size_t buckets[2];
+} hearth__probe;
+
+static inline hearth__probe hearth__probe_of(const hearth__shard *shard, uint64_t hash) {
+    return (hearth__probe){
+        .hash = hash,
+        .tag = hash << HEARTH__SLOT_TAG_AT,
+        .buckets = {hearth__first_bucket(shard, hash), hearth__second_bucket(shard, hash)}};
+}
+
+static inline enum hearth__log_id hearth__slot_log(uint64_t slot) {
+    return (enum hearth__log_id)((slot >> HEARTH__SLOT_LOG_AT) & 3);
+}
+
+/* The offset in bytes within the slot's log. */
+static inline uint64_t hearth__slot_offset(const hearth__ring_space *space, uint64_t slot) {
+    return (slot & space->offset_mask) * 8;
+}
+
+static inline unsigned hearth__slot_mark(uint64_t slot) {
+    return (unsigned)((slot & HEARTH__SLOT_MARK_MASK) >> HEARTH__SLOT_MARK_AT);
+}
+
+typedef struct hearth__shard_config {
+    const hearth__policy *policy;
+    uint64_t bytes; /* the shard's limit */
+    uint64_t expected_entry_bytes;
+    uint64_t max_entry_bytes;
+    hearth__seats *counters;
+    const hearth__hash_secret *secret;
+    int64_t opened_ms;
+    unsigned char *
+        memory; /* hearth__shard_memory_bytes(), all zero, on a cache line: index, ghosts, logs */
+} hearth__shard_config;
+
+/* What a shard's memory takes; 0: its limit is too small for a shard. */
+size_t hearth__shard_memory_bytes(const hearth__shard_config *config);
+
+/* HEARTH_OK, HEARTH_E_NOMEM. A shard that failed to open is closed too. */
+int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *shard);
+void hearth__shard_close(hearth__shard *shard);
+
+/* Under the lock. Stores a value, making room; false: it is too large. What it replaces is gone either way. */
+bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
+                         const hearth__local_entry *entry, const void *data, size_t size);
+
+/* Under the lock. True: it was there. */
+bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,
+                          size_t key_size);
+
+/* What the walk over a log's tail may cost one store: this many moves, or this many bytes moved; then the oldest goes. */
+enum { HEARTH__WALK_MOVES = 32, HEARTH__WALK_MOVED_BYTES = 64 << 10 };
+
+/* ---- log.c: under the lock ---- */
+
+/* Whether `bytes` (a multiple of 8) can be appended now. */
+bool hearth__log_fits(const hearth__log *log, uint64_t bytes);
+
+/* Takes the room for them: the position for a slot, and *at. They must fit. */
+uint64_t hearth__log_append(hearth__log *log, uint64_t bytes, unsigned char **at);
+
+/* The position of the entry at the tail; the log is not empty. */
+uint64_t hearth__log_tail(const hearth__log *log);
+
+/* Forgets the entry at the tail, of `bytes`. */
+void hearth__log_pop(hearth__log *log, uint64_t bytes);
+
+/* ---- the tier: its shards, and what they share ---- */
+
+struct hearth__local {
+    hearth__hash_secret secret;
+    size_t shard_count; /* a power of two; 0: the tier is off */
+    hearth__shard *shards;
+    int64_t opened_ms;
+    uint64_t max_bytes;
+    hearth__seats *counters;
+    void *memory; /* of all shards, in one mapping */
+    size_t memory_bytes;
+};
+
+static inline bool hearth__local_is_off(const hearth__local *local) {
+    return local->shard_count == 0;
+}
+
+static inline hearth__shard *hearth__local_shard(const hearth__local *local, uint64_t hash) {
+    return &local->shards[(hash >> 58) & (local->shard_count - 1)];
+}
+
+#endif
