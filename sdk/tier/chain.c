@@ -2,7 +2,10 @@
 /*
  * The read path, top to bottom. A get asks the local tier and then the key's node. A fetch goes on: of all callers that miss,
  * one leads (guard/flight.h); it asks the node, and failing that the loader, and the others get its answer.
+ *
  * A stale answer is an answer. Who gets one tries to lead its renewal; who does not lead has nothing to wait for.
+ *
+ * Longer than 400 lines: the whole path of a read stands in one file.
  */
 #include "base/clock.h"
 #include "base/memory.h"
