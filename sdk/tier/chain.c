@@ -71,11 +71,13 @@ static int32_t ask_local(struct read *read) {
 
 /* ---- the remote tier -------------------------------------------------------------------- */
 
-/* Sets a GET up. A remaining life costs the node something: it is asked for only where a local copy can use it. */
+/* Sets a GET up, into a value emptied of a stale copy. A remaining life costs the node something: it is asked for only where
+ * a local copy can use it. */
 static hearth__remote_op question(const struct read *read, const hearth__route *route) {
     hearth__remote_op op = hearth__route_op(route, HEARTH__GET);
     op.want_ttl = keeps_local(read) && hearth__remote_knows_ttl(read->cache->remote);
     op.body = &read->value->bytes;
+    op.body->size = 0;
     return op;
 }
 
@@ -128,9 +130,7 @@ static int32_t deliver(struct read *read, int32_t status) {
     }
     bool local = read->value->answer.tier == HEARTH_TIER_LOCAL;
     hearth__seats_add(counters, local ? HEARTH__STAT_local_hits : HEARTH__STAT_reads, 1);
-    if (status == HEARTH_ABSENT) {
-        read->value->bytes.size = 0;
-    } else if (is_stale(read)) {
+    if (status == HEARTH_OK && is_stale(read)) {
         HEARTH__COUNT(counters, stale_served);
         if (local) {
             HEARTH__COUNT(counters, local_stale_hits);
