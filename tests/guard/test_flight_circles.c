@@ -163,10 +163,10 @@ static void a_wait_that_is_over_is_no_circle(void **state) {
     int32_t followed = join(other.flights, "b", &wanted, &leads);
     /* Its deadline is over before b lands: it goes on with its own load of a. */
     int32_t awaited = hearth__flight_await(wanted, 1, &result);
-    hearth__flight_leave(wanted);
     other.wanted = "a";
     event_raise(&other.may_follow);
     ready = ready && event_await(&other.ready, 2);
+    hearth__flight_leave(wanted);
     event_raise(&other.may_wait);
     hearth__flight_land(own, HEARTH_ABSENT, NULL);
     crowd_join(&crowd);

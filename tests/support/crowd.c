@@ -9,7 +9,9 @@ enum { PATIENCE_S = 60 };
 
 static void *run(void *arg) {
     struct crowd_thread *thread = arg;
-    thread->crowd->work(thread->crowd->arg, thread->index);
+    if (event_await(&thread->crowd->started, 1)) {
+        thread->crowd->work(thread->crowd->arg, thread->index);
+    }
     return NULL;
 }
 
@@ -17,15 +19,16 @@ bool crowd_start(struct crowd *crowd, size_t count, crowd_work work, void *arg) 
     crowd->work = work;
     crowd->arg = arg;
     crowd->count = 0;
-    while (crowd->count < count && crowd->count < CROWD_MAX) {
+    crowd->started = (struct event)EVENT_INIT;
+    bool started = true;
+    while (started && crowd->count < count && crowd->count < CROWD_MAX) {
         struct crowd_thread *thread = &crowd->threads[crowd->count];
         thread->crowd = crowd;
         thread->index = crowd->count;
-        if (pthread_create(&thread->thread, NULL, run, thread) != 0) {
-            return false;
-        }
-        crowd->count++;
+        started = pthread_create(&thread->thread, NULL, run, thread) == 0;
+        crowd->count += started;
     }
+    event_raise(&crowd->started);
     return crowd->count == count;
 }
 
