@@ -82,10 +82,10 @@ static int32_t call_get_many(hearth *c, const void *key, size_t size) {
 static int32_t call_set_many(hearth *c, const void *key, size_t size) {
     int32_t statuses[2] = {99, 99};
     const void *const keys[] = {"good", key};
-    const size_t sizes[] = {4, size};
+    const size_t key_sizes[] = {4, size};
     const void *const data[] = {"v", "v"};
-    const size_t data_sizes[] = {1, 1};
-    int32_t status = hearth_set_many(c, 2, keys, sizes, data, data_sizes, NULL, statuses);
+    const size_t sizes[] = {1, 1};
+    int32_t status = hearth_set_many(c, 2, keys, key_sizes, data, sizes, NULL, statuses);
     bool untouched = statuses[0] == 99 && statuses[1] == 99;
     return (status == HEARTH_E_INVALID) == untouched ? status : HEARTH_E_UNKNOWN;
 }

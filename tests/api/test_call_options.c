@@ -125,10 +125,10 @@ static int32_t replace_with(const hearth_write_options *write) {
 static int32_t set_many_with(const hearth_write_options *write) {
     static const void *const keys[] = {"key"};
     static const void *const data[] = {"1"};
-    static const size_t sizes[] = {3};
-    static const size_t data_sizes[] = {1};
+    static const size_t key_sizes[] = {3};
+    static const size_t sizes[] = {1};
     int32_t statuses[1];
-    return hearth_set_many(cache, 1, keys, sizes, data, data_sizes, write, statuses);
+    return hearth_set_many(cache, 1, keys, key_sizes, data, sizes, write, statuses);
 }
 
 static int32_t touch_with(const hearth_write_options *write) {

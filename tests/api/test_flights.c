@@ -160,9 +160,9 @@ enum write { SET, DELETE, ADD, SET_MANY, DELETE_MANY, TOUCH, INCREMENT, WRITES }
 
 static int32_t write_key(enum write write) {
     static const void *const keys[] = {"other", "key"};
-    static const size_t sizes[] = {5, 3};
+    static const size_t key_sizes[] = {5, 3};
     static const void *const data[] = {"x", "new"};
-    static const size_t data_sizes[] = {1, 3};
+    static const size_t sizes[] = {1, 3};
     int32_t statuses[2];
     switch (write) {
     case SET:
@@ -172,9 +172,9 @@ static int32_t write_key(enum write write) {
     case ADD:
         return hearth_add(cache, "key", 3, "new", 3, NULL);
     case SET_MANY:
-        return hearth_set_many(cache, 2, keys, sizes, data, data_sizes, NULL, statuses);
+        return hearth_set_many(cache, 2, keys, key_sizes, data, sizes, NULL, statuses);
     case DELETE_MANY:
-        return hearth_delete_many(cache, 2, keys, sizes, NULL, statuses);
+        return hearth_delete_many(cache, 2, keys, key_sizes, NULL, statuses);
     case TOUCH:
         return hearth_touch(cache, "key", 3, NULL);
     case INCREMENT:
