@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Atomic uint64_t requests;
 static _Atomic uint64_t failed;
@@ -106,16 +107,25 @@ void hearth__free(void *block) {
     free(block);
 }
 
-/* A mapping begins at a page, and what is in it counts on a cache line. */
+/* Mappings count by what was asked for; their memory is taken page by page, as the library's. */
 void *hearth__map(size_t size) {
-    void *mapping = fails() ? NULL : counted(aligned_alloc(4096, (size + 4095) / 4096 * 4096));
-    if (mapping != NULL) {
-        memset(mapping, 0, size);
+    if (fails()) {
+        return NULL;
     }
+    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping == MAP_FAILED) {
+        return NULL;
+    }
+    atomic_fetch_add(&blocks, 1);
+    atomic_fetch_add(&bytes, (int64_t)size);
     return mapping;
 }
 
 void hearth__unmap(void *mapping, size_t size) {
-    (void)size;
-    hearth__free(mapping);
+    if (mapping != NULL) {
+        atomic_fetch_sub(&blocks, 1);
+        atomic_fetch_sub(&bytes, (int64_t)size);
+        (void)munmap(mapping, size);
+    }
 }
