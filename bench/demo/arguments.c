@@ -26,7 +26,7 @@ static const char help[] =
     "  --help           this text\n"
     "\n"
     "How to read the table. `times` is the rate against the origin's alone, with as many\n"
-    "threads. `local`, `remote` and `loaded` say where the answers came from. `loads` counts\n"
+    "threads and in slices on the way, so that both saw the same machine. `local`, `remote` and `loaded` say where the answers came from. `loads` counts\n"
     "queries at the origin. The hottest node is the one that was sent most; in parentheses\n"
     "stands the share of the keys that it owns. A cold pass begins with everything empty; a\n"
     "warm one repeats the same requests.\n"

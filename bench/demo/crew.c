@@ -139,15 +139,16 @@ static void *work(void *arg) {
     struct worker *worker = arg;
     struct crew *crew = worker->crew;
     const struct requests *requests = crew->requests;
-    for (;;) {
+    const struct crew_orders *orders = &crew->orders;
+    while (!is_over(crew)) {
         size_t at = atomic_fetch_add_explicit(&crew->taken, SHARE, memory_order_relaxed);
-        size_t end = at + SHARE < requests->count ? at + SHARE : requests->count;
-        if (at >= end || is_over(crew)) {
+        size_t end = at + SHARE < orders->end ? at + SHARE : orders->end;
+        if (at >= end) {
             break;
         }
-        for (; at < end; at++) {
-            if (at == crew->orders.event_at && crew->orders.event != NULL) {
-                crew->orders.event(crew->orders.context, at, now_ns() - crew->begun_ns);
+        for (; at < end && !is_over(crew); at++) {
+            if (at == orders->event_at && orders->event != NULL) {
+                orders->event(orders->context, at, now_ns() - crew->begun_ns);
             }
             ask(worker, requests->items[at]);
         }
@@ -165,10 +166,13 @@ static void watch(struct crew *crew) {
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         (void)sem_clockwait(&crew->ends, CLOCK_MONOTONIC, &until);
+        const struct crew_orders *orders = &crew->orders;
         size_t taken = atomic_load(&crew->taken);
-        size_t count = crew->requests->count;
-        crew->orders.watch(crew->orders.context, taken < count ? taken : count,
-                           now_ns() - crew->begun_ns);
+        if (orders->watch != NULL) {
+            orders->watch(orders->context,
+                          (taken < orders->end ? taken : orders->end) - orders->first,
+                          now_ns() - crew->begun_ns);
+        }
     }
 }
 

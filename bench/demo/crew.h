@@ -29,7 +29,7 @@ int crew_open(struct crew **crew, uint32_t threads, const char *database, uint32
 void crew_close(struct crew *crew);
 
 /* Called some ten times a second, on the thread that called crew_replay. `done`: requests taken
- * so far, with those before the first. */
+ * so far. */
 typedef void crew_watch(void *context, size_t done, uint64_t elapsed_ns);
 
 /* Called once, on the thread that has taken the request `at`, while the others go on. */
@@ -38,8 +38,9 @@ typedef void crew_event(void *context, size_t at, uint64_t elapsed_ns);
 struct crew_orders {
     hearth *cache;     /* NULL: every request goes to the origin */
     size_t first;      /* the request to begin with */
+    size_t end;        /* the one to end before, at most their number */
     uint64_t limit_ns; /* when to end, unless the requests end before; 0: never */
-    crew_watch *watch;
+    crew_watch *watch; /* NULL: none */
     crew_event *event; /* NULL: none */
     size_t event_at;   /* the request */
     void *context;     /* of both */

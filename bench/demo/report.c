@@ -11,14 +11,18 @@ enum { CELL_BYTES = 32 };
 
 /* ---- the tables ---- */
 
-static double rate_of(const struct pass *pass) {
-    uint64_t ns = pass->outcome.elapsed_ns;
-    return ns == 0 ? 0 : (double)pass->outcome.requests * 1e9 / (double)ns;
+static double rate(uint64_t requests, uint64_t ns) {
+    return ns == 0 ? 0 : (double)requests * 1e9 / (double)ns;
 }
 
-static double times(const struct pass *pass, const struct pass *origin) {
-    double rate = rate_of(origin);
-    return rate > 0 ? rate_of(pass) / rate : 0;
+static double rate_of(const struct pass *pass) {
+    return rate(pass->outcome.requests, pass->outcome.elapsed_ns);
+}
+
+/* Against the origin as it was on the way. */
+static double times(const struct pass *pass) {
+    double origin = rate(pass->origin_requests, pass->origin_ns);
+    return origin > 0 ? rate_of(pass) / origin : 0;
 }
 
 static double percent(uint64_t part, uint64_t whole) {
@@ -39,13 +43,13 @@ static const char *time_cell(char *cell, const struct pass *pass, double share) 
     return cell;
 }
 
-static void say_speed(const struct pass *pass, const struct pass *origin) {
+static void say_speed(const struct pass *pass) {
     char rate[PROGRESS_COUNT_BYTES];
     char p50[CELL_BYTES];
     char p99[CELL_BYTES];
     char p999[CELL_BYTES];
     progress_say("%-29s %10s %7.1f %10s %10s %10s", pass->name,
-                 progress_count(rate, (uint64_t)rate_of(pass)), times(pass, origin),
+                 progress_count(rate, (uint64_t)rate_of(pass)), times(pass),
                  time_cell(p50, pass, 50), time_cell(p99, pass, 99),
                  time_cell(p999, pass, 99.9));
 }
@@ -73,10 +77,12 @@ static const struct pass *pass_of(const struct show *shows, size_t place) {
 void report_tables(const struct pass *origin, const struct show *shows, size_t count) {
     progress_say("\n%-29s %10s %7s %10s %10s %10s", "How fast", "requests/s", "times", "p50",
                  "p99", "p99.9");
-    say_speed(origin, origin);
+    say_speed(origin);
     for (size_t i = 0; i < count * WAY_PASSES; i++) {
-        say_speed(pass_of(shows, i), origin);
+        say_speed(pass_of(shows, i));
     }
+    progress_say("(times: against the origin's rate in %.1f s of slices, within the same pass)",
+                 (double)origin->outcome.elapsed_ns / 1e9);
     progress_say("\n%-29s %7s %7s %7s %8s %13s %6s", "From where", "local", "remote", "loaded",
                  "loads", "hottest node", "errors");
     say_sources(origin);
@@ -87,13 +93,13 @@ void report_tables(const struct pass *origin, const struct show *shows, size_t c
 
 /* ---- what they show ---- */
 
-static void say_gain(const struct show *show, const struct pass *origin) {
+static void say_gain(const struct show *show) {
     const struct pass *cold = &show->passes[WAY_HEARTH_COLD];
     const struct pass *warm = &show->passes[WAY_HEARTH_WARM];
     progress_say("- %s: with Hearth %.1f times the origin's rate while the tiers fill, %.1f "
                  "times when they are\n"
                  "  full; %.1f %% and %.1f %% of the requests were answered in the process.",
-                 way_server_name(show->kind), times(cold, origin), times(warm, origin),
+                 way_server_name(show->kind), times(cold), times(warm),
                  answered_percent(cold, HEARTH_TIER_LOCAL),
                  answered_percent(warm, HEARTH_TIER_LOCAL));
 }
@@ -184,11 +190,9 @@ static bool judge_answers(const struct pass *origin, const struct show *shows, s
 
 bool report_verdict(const struct pass *origin, const struct show *shows, size_t count) {
     bool kept = true;
-    progress_say("\nWhat this shows (the origin was measured for %.1f s, in slices between the "
-                 "others)",
-                 (double)origin->outcome.elapsed_ns / 1e9);
+    progress_say("\nWhat this shows");
     for (size_t i = 0; i < count; i++) {
-        say_gain(&shows[i], origin);
+        say_gain(&shows[i]);
         kept = judge_show(&shows[i]) && kept;
     }
     return judge_answers(origin, shows, count) && kept;

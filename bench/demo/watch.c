@@ -12,34 +12,28 @@ void watch_kill(void *context, size_t at, uint64_t elapsed_ns) {
         (void)progress_fail("a node", servers->error);
         return;
     }
-    *watch->kill = (struct kill){
-        .is_done = true, .node = victim + 1, .at_ns = elapsed_ns, .at_request = at};
+    *watch->kill = (struct kill){.is_done = true,
+                                 .node = victim + 1,
+                                 .at_ns = watch->elapsed_ns + elapsed_ns,
+                                 .at_request = at};
 }
 
-/* A pass ends with its last request or with its time, whichever comes first. */
-struct pace {
-    double rate; /* requests a second */
-    double done; /* 0 to 1 */
-    double seconds_left;
-};
-
-static struct pace find_pace(const struct watch *watch, size_t done, uint64_t elapsed_ns) {
-    double seconds = (double)(elapsed_ns + 1) / 1e9;
-    double limit = (double)watch->limit_ns / 1e9;
-    double count = (double)(watch->stage->requests.count - watch->first);
-    double taken = (double)(done - watch->first);
-    struct pace pace = {.rate = taken / seconds, .done = taken / count};
-    if (watch->limit_ns != 0 && seconds / limit > pace.done) {
-        pace.done = seconds < limit ? seconds / limit : 1;
-    }
-    pace.seconds_left = pace.done > 0 ? seconds / pace.done - seconds : 0;
-    return pace;
+/* From 0 to 1. A part ends with its last request or with its time, whichever comes first. */
+static double part_done(const struct watch *watch, size_t done, uint64_t elapsed_ns) {
+    double by_count = (double)done / (double)(watch->part_count + 1);
+    double by_time = (double)elapsed_ns / (double)(watch->limit_ns + 1);
+    double most = watch->limit_ns != 0 && by_time > by_count ? by_time : by_count;
+    return most < 1 ? most : 1;
 }
 
 void watch_look(void *context, size_t done, uint64_t elapsed_ns) {
     const struct watch *watch = context;
-    struct pace pace = find_pace(watch, done, elapsed_ns);
-    char rate[PROGRESS_COUNT_BYTES];
-    progress_show("%s: %.0f %%, %s requests/s, %.0f s left", watch->name, 100 * pace.done,
-                  progress_count(rate, (uint64_t)pace.rate), pace.seconds_left);
+    double share =
+        ((double)watch->part + part_done(watch, done, elapsed_ns)) / (double)watch->parts;
+    double seconds = (double)(watch->elapsed_ns + elapsed_ns) / 1e9;
+    double left = share > 0 ? seconds / share - seconds : 0;
+    double rate = (double)done * 1e9 / (double)(elapsed_ns + 1);
+    char count[PROGRESS_COUNT_BYTES];
+    progress_show("%s: %.0f %%, %s requests/s, %.0f s left", watch->name, 100 * share,
+                  progress_count(count, (uint64_t)rate), left);
 }

@@ -10,9 +10,12 @@
 
 struct watch {
     struct stage *stage;
-    const char *name; /* of the pass */
-    size_t first;     /* request */
-    uint64_t limit_ns;
+    const char *name;      /* of the pass */
+    size_t parts;          /* of the pass, of equal length */
+    size_t part;           /* the present one, counted from 0 */
+    size_t part_count;     /* its requests */
+    uint64_t limit_ns;     /* its time, or 0 */
+    uint64_t elapsed_ns;   /* in the parts before it */
     enum server_kind kind; /* of the node to be killed, */
     struct kill *kill;     /* and what is told of that */
 };

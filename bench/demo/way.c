@@ -26,18 +26,46 @@ const char *way_server_name(enum server_kind kind) {
 
 /* ---- a pass ---- */
 
-static int replay(struct players *players, struct watch *watch, hearth *cache,
+static int replay(struct players *players, const struct crew_orders *orders,
                   struct pass *pass) {
+    return crew_replay(players->crew, orders, &pass->outcome) == 0
+               ? 0
+               : progress_fail("the requests", "a thread did not start");
+}
+
+/* A slice of the origin alone, from where the last one ended. */
+static int replay_origin(struct players *players, struct pass *pass) {
+    struct pass *origin = &players->origin;
+    struct crew_outcome *outcome = &origin->outcome;
+    uint64_t requests = outcome->requests;
+    uint64_t elapsed_ns = outcome->elapsed_ns;
+    size_t count = players->stage->requests.count;
+    struct crew_orders orders = {
+        .first = requests % count, .end = count, .limit_ns = players->slice_ns};
+    (void)snprintf(origin->name, sizeof origin->name, "origin only");
+    int result = replay(players, &orders, origin);
+    pass->origin_requests += outcome->requests - requests;
+    pass->origin_ns += outcome->elapsed_ns - elapsed_ns;
+    origin->loads = origin->origin_requests = outcome->requests;
+    origin->origin_ns = outcome->elapsed_ns;
+    return result;
+}
+
+/* A part of a pass, and before it the origin. */
+static int replay_part(struct players *players, struct watch *watch, hearth *cache,
+                       struct pass *pass) {
+    size_t count = players->stage->requests.count;
     struct crew_orders orders = {.cache = cache,
-                                 .first = watch->first,
+                                 .first = count * watch->part / WAY_PARTS,
+                                 .end = count * (watch->part + 1) / WAY_PARTS,
                                  .limit_ns = watch->limit_ns,
                                  .watch = watch_look,
                                  .event = watch->kill != NULL ? watch_kill : NULL,
-                                 .event_at = players->stage->requests.count / 2,
+                                 .event_at = count / 2,
                                  .context = watch};
-    return crew_replay(players->crew, &orders, &pass->outcome) == 0
-               ? 0
-               : progress_fail("the requests", "a thread did not start");
+    watch->part_count = orders.end - orders.first;
+    watch->elapsed_ns = pass->outcome.elapsed_ns;
+    return replay_origin(players, pass) == 0 ? replay(players, &orders, pass) : -1;
 }
 
 static void say_done(const struct pass *pass) {
@@ -45,18 +73,6 @@ static void say_done(const struct pass *pass) {
     progress_say("%s: %s requests in %.1f s", pass->name,
                  progress_count(requests, pass->outcome.requests),
                  (double)pass->outcome.elapsed_ns / 1e9);
-}
-
-int way_play_origin(struct players *players) {
-    struct pass *pass = &players->origin;
-    struct watch watch = {.stage = players->stage,
-                          .name = "origin only",
-                          .first = pass->outcome.requests % players->stage->requests.count,
-                          .limit_ns = players->slice_ns};
-    (void)snprintf(pass->name, sizeof pass->name, "%s", watch.name);
-    int result = replay(players, &watch, NULL, pass);
-    pass->loads = pass->outcome.requests;
-    return result;
 }
 
 /* What the library has counted so far. */
@@ -74,6 +90,22 @@ static int count(hearth *cache, struct counts *counts) {
     return 0;
 }
 
+static int play_parts(struct players *players, struct show *show, enum way_pass which,
+                      hearth *cache) {
+    struct pass *pass = &show->passes[which];
+    struct watch watch = {.stage = players->stage,
+                          .name = pass->name,
+                          .parts = WAY_PARTS,
+                          .limit_ns = which == WAY_REMOTE_WARM ? REMOTE_WARM_NS / WAY_PARTS : 0,
+                          .kind = show->kind,
+                          .kill = which == WAY_HEARTH_WARM && show->kills ? &show->kill : NULL};
+    int result = 0;
+    for (; watch.part < WAY_PARTS && result == 0; watch.part++) {
+        result = replay_part(players, &watch, cache, pass);
+    }
+    return result;
+}
+
 static int play(struct players *players, struct show *show, enum way_pass which,
                 hearth *cache) {
     struct pass *pass = &show->passes[which];
@@ -81,12 +113,7 @@ static int play(struct players *players, struct show *show, enum way_pass which,
     struct counts after;
     (void)snprintf(pass->name, sizeof pass->name, "%s, %s", way_server_name(show->kind),
                    pass_names[which]);
-    struct watch watch = {.stage = players->stage,
-                          .name = pass->name,
-                          .limit_ns = which == WAY_REMOTE_WARM ? REMOTE_WARM_NS : 0,
-                          .kind = show->kind,
-                          .kill = which == WAY_HEARTH_WARM && show->kills ? &show->kill : NULL};
-    if (count(cache, &before) != 0 || replay(players, &watch, cache, pass) != 0 ||
+    if (count(cache, &before) != 0 || play_parts(players, show, which, cache) != 0 ||
         count(cache, &after) != 0) {
         return -1;
     }
@@ -187,11 +214,9 @@ int way_play_servers(struct players *players, enum server_kind kind, struct show
     memset(show, 0, sizeof *show);
     show->kind = kind;
     show->kills = players->stage->arguments.kills;
-    if (way_play_origin(players) != 0 || play_remote_only(players, show) != 0) {
+    if (play_remote_only(players, show) != 0) {
         return -1;
     }
     measure_pages(players, &show->remote_loads);
-    return stage_empty(players->stage, kind) == 0 && way_play_origin(players) == 0
-               ? play_hearth(players, show)
-               : -1;
+    return stage_empty(players->stage, kind) == 0 ? play_hearth(players, show) : -1;
 }

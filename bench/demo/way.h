@@ -19,13 +19,16 @@
  * that gives up loads a page again. */
 #define WAY_TIMEOUT "1s"
 
-/* One pass over the requests. */
+/* One pass over the requests. The origin alone is measured again and again on the way: on a
+ * machine that is now busy, now not, rates that are compared must have seen the same. */
 struct pass {
     char name[32];
     struct crew_outcome outcome;
-    uint64_t loads;  /* queries at the origin */
-    uint64_t errors; /* of nodes, as the library counts them */
-    bool has_nodes;  /* and with it the next two */
+    uint64_t origin_requests; /* of the origin alone, */
+    uint64_t origin_ns;       /* and the time they took */
+    uint64_t loads;           /* queries at the origin */
+    uint64_t errors;          /* of nodes, as the library counts them */
+    bool has_nodes;           /* and with it the next two */
     double
         hottest_requests; /* of all that was sent to nodes, the share of the node with most */
     double hottest_keys;  /* the share of the keys that this node owns */
@@ -59,25 +62,20 @@ struct show {
     struct kill kill;
 };
 
+/* A pass is cut into so many parts; before each comes a slice of the origin alone. */
+enum { WAY_PARTS = 5 };
+
 /* Who plays, the same in all ways. */
 struct players {
     struct stage *stage;
     struct crew *crew;
     struct ledger *ledger;
     uint64_t slice_ns;    /* for which the origin alone is measured each time */
-    struct pass origin;   /* what was seen of it */
+    struct pass origin;   /* what was seen of it in all */
     uint64_t local_bytes; /* of the local tier; 0 until all pages were loaded once */
 };
 
 const char *way_server_name(enum server_kind kind);
-
-/* Measures the origin alone for a slice of time, from where the last one ended. 0, or -1 after
- * stderr was told. */
-int way_play_origin(struct players *players) __attribute__((warn_unused_result));
-
-/* Slices that way_play_servers puts between its passes, so that the origin's figures see what the
- * others see of a machine that is now more busy, now less. */
-enum { WAY_SLICES = 2 };
 
 /* All passes over the servers of one kind, which are empty. 0, or -1 after stderr was told; a
  * failed request is no -1. */
