@@ -378,8 +378,8 @@ HEARTH_API int32_t hearth_add(hearth *cache, const void *key, size_t key_size, c
  * Stores a value only over one that is there, be it stale. With write->if_version: only over
  * that version.
  *
- * Result: HEARTH_OK; HEARTH_MISS; with if_version HEARTH_CONFLICT; HEARTH_E_TOO_LARGE; the
- * remote errors.
+ * Result: HEARTH_OK; HEARTH_MISS; HEARTH_CONFLICT (with if_version: another version is there;
+ * without: others kept changing it meanwhile); HEARTH_E_TOO_LARGE; the remote errors.
  * Ownership: as hearth_set().
  * Threads: as hearth_set().
  */
@@ -417,8 +417,10 @@ HEARTH_API int32_t hearth_touch(hearth *cache, const void *key, size_t key_size,
  * way down. The number's life is unchanged.
  *
  * Result: HEARTH_OK and *number; HEARTH_MISS (nothing is there: store it first); HEARTH_E_TYPE
- * (a value that is no number); HEARTH_E_TOO_LARGE (it would pass 2^63-1: unchanged); the remote
- * errors; HEARTH_E_UNKNOWN is never retried.
+ * (a value that is no number); HEARTH_E_TOO_LARGE (it would pass 2^63-1: unchanged);
+ * HEARTH_E_UNSUPPORTED (on Memcached, a key that it would refuse: over 250 bytes, or with blanks
+ * or control bytes; storing a number there is refused too); the remote errors;
+ * HEARTH_E_UNKNOWN is never retried.
  * Ownership: `number` may be NULL. Of `write` only deadline_ms is used; it may be NULL.
  * Threads: as hearth_set().
  */

@@ -273,11 +273,14 @@ static void judge_lives(hearth__remote_op *op, const hearth__envelope *envelope,
     if (envelope->version == 0) {
         op->found_age_ms = 0; /* an integer, or not ours: nobody wrote down when */
     }
+    bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
     op->left_ms = server_ttl_ms;
     if (server_ttl_ms == HEARTH__TTL_UNKNOWN) {
-        bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
         op->left_ms =
             has_end ? (int64_t)envelope->hard_ms - op->found_age_ms : HEARTH__TTL_NONE;
+    } else if (has_end && server_ttl_ms > (int64_t)envelope->hard_ms) {
+        /* PTTL and GET are two commands: a value written between them may live shorter. */
+        op->left_ms = (int64_t)envelope->hard_ms;
     }
     op->soft_left_ms = envelope->soft_ms == HEARTH__ENVELOPE_NO_TTL
                            ? INT64_MAX

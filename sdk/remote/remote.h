@@ -118,7 +118,7 @@ typedef struct hearth__remote_op {
     uint64_t found_version; /* also of a value that was refused as damaged or over: what SWAP
                                needs to replace it; else 0 */
     int64_t found_age_ms;   /* since its load or write began */
-    int64_t left_ms;        /* until hard expiry; -1: for ever */
+    int64_t left_ms;        /* until hard expiry; 0: not to be kept; -1: for ever */
     int64_t soft_left_ms;   /* until soft expiry, negative: past it; INT64_MAX: none */
 } hearth__remote_op;
 
@@ -138,7 +138,7 @@ typedef struct hearth__remote_op {
  *             newer, of another key)
  *  SET        OK
  *  ADD        OK, EXISTS
- *  REPLACE    OK, MISS
+ *  REPLACE    OK, MISS, CONFLICT (it kept changing)
  *  SWAP       OK, CONFLICT (another version or kind), MISS (nothing)
  *  TOUCH      OK, MISS, CONFLICT (it kept changing)
  *  INCREMENT  OK, MISS, E_TYPE, E_TOO_LARGE
