@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens and closes a cache, routes its keys, tells its statistics. */
+/* Opens and closes a cache, routes its keys. */
 #include "tier/cache.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -236,96 +235,4 @@ int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, u
 
 int32_t hearth__cache_log_next(hearth *cache, hearth_log_record *record) {
     return hearth__log_next(cache->log, record);
-}
-
-/* ---- statistics ------------------------------------------------------------------------- */
-
-void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
-    hearth__local_usage usage;
-    hearth__local_usage_get(cache->local, &usage);
-    stats->size = sizeof *stats;
-#define SUM(field, kind, help) \
-    stats->field = hearth__seats_sum(cache->counters, HEARTH__STAT_##field);
-    HEARTH_STATS_MAP(SUM)
-#undef SUM
-    stats->reads += stats->local_hits; /* a hit counts once, as such */
-    stats->local_entries = usage.entries;
-    stats->local_bytes = usage.bytes;
-    stats->local_limit_bytes = usage.limit_bytes;
-    stats->local_dead_bytes = usage.dead_bytes;
-    stats->flights = hearth__flights_count(cache->flights);
-    stats->log_lost = hearth__log_lost(cache->log);
-}
-
-/* A text that may not fit: what it needs is counted all the same. */
-struct text {
-    char *at;
-    size_t size;
-    size_t needed; /* without the NUL */
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format,
-                                                      ...) {
-    bool fits = text->needed < text->size;
-    va_list args;
-    va_start(args, format);
-    int written = vsnprintf(fits ? text->at + text->needed : NULL,
-                            fits ? text->size - text->needed : 0, format, args);
-    va_end(args);
-    text->needed += written > 0 ? (size_t)written : 0;
-}
-
-/* A label's value: backslash, quote and newline are escaped. */
-static void add_label(struct text *text, const char *value) {
-    for (; *value != '\0'; value++) {
-        if (*value == '\n') {
-            add(text, "\\n");
-        } else {
-            add(text, *value == '\\' || *value == '"' ? "\\%c" : "%c", *value);
-        }
-    }
-}
-
-static void add_metric(struct text *text, const char *name, const char *kind, const char *help,
-                       uint64_t value) {
-    const char *ending = strcmp(kind, "counter") == 0 ? "_total" : "";
-    add(text, "# HELP hearth_%s%s %s.\n# TYPE hearth_%s%s %s\nhearth_%s%s %llu\n", name, ending,
-        help, name, ending, kind, name, ending, (unsigned long long)value);
-}
-
-static void add_node_metric(struct text *text, const hearth *cache, const char *name,
-                            const char *help, size_t offset) {
-    add(text, "# HELP hearth_node_%s_total %s.\n# TYPE hearth_node_%s_total counter\n", name,
-        help, name);
-    for (uint32_t i = 0; i < cache->url.count; i++) {
-        hearth__node_stats stats;
-        hearth__remote_node_stats(cache->remote, i, &stats);
-        uint64_t value = 0;
-        memcpy(&value, (const char *)&stats + offset, sizeof value);
-        add(text, "hearth_node_%s_total{node=\"", name);
-        add_label(text, stats.name);
-        add(text, "\"} %llu\n", (unsigned long long)value);
-    }
-}
-
-static size_t compose(const hearth *cache, const hearth_stats *stats, char *out, size_t size) {
-    struct text text = {.at = out, .size = size};
-#define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats->field);
-    HEARTH_STATS_MAP(METRIC)
-#undef METRIC
-    add_node_metric(&text, cache, "requests", "Operations sent to a node",
-                    offsetof(hearth__node_stats, requests));
-    add_node_metric(&text, cache, "errors", "Operations that a node failed",
-                    offsetof(hearth__node_stats, errors));
-    return text.needed + 1;
-}
-
-int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
-    hearth_stats stats;
-    hearth__cache_stats(cache, &stats);
-    *needed = compose(cache, &stats, NULL, 0);
-    if (*needed <= size) {
-        *needed = compose(cache, &stats, out, size); /* a node's number may have grown */
-    }
-    return *needed <= size ? HEARTH_OK : HEARTH_E_TOO_LARGE;
 }

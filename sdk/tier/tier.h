@@ -5,7 +5,8 @@
  *   chain.c   a read's way: local, single flight, remote, loader
  *   fill.c    what an answer or a load may leave in the tiers
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
- *   cache.c   opening, closing, statistics
+ *   cache.c   opening, closing, routes
+ *   stats.c   statistics
  *   config.c  the options
  *
  * Arguments were checked by api/ already, and the caller is inside the cache's gate.
