@@ -42,7 +42,9 @@ int32_t source_fetch(hearth *cache, const char *key, struct source *source,
 hearth *cache_open(const char *const *settings) {
     hearth *cache = NULL;
     hearth_options *options = hearth_options_new();
-    bool set = options != NULL;
+    /* The default of 50 ms is for servers; on a busy machine a thread can lie still for longer. */
+    bool set =
+        options != NULL && hearth_options_set(options, "remote.timeout_ms", "30s") == HEARTH_OK;
     for (; set && settings != NULL && settings[0] != NULL; settings += 2) {
         set = hearth_options_set(options, settings[0], settings[1]) == HEARTH_OK;
     }

@@ -40,8 +40,8 @@ hearth_loader source_loader(struct source *source);
 int32_t source_fetch(hearth *cache, const char *key, struct source *source,
                      hearth_value *value);
 
-/* A cache with options given as name, value, name, value, NULL; NULL: it does not open, and the
- * reason is printed. */
+/* A cache with options given as name, value, name, value, NULL, and a patient remote.timeout_ms;
+ * NULL: it does not open, and the reason is printed. */
 hearth *cache_open(const char *const *settings);
 
 /* What a get with these flags finds, as a text in a buffer of this thread's own: "MISS", "ABSENT",
