@@ -3,6 +3,18 @@
 #ifndef HEARTH_TESTS_CONTRACT_SUITE_H
 #define HEARTH_TESTS_CONTRACT_SUITE_H
 
+/* ThreadSanitizer's runtime does not survive forks of a process with threads. */
+#if defined(__SANITIZE_THREAD__)
+#define SUITE_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SUITE_UNDER_TSAN 1
+#endif
+#endif
+#ifndef SUITE_UNDER_TSAN
+#define SUITE_UNDER_TSAN 0
+#endif
+
 #include "contract/rig.h"
 
 /* verb_table.c */
@@ -50,6 +62,8 @@ void test_stopped_node(void **state);
 void test_no_answer_goes_astray(void **state);
 void test_deadline_has_passed(void **state);
 void test_fork(void **state);
+#if !SUITE_UNDER_TSAN
 void test_fork_with_threads(void **state);
+#endif
 
 #endif
