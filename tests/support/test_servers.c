@@ -308,6 +308,10 @@ static struct orphan start_program(bool with_handlers, int *end) {
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
+        /* Who runs the tests in the background may have had these ignored. */
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
         dup2(life[1], STDERR_FILENO);
         close(life[1]);
         close(life[0]);
