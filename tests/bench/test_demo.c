@@ -59,6 +59,9 @@ static struct run *start(const char *const *arguments) {
     assert_true(run->pid >= 0);
     if (run->pid == 0) {
         close(ends[0]);
+        /* Who runs the tests in the background may have these ignored. */
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
         become_demo(ends[1], arguments);
     }
     close(ends[1]);
@@ -131,8 +134,8 @@ static void assert_succeeded(struct run *run, int status) {
 
 /* A row of the second table. */
 struct row {
-    double shares[3];    /* local, remote, loaded */
-    unsigned long loads; /* without a comma: less than 1,000 */
+    double shares[3]; /* local, remote, loaded */
+    unsigned long loads;
 };
 
 static struct row read_row(struct run *run, const char *pass) {
@@ -150,12 +153,18 @@ static struct row read_row(struct run *run, const char *pass) {
         assert_memory_equal(at, " %", 2);
         at += 2;
     }
-    row.loads = strtoul(at, &at, 10);
+    at += strspn(at, " ");
+    for (; (*at >= '0' && *at <= '9') || *at == ','; at++) {
+        if (*at != ',') {
+            row.loads = row.loads * 10 + (unsigned long)(*at - '0');
+        }
+    }
     assert_int_equal(*at, ' ');
     return row;
 }
 
-static void assert_rows(struct run *run, const char *server) {
+/* `whole`: no node was killed, so what was loaded once stays. */
+static void assert_rows(struct run *run, const char *server, bool whole) {
     static const char *const passes[] = {"remote only, cold", "remote only, warm",
                                          "Hearth, cold", "Hearth, warm"};
     struct row rows[4];
@@ -170,7 +179,7 @@ static void assert_rows(struct run *run, const char *server) {
     assert_true(rows[2].shares[0] > 5 && rows[3].shares[0] > 5);
     assert_true(rows[0].shares[2] > 10 && rows[2].shares[2] > 10);
     assert_true(rows[0].loads > 100 && rows[2].loads > 100);
-    assert_true(rows[1].shares[2] < 5);
+    assert_true(!whole || rows[1].shares[2] < 5);
 }
 
 static void it_plays_to_its_end(void **state) {
@@ -180,7 +189,7 @@ static void it_plays_to_its_end(void **state) {
     struct run *run = start(arguments);
     int status = finish(run);
     assert_succeeded(run, status);
-    assert_rows(run, "Memcached");
+    assert_rows(run, "Memcached", true);
     assert_said(run, "1,500 for ");
     assert_said(run, "Memcached, Hearth: ");
     assert_null(strstr(run->text, "BROKEN"));
@@ -199,7 +208,7 @@ static void no_request_fails_when_a_node_is_killed(void **state) {
     struct run *run = start(arguments);
     int status = finish(run);
     assert_succeeded(run, status);
-    assert_rows(run, "Redis");
+    assert_rows(run, "Redis", false);
     assert_said(run, "node 2 of 3 was killed with signal 9");
     assert_said(run, "at request 750.");
     assert_said(run, "Requests that failed: 0.");
