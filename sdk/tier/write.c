@@ -2,7 +2,8 @@
 /*
  * The write path. In this order, so that no reader of this process can bring back what a write replaced: the local copy goes
  * and fills are held off; a load under way is detached, and waited for if it is just filling; then the node is written; then
- * the new copy is kept, if the node said yes and no other write of the same keys was under way.
+ * the new copy is kept, if the node said yes and no other write of the same keys was under way; and flights that took off
+ * in between are detached too.
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -107,6 +108,9 @@ static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
     hearth__local_entry entry = entry_of(cache, op, sent_ms);
     hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
                             keep ? &entry : NULL, write->data, write->size);
+    /* A flight that took off meanwhile may have asked the node before it was written: who comes
+     * from now on does not join it. What it loads is not kept, but need not be waited for. */
+    (void)hearth__flight_detach(cache->flights, write->key, write->key_size, 0);
     hearth__route_fini(&step->route);
     write->number = op->number;
     write->status = step->oversized && op->status >= 0 ? HEARTH_E_TOO_LARGE : op->status;
