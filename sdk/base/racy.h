@@ -7,20 +7,15 @@
 #ifndef HEARTH_BASE_RACY_H
 #define HEARTH_BASE_RACY_H
 
+#include "base/tsan.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define HEARTH__RACY_WORDS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HEARTH__RACY_WORDS 1
-#endif
-#endif
-#if !defined(HEARTH__RACY_WORDS) && !defined(__x86_64__)
+#if defined(HEARTH__TSAN) || !defined(__x86_64__)
 #define HEARTH__RACY_WORDS 1
 #endif
 

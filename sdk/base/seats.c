@@ -3,6 +3,7 @@
 
 #include "base/fork.h"
 #include "base/memory.h"
+#include "base/tsan.h"
 
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -126,7 +127,7 @@ hearth__seats *hearth__seats_create(size_t count) {
         seats->id = atomic_fetch_add(&last_id, 1) + 1;
         seats->count = count;
         seats->common.shared = true;
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(HEARTH__TSAN)
         seats->asymmetric =
             syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 #endif

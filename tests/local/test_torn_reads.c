@@ -2,6 +2,7 @@
 /* Readers without a lock over logs that wrap all the time: every word of a value follows from its key, its length and its
  * number, so that a single torn, stale-mixed or foreign word is seen. */
 #include "base/stat.h"
+#include "base/tsan.h"
 #include "local/local.h"
 #include "support/crowd.h"
 
@@ -22,7 +23,7 @@ enum {
     KEYS = 200,
     WORDS_MAX = 8192, /* 64 KiB */
     TIER_BYTES = 4 << 20,
-#if defined(__SANITIZE_THREAD__)
+#if defined(HEARTH__TSAN)
     HITS = 5000, /* of each reader; every word takes its time here */
 #else
     HITS = 200000,
