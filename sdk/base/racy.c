@@ -1,35 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/racy.h"
 
-#include <stdatomic.h>
-#include <string.h>
+/* ---- by atomic words -------------------------------------------------------------------- */
 
 /*
  * Acquire and release, not relaxed: it costs nothing on x86, and where a fence would order the copies in the product,
  * ThreadSanitizer, which does not know fences, sees the order of the words.
  */
-static uint64_t load_word(const void *at) {
-    return __atomic_load_n((const uint64_t *)at, __ATOMIC_ACQUIRE);
-}
-
 void hearth__racy_copy_words(void *to, const void *from, size_t size) {
     unsigned char *out = to;
     const unsigned char *in = from;
     for (; size >= 8; size -= 8, in += 8, out += 8) {
-        uint64_t word = load_word(in);
+        uint64_t word = hearth__racy_word(in);
         memcpy(out, &word, 8);
     }
     if (size != 0) {
-        uint64_t word = load_word(in);
+        uint64_t word = hearth__racy_word(in);
         memcpy(out, &word, size);
     }
 }
 
-#if defined(HEARTH__RACY_WORDS)
-
-void hearth__racy_copy(void *to, const void *from, size_t size) {
-    hearth__racy_copy_words(to, from, size);
+bool hearth__racy_equal_words(const void *from, const void *with, size_t size) {
+    const unsigned char *in = from;
+    const unsigned char *other = with;
+    uint64_t differs = 0;
+    for (; size >= 8; size -= 8, in += 8, other += 8) {
+        uint64_t word = 0;
+        memcpy(&word, other, 8);
+        differs |= hearth__racy_word(in) ^ word;
+    }
+    if (size != 0) {
+        uint64_t rest = 0;
+        memcpy(&rest, other, size);
+        uint64_t mask = UINT64_MAX >> (64 - 8 * size);
+        differs |= (hearth__racy_word(in) & mask) ^ rest;
+    }
+    return differs == 0;
 }
+
+#if defined(HEARTH__RACY_WORDS)
 
 void hearth__racy_write(void *to, const void *from, size_t size) {
     unsigned char *out = to;
@@ -47,83 +56,63 @@ void hearth__racy_write(void *to, const void *from, size_t size) {
 
 #else
 
+/* ---- assembly for x86-64 ---------------------------------------------------------------- */
+
 /* A value longer than this is copied by `rep movsb`, which then beats a loop of vectors. */
-enum { VECTORS_MAX = 512 };
+enum { VECTORS_MAX = 4096 };
 
-typedef long long vector __attribute__((vector_size(16), aligned(1), may_alias));
-
-static vector load_vector(const unsigned char *at) {
-    vector value;
-    __asm__ volatile("movdqu %1, %0" : "=x"(value) : "m"(*(const vector *)at));
-    return value;
-}
-
-typedef uint64_t word __attribute__((aligned(1), may_alias));
-
-static uint64_t load8(const unsigned char *at) {
-    uint64_t value;
-    __asm__ volatile("movq %1, %0" : "=r"(value) : "m"(*(const word *)at));
-    return value;
-}
-
-/* The compiler moves no access to memory across this. */
-static void hold_order(void) {
-    __asm__ volatile("" : : : "memory");
-}
-
-static void store_vector(unsigned char *at, vector value) {
-    memcpy(at, &value, sizeof value);
-}
-
-/* Up to 16 bytes: two overlapping words, or one, cut. */
-static void copy_short(unsigned char *out, const unsigned char *in, size_t size) {
-    if (size >= 8) {
-        uint64_t first = load8(in);
-        uint64_t last = load8(in + size - 8);
-        memcpy(out, &first, 8);
-        memcpy(out + size - 8, &last, 8);
-    } else if (size != 0) {
-        uint64_t rest = load8(in);
-        memcpy(out, &rest, size);
+void hearth__racy_copy_long_narrow(unsigned char *to, const unsigned char *from, size_t size) {
+    unsigned char *to_last = to + size - 64;
+    const unsigned char *from_last = from + size - 64;
+    for (; size > 64; size -= 64, to += 64, from += 64) {
+        hearth__racy_copy_64(to, from);
     }
+    hearth__racy_copy_64(to_last, from_last);
 }
 
-static void copy(unsigned char *out, const unsigned char *in, size_t size) {
-    if (size < 16) {
-        copy_short(out, in, size);
-        return;
+static void copy_128(unsigned char *to, const unsigned char *from) {
+    __asm__ volatile("vmovdqu (%[from]), %%ymm0\n\t"
+                     "vmovdqu 32(%[from]), %%ymm1\n\t"
+                     "vmovdqu 64(%[from]), %%ymm2\n\t"
+                     "vmovdqu 96(%[from]), %%ymm3\n\t"
+                     "vmovdqu %%ymm0, (%[to])\n\t"
+                     "vmovdqu %%ymm1, 32(%[to])\n\t"
+                     "vmovdqu %%ymm2, 64(%[to])\n\t"
+                     "vmovdqu %%ymm3, 96(%[to])"
+                     :
+                     : [from] "r"(from), [to] "r"(to)
+                     : HEARTH__RACY_VECTORS, "memory");
+}
+
+void hearth__racy_copy_long_wide(unsigned char *to, const unsigned char *from, size_t size) {
+    unsigned char *to_last = to + size - 128;
+    const unsigned char *from_last = from + size - 128;
+    for (; size > 128; size -= 128, to += 128, from += 128) {
+        copy_128(to, from);
     }
+    copy_128(to_last, from_last);
+    __asm__ volatile("vzeroupper" : : : HEARTH__RACY_VECTORS);
+}
+
+void hearth__racy_copy_long(unsigned char *to, const unsigned char *from, size_t size) {
+    hearth__racy_hold_order();
     if (size > VECTORS_MAX) {
-        __asm__ volatile("rep movsb" : "+D"(out), "+S"(in), "+c"(size) : : "memory");
-        return;
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+    } else if (hearth__racy_is_wide()) {
+        hearth__racy_copy_long_wide(to, from, size);
+    } else {
+        hearth__racy_copy_long_narrow(to, from, size);
     }
-    vector last = load_vector(in + size - 16);
-    unsigned char *end = out + size - 16;
-    for (; size > 32; size -= 32, in += 32, out += 32) {
-        vector first = load_vector(in);
-        vector second = load_vector(in + 16);
-        store_vector(out, first);
-        store_vector(out + 16, second);
-    }
-    if (size > 16) {
-        store_vector(out, load_vector(in));
-    }
-    store_vector(end, last);
-}
-
-void hearth__racy_copy(void *to, const void *from, size_t size) {
-    hold_order();
-    copy(to, from, size);
-    hold_order();
+    hearth__racy_hold_order();
 }
 
 void hearth__racy_write(void *to, const void *from, size_t size) {
     /* Torn words are no worse than torn values: who reads them throws both away. */
-    hold_order();
+    hearth__racy_hold_order();
     if (size != 0) {
         memcpy(to, from, size);
     }
-    hold_order();
+    hearth__racy_hold_order();
 }
 
 #endif

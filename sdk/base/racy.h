@@ -20,7 +20,12 @@
 #endif
 
 /* Reads `size` bytes at `from`, which is aligned to 8 and readable up to the next multiple of 8. */
-void hearth__racy_copy(void *to, const void *from, size_t size);
+static inline void hearth__racy_copy(void *to, const void *from, size_t size);
+
+/* The same where no call is wanted; at most HEARTH__RACY_INLINE_MAX bytes. */
+static inline void hearth__racy_copy_inline(void *to, const void *from, size_t size);
+
+enum { HEARTH__RACY_INLINE_MAX = 128 };
 
 /* Whether `size` bytes at `from` (as above) equal those at `with`, which nobody writes. */
 static inline bool hearth__racy_equal(const void *from, const void *with, size_t size);
@@ -51,38 +56,71 @@ static inline void hearth__racy_fence_release(void) {
 }
 #endif
 
-/* The portable form of racy_copy, by atomic words: what it does where there is no other. */
+/* The portable forms, by atomic words: what the others do where there is no assembly for them. */
 void hearth__racy_copy_words(void *to, const void *from, size_t size);
+bool hearth__racy_equal_words(const void *from, const void *with, size_t size);
 
-/* The last bytes of `size`, fewer than 8, as the low bytes of a word; nothing beyond them is read. */
-static inline uint64_t hearth__racy_tail(const unsigned char *bytes, size_t size, size_t rest) {
-    uint64_t word = 0;
-    if (size >= 8) {
-        memcpy(&word, bytes + size - 8, 8);
-        return word >> (64 - 8 * rest);
+#if defined(HEARTH__RACY_WORDS)
+
+static inline void hearth__racy_copy(void *to, const void *from, size_t size) {
+    hearth__racy_copy_words(to, from, size);
+}
+
+static inline void hearth__racy_copy_inline(void *to, const void *from, size_t size) {
+    hearth__racy_copy_words(to, from, size);
+}
+
+static inline bool hearth__racy_equal(const void *from, const void *with, size_t size) {
+    return hearth__racy_equal_words(from, with, size);
+}
+
+#else
+
+#include "base/racy_x86_64.h"
+
+static inline void hearth__racy_copy_inline(void *to, const void *from, size_t size) {
+    hearth__racy_hold_order();
+    if (size > 32 && hearth__racy_is_wide()) {
+        hearth__racy_copy_wide((unsigned char *)to, (const unsigned char *)from, size);
+    } else if (size >= 16) {
+        hearth__racy_copy_narrow((unsigned char *)to, (const unsigned char *)from, size);
+    } else {
+        hearth__racy_copy_short((unsigned char *)to, (const unsigned char *)from, size);
     }
-    for (size_t i = 0; i < rest; i++) {
-        word |= (uint64_t)bytes[i] << (8 * i);
+    hearth__racy_hold_order();
+}
+
+static inline void hearth__racy_copy(void *to, const void *from, size_t size) {
+    if (size > HEARTH__RACY_INLINE_MAX) {
+        hearth__racy_copy_long((unsigned char *)to, (const unsigned char *)from, size);
+    } else {
+        hearth__racy_copy_inline(to, from, size);
     }
-    return word;
 }
 
 static inline bool hearth__racy_equal(const void *from, const void *with, size_t size) {
     const unsigned char *in = (const unsigned char *)from;
     const unsigned char *other = (const unsigned char *)with;
-    uint64_t differs = 0;
-    uint64_t word = 0;
-    size_t at = 0;
-    for (; size - at >= 8; at += 8) {
-        memcpy(&word, other + at, 8);
-        differs |= hearth__racy_word(in + at) ^ word;
+    if (size < 8 || size > 32) {
+        return hearth__racy_equal_words(from, with, size);
     }
-    size_t rest = size - at;
-    if (rest != 0) {
-        uint64_t mask = UINT64_MAX >> (64 - 8 * rest);
-        differs |= (hearth__racy_word(in + at) & mask) ^ hearth__racy_tail(other, size, rest);
+    if (size < 16) {
+        uint64_t first = 0;
+        uint64_t last = 0;
+        memcpy(&first, other, 8);
+        memcpy(&last, other + size - 8, 8);
+        return ((hearth__racy_word_unaligned(in) ^ first) |
+                (hearth__racy_word_unaligned(in + size - 8) ^ last)) == 0;
     }
-    return differs == 0;
+    hearth__vector first;
+    hearth__vector last;
+    memcpy(&first, other, 16);
+    memcpy(&last, other + size - 16, 16);
+    hearth__vector differs =
+        (hearth__racy_vector(in) ^ first) | (hearth__racy_vector(in + size - 16) ^ last);
+    return (differs[0] | differs[1]) == 0;
 }
+
+#endif
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 1200, MARGIN = 64 };
+enum { MOST = 1200, MARGIN = 128 };
 
 typedef void (*copy)(void *to, const void *from, size_t size);
 
@@ -44,6 +44,61 @@ static void both_forms_copy_just_these_bytes(void **state) {
         expect_copy(hearth__racy_copy_words, size);
     }
 }
+
+#if !defined(HEARTH__RACY_WORDS)
+
+static void copy_narrow(void *to, const void *from, size_t size) {
+    hearth__racy_copy_narrow(to, from, size);
+}
+
+static void copy_wide(void *to, const void *from, size_t size) {
+    hearth__racy_copy_wide(to, from, size);
+}
+
+static void copy_long_narrow(void *to, const void *from, size_t size) {
+    hearth__racy_copy_long_narrow(to, from, size);
+}
+
+static void copy_long_wide(void *to, const void *from, size_t size) {
+    hearth__racy_copy_long_wide(to, from, size);
+}
+
+static void copy_long(void *to, const void *from, size_t size) {
+    hearth__racy_copy_long(to, from, size);
+}
+
+/* Those that this processor would not choose too. */
+static void every_width_copies_just_these_bytes(void **state) {
+    (void)state;
+    for (size_t size = 16; size <= HEARTH__RACY_INLINE_MAX; size++) {
+        expect_copy(copy_narrow, size);
+        if (size > 32 && hearth__racy_is_wide()) {
+            expect_copy(copy_wide, size);
+        }
+    }
+    for (size_t size = HEARTH__RACY_INLINE_MAX; size <= MOST - 9; size++) {
+        expect_copy(copy_long_narrow, size);
+        if (hearth__racy_is_wide()) {
+            expect_copy(copy_long_wide, size);
+        }
+    }
+}
+
+static void the_longest_are_copied_whole(void **state) {
+    (void)state;
+    enum { LONGEST = 9000 };
+    static _Alignas(8) unsigned char from[LONGEST];
+    static unsigned char to[LONGEST + 1];
+    fill(from, sizeof from);
+    for (size_t size = 4000; size <= LONGEST; size += 97) {
+        memset(to, 0xee, sizeof to);
+        copy_long(to, from, size);
+        assert_memory_equal(to, from, size);
+        assert_int_equal(to[size], 0xee);
+    }
+}
+
+#endif
 
 static void what_is_written_is_read_back(void **state) {
     (void)state;
@@ -81,6 +136,10 @@ static void equal_means_every_bit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_copy_just_these_bytes),
+#if !defined(HEARTH__RACY_WORDS)
+        cmocka_unit_test(every_width_copies_just_these_bytes),
+        cmocka_unit_test(the_longest_are_copied_whole),
+#endif
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(equal_means_every_bit),
     };
