@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-bool hearth__check_key(const void *key, size_t key_size) {
-    return key != NULL && key_size != 0 && key_size <= HEARTH_KEY_MAX;
-}
-
 bool hearth__check_data(const void *data, size_t size) {
     return data != NULL || size == 0;
 }

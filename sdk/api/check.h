@@ -6,7 +6,9 @@
 #include "tier/tier.h"
 
 /* Whether a key has 1 to HEARTH_KEY_MAX bytes. */
-bool hearth__check_key(const void *key, size_t key_size);
+static inline bool hearth__check_key(const void *key, size_t key_size) {
+    return key != NULL && key_size - 1 < HEARTH_KEY_MAX;
+}
 
 /* Whether a value is there: NULL only with size 0. */
 bool hearth__check_data(const void *data, size_t size);

@@ -31,18 +31,20 @@ static bool takes_any_hit(const hearth_read_options *read, const hearth_value *v
                             read->reserved == 0);
 }
 
-/* A get that is no plain hit. The caller is inside. */
+/* A get that is no plain hit. */
 static int32_t get(hearth *cache, const void *key, size_t key_size,
                    const hearth_read_options *read, hearth_value *value) {
     hearth_read_options scratch;
     const hearth_read_options *options = hearth__check_read(read, &scratch);
-    if (options == NULL) {
-        return refuse(value, HEARTH_E_INVALID);
+    if (!hearth__cache_enter(cache)) {
+        return refuse(value, HEARTH_E_CLOSED);
     }
     hearth_value unwanted = {0};
-    int32_t status =
-        hearth__chain_get(cache, key, key_size, options, value != NULL ? value : &unwanted);
+    int32_t status = options == NULL ? refuse(value, HEARTH_E_INVALID)
+                                     : hearth__chain_get(cache, key, key_size, options,
+                                                         value != NULL ? value : &unwanted);
     hearth__buffer_fini(&unwanted.bytes);
+    hearth__cache_leave(cache);
     return status;
 }
 
@@ -51,15 +53,9 @@ int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
     if (cache == NULL || !hearth__check_key(key, key_size)) {
         return refuse(value, HEARTH_E_INVALID);
     }
-    if (takes_any_hit(read, value) && hearth__chain_hit(cache, key, key_size, value)) {
-        return HEARTH_OK;
-    }
-    if (!hearth__cache_enter(cache)) {
-        return refuse(value, HEARTH_E_CLOSED);
-    }
-    int32_t status = get(cache, key, key_size, read, value);
-    hearth__cache_leave(cache);
-    return status;
+    return takes_any_hit(read, value)
+               ? hearth__chain_hit_or(cache, key, key_size, read, value, get)
+               : get(cache, key, key_size, read, value);
 }
 
 /* A fetch that is no plain hit. The caller is inside. */

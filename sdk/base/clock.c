@@ -17,23 +17,34 @@ int64_t hearth__boot_ms(void) {
     return read_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
+/* The coarse clock's last tick that a thread saw. */
+struct tick {
+    struct timespec monotonic;
+    int64_t boot_ms;
+};
+
 /*
  * There is no coarse clock that counts suspended time, so the distance between the two clocks is kept, and read anew
  * whenever the coarse one has moved on.
  */
+static __attribute__((noinline)) int64_t take_tick(struct tick *last,
+                                                   const struct timespec *monotonic) {
+    int64_t tick_ns = (int64_t)monotonic->tv_sec * 1000000000 + monotonic->tv_nsec;
+    int64_t suspended_ns = read_ns(CLOCK_BOOTTIME) - read_ns(CLOCK_MONOTONIC);
+    last->monotonic = *monotonic;
+    last->boot_ms = (tick_ns + suspended_ns) / 1000000;
+    return last->boot_ms;
+}
+
 int64_t hearth__boot_coarse_ms(void) {
     /* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
-    static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
-        int64_t tick_ns;
-        int64_t boot_ms;
-    } last;
-    int64_t tick_ns = read_ns(CLOCK_MONOTONIC_COARSE);
-    if (tick_ns != last.tick_ns) {
-        int64_t suspended_ns = read_ns(CLOCK_BOOTTIME) - read_ns(CLOCK_MONOTONIC);
-        last.tick_ns = tick_ns;
-        last.boot_ms = (tick_ns + suspended_ns) / 1000000;
+    static _Thread_local __attribute__((tls_model("initial-exec"))) struct tick last;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_nsec == last.monotonic.tv_nsec && now.tv_sec == last.monotonic.tv_sec) {
+        return last.boot_ms;
     }
-    return last.boot_ms;
+    return take_tick(&last, &now);
 }
 
 int64_t hearth__wall_ms(void) {

@@ -44,7 +44,7 @@ static void unlink_from_thread(hearth__seat *seat) {
 
 /* What an ending thread counted goes to its owners. */
 static void thread_ends(void *first) {
-    hearth__recent_seat_of_thread.id = 0;
+    hearth__recent_seat_of_thread = (hearth__recent_seat){0};
     pthread_mutex_lock(&registry);
     hearth__seat *seat = *(hearth__seat **)first;
     while (seat != NULL) {
@@ -114,9 +114,13 @@ static hearth__seat *find_or_make(hearth__seats *owner) {
 }
 
 hearth__seat *hearth__seats_find(hearth__seats *owner) {
-    hearth__seat *seat = find_or_make(owner);
-    hearth__recent_seat_of_thread = (hearth__recent_seat){.id = owner->id, .seat = seat};
-    return seat;
+    hearth__recent_seat *recent = &hearth__recent_seat_of_thread;
+    if (recent->id != owner->id) {
+        recent->seat = find_or_make(owner);
+        recent->id = owner->id;
+        recent->unfenced_id = owner->asymmetric && !recent->seat->shared ? owner->id : 0;
+    }
+    return recent->seat;
 }
 
 /* ---- open and close --------------------------------------------------------------------- */

@@ -34,7 +34,7 @@ enum { HEARTH__SEATS_COUNTERS = 64 };
 
 struct hearth__seat {
     _Atomic int64_t inside;
-    bool shared;
+    bool shared; /* by those without memory for one */
     _Atomic uint64_t counters[HEARTH__SEATS_COUNTERS];
     hearth__seats *owner;
     hearth__seat *next_of_owner;
@@ -46,8 +46,9 @@ struct hearth__seat {
 struct hearth__seats {
     uint64_t id; /* never used again, unlike an address */
     size_t count;
-    bool asymmetric; /* who enters needs no fence: who shuts makes one for all threads */
     _Atomic bool shut;
+    bool
+        asymmetric; /* seats are unfenced: who enters needs no fence, who shuts makes one for all threads */
     hearth__seat *seats;
     hearth__seat
         common; /* sums of threads that ended; and the seat of those who got no memory for one */
@@ -56,6 +57,7 @@ struct hearth__seats {
 /* The seat that this thread used last: the one it needs in nearly every case. */
 typedef struct hearth__recent_seat {
     uint64_t id;
+    uint64_t unfenced_id; /* the same if the seat is unfenced, else 0 */
     hearth__seat *seat;
 } hearth__recent_seat;
 
@@ -72,9 +74,8 @@ static inline hearth__seat *hearth__seats_own(hearth__seats *seats) {
     return hearth__seats_find(seats);
 }
 
-/* Adds to the calling thread's counter at `index`. Any thread. */
-static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_t amount) {
-    hearth__seat *seat = hearth__seats_own(seats);
+/* Adds to a counter of the calling thread's seat. */
+static inline void hearth__seat_add(hearth__seat *seat, size_t index, uint64_t amount) {
     _Atomic uint64_t *counter = &seat->counters[index];
     if (seat->shared) {
         atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
@@ -84,9 +85,13 @@ static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_
     atomic_store_explicit(counter, value + amount, memory_order_relaxed);
 }
 
+/* Adds to the calling thread's counter at `index`. Any thread. */
+static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_t amount) {
+    hearth__seat_add(hearth__seats_own(seats), index, amount);
+}
+
 /* Leaves what was entered, on the same thread. */
-static inline void hearth__seats_leave(hearth__seats *seats) {
-    hearth__seat *seat = hearth__seats_own(seats);
+static inline void hearth__seat_leave(hearth__seat *seat) {
     if (seat->shared) {
         atomic_fetch_sub(&seat->inside, 1);
         return;
@@ -95,25 +100,30 @@ static inline void hearth__seats_leave(hearth__seats *seats) {
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
 }
 
+static inline void hearth__seats_leave(hearth__seats *seats) {
+    hearth__seat_leave(hearth__seats_own(seats));
+}
+
 /*
- * Enters: false once it is shut; true: leave is to follow. Either a caller sees that it is shut, or who shuts it sees the
- * caller inside: that takes a full fence between the store and the load on both sides. On the side that is taken a million
- * times a second membarrier(2) stands in for it.
+ * Enters: the calling thread's seat, which is to leave; NULL once it is shut. Either a caller sees that it is shut, or who
+ * shuts it sees the caller inside: that takes a full fence between the store and the load on both sides. On the side that
+ * is taken a million times a second membarrier(2) stands in for it.
  */
-static inline bool hearth__seats_enter(hearth__seats *seats) {
-    hearth__seat *seat = hearth__seats_own(seats);
-    if (seats->asymmetric && !seat->shared) {
+static inline hearth__seat *hearth__seats_enter(hearth__seats *seats) {
+    hearth__seat *seat = hearth__recent_seat_of_thread.seat;
+    if (hearth__recent_seat_of_thread.unfenced_id == seats->id) {
         int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
         atomic_store_explicit(&seat->inside, inside + 1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst);
     } else {
+        seat = hearth__seats_find(seats);
         atomic_fetch_add(&seat->inside, 1);
     }
     if (atomic_load(&seats->shut)) {
-        hearth__seats_leave(seats);
-        return false;
+        hearth__seat_leave(seat);
+        return NULL;
     }
-    return true;
+    return seat;
 }
 
 #endif

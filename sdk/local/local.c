@@ -52,7 +52,7 @@ static int32_t open_shards(hearth__local *local, const hearth__local_config *con
         return HEARTH_E_INVALID;
     }
     local->shards = hearth__alloc_zero(count, sizeof *local->shards);
-    local->memory_bytes = memory_bytes * count;
+    local->memory_bytes = memory_bytes * count + (size_t)HEARTH__ENTRY_EXTRA_WORDS * 8;
     local->memory = hearth__map(local->memory_bytes);
     if (local->shards == NULL || local->memory == NULL) {
         return HEARTH_E_NOMEM;

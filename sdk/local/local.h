@@ -70,11 +70,10 @@ typedef struct hearth__local_raw {
 
 /*
  * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, that is within
- * its soft and hard lives for at least `margin_ms` from `now_ms`. Anything else is HEARTH_MISS here, and get tells what it is.
+ * its soft and hard lives until after `until_ms`. Anything else is HEARTH_MISS here, and get tells what it is.
  */
 int32_t hearth__local_hit(hearth__local *local, const void *key, size_t key_size,
-                          int64_t now_ms, int64_t margin_ms, hearth__buffer *bytes,
-                          hearth__local_raw *raw);
+                          int64_t until_ms, hearth__buffer *bytes, hearth__local_raw *raw);
 
 void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *entry);
 

@@ -54,10 +54,11 @@ _Static_assert(sizeof(((hearth__local_raw *)0)->words) ==
 enum hearth__entry_flag {
     HEARTH__ENTRY_ABSENT = 1,
     HEARTH__ENTRY_STALE = 2,
-    HEARTH__ENTRY_VERSION = 4, /* a word: version */
-    HEARTH__ENTRY_SOFT = 8,    /* a word: soft expiry 40 | delta 24 */
+    HEARTH__ENTRY_SOFT = 4,    /* a word: soft expiry 40 | delta 24 */
+    HEARTH__ENTRY_VERSION = 8, /* a word: version */
     HEARTH__ENTRY_ORIGIN =
         16, /* two words: read 40 | content's low 24; born 40 | content's high 8 | 0 */
+    HEARTH__ENTRY_ONE_WORD = 32, /* how many words that makes, in the three bits from here on */
 };
 
 /* A time in an entry: ms since the tier was opened, in 40 bits; all ones: never. */
@@ -80,10 +81,7 @@ static inline uint64_t hearth__entry_hard(uint64_t word1) {
 }
 
 static inline size_t hearth__entry_words(uint32_t flags) {
-    size_t version = (flags & HEARTH__ENTRY_VERSION) != 0;
-    size_t soft = (flags & HEARTH__ENTRY_SOFT) != 0;
-    size_t origin = (flags & HEARTH__ENTRY_ORIGIN) != 0 ? 2 : 0;
-    return HEARTH__ENTRY_WORDS + version + soft + origin;
+    return HEARTH__ENTRY_WORDS + flags / HEARTH__ENTRY_ONE_WORD;
 }
 
 static inline size_t hearth__padded(size_t size) {

@@ -258,14 +258,14 @@ static struct head compose(const hearth__shard *shard, const hearth__local_entry
     struct head head = {.count = HEARTH__ENTRY_WORDS};
     uint64_t flags =
         (entry->absent ? HEARTH__ENTRY_ABSENT : 0u) | (entry->stale ? HEARTH__ENTRY_STALE : 0u);
-    if (entry->version != 0) {
-        flags |= HEARTH__ENTRY_VERSION;
-        head.words[head.count++] = entry->version;
-    }
     if (entry->soft_expiry_ms != HEARTH__LOCAL_FOREVER || entry->delta_ms != 0) {
         uint64_t delta = entry->delta_ms < 0xffffff ? entry->delta_ms : 0xffffff;
         flags |= HEARTH__ENTRY_SOFT;
         head.words[head.count++] = relative(shard, entry->soft_expiry_ms) << 24 | delta;
+    }
+    if (entry->version != 0) {
+        flags |= HEARTH__ENTRY_VERSION;
+        head.words[head.count++] = entry->version;
     }
     if (!entry->bare || entry->content != 0) {
         uint64_t read = (uint64_t)(entry->read_ms - shard->opened_ms) << 24;
@@ -274,6 +274,7 @@ static struct head compose(const hearth__shard *shard, const hearth__local_entry
         head.words[head.count++] = read | (entry->content & 0xffffff);
         head.words[head.count++] = born | entry->content >> 24;
     }
+    flags |= (head.count - HEARTH__ENTRY_WORDS) * HEARTH__ENTRY_ONE_WORD;
     head.words[0] = value_size;
     head.words[1] =
         relative(shard, entry->hard_expiry_ms) << 24 | (uint64_t)key_size << 8 | flags;
@@ -300,8 +301,8 @@ static void rewrite(unsigned char *entry, const struct head *head, size_t key_si
 
 static bool can_rewrite(const unsigned char *entry, const struct head *head, uint64_t bytes) {
     return bytes_of(entry) == bytes &&
-           hearth__entry_flags(word_at(entry, 1)) / HEARTH__ENTRY_VERSION ==
-               hearth__entry_flags(head->words[1]) / HEARTH__ENTRY_VERSION;
+           hearth__entry_flags(word_at(entry, 1)) / HEARTH__ENTRY_SOFT ==
+               hearth__entry_flags(head->words[1]) / HEARTH__ENTRY_SOFT;
 }
 
 static enum hearth__log_id admit(hearth__shard *shard, uint64_t hash, uint64_t bytes) {

@@ -166,7 +166,7 @@ int32_t hearth__cache_close(hearth *cache) {
 }
 
 bool hearth__cache_enter(hearth *cache) {
-    return hearth__seats_enter(cache->counters);
+    return hearth__seats_enter(cache->counters) != NULL;
 }
 
 void hearth__cache_leave(hearth *cache) {

@@ -152,7 +152,7 @@ static struct read begin(hearth *cache, const void *key, size_t key_size,
 static inline bool hit_local(hearth *cache, const void *key, size_t key_size,
                              hearth_value *value) {
     int64_t now_ms = hearth__boot_coarse_ms();
-    if (hearth__local_hit(cache->local, key, key_size, now_ms, HEARTH__COARSE_LAG_MS,
+    if (hearth__local_hit(cache->local, key, key_size, now_ms + HEARTH__COARSE_LAG_MS,
                           &value->bytes, &value->raw) != HEARTH_OK) {
         return false;
     }
@@ -163,16 +163,28 @@ static inline bool hit_local(hearth *cache, const void *key, size_t key_size,
     return true;
 }
 
-bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
-    if (!hearth__seats_enter(cache->counters)) {
+static inline bool hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
+    hearth__seat *seat = hearth__seats_enter(cache->counters);
+    if (seat == NULL) {
         return false;
     }
-    bool hit = hit_local(cache, key, key_size, value);
-    if (hit) {
-        HEARTH__COUNT(cache->counters, local_hits);
+    bool is_hit = hit_local(cache, key, key_size, value);
+    if (is_hit) {
+        hearth__seat_add(seat, HEARTH__STAT_local_hits, 1);
     }
-    hearth__seats_leave(cache->counters);
-    return hit;
+    hearth__seat_leave(seat);
+    return is_hit;
+}
+
+bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
+    return hit(cache, key, key_size, value);
+}
+
+int32_t hearth__chain_hit_or(hearth *cache, const void *key, size_t key_size,
+                             const hearth_read_options *options, hearth_value *value,
+                             hearth__long_way *long_way) {
+    return hit(cache, key, key_size, value) ? HEARTH_OK
+                                            : long_way(cache, key, key_size, options, value);
 }
 
 /* ---- get -------------------------------------------------------------------------------- */

@@ -44,6 +44,13 @@ void hearth__value_describe(const hearth_value *value, hearth_info *info);
  */
 bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value);
 
+/* The same, with the way to go if it is false: a get then has nothing to keep over the call, which is a tenth of a hit. */
+typedef int32_t hearth__long_way(hearth *cache, const void *key, size_t key_size,
+                                 const hearth_read_options *options, hearth_value *value);
+int32_t hearth__chain_hit_or(hearth *cache, const void *key, size_t key_size,
+                             const hearth_read_options *options, hearth_value *value,
+                             hearth__long_way *long_way);
+
 /* Empties a value object before it is filled. */
 void hearth__value_clear(hearth_value *value);
 

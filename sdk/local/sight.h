@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a reader does with an entry that a slot names, step by step. See shard.h for the order that it relies on.
+ *
+ * Until the slot has said at the end that the entry was not recycled, nothing read of it is to be trusted: sizes are held
+ * against the ring and the buffer before they are used.
+ */
+#ifndef HEARTH_LOCAL_SIGHT_H
+#define HEARTH_LOCAL_SIGHT_H
+
+#include "base/racy.h"
+#include "local/shard.h"
+
+/* An entry as it was seen, and where. */
+typedef struct hearth__sight {
+    _Atomic uint64_t *place;
+    uint64_t slot;
+    const unsigned char *entry;
+    uint64_t word0;
+    uint64_t word1;
+} hearth__sight;
+
+/* Looks at a place of the index. False: it is free. */
+static inline bool hearth__sight_begin(_Atomic uint64_t *place, hearth__sight *sight) {
+    sight->place = place;
+    sight->slot = atomic_load_explicit(place, memory_order_acquire);
+    return sight->slot != 0;
+}
+
+/* Whether the entry seems to be the key's. */
+static inline bool hearth__sight_is_of(hearth__sight *sight, const hearth__shard *shard,
+                                       const void *key, size_t key_size) {
+    const hearth__ring_space *space = &shard->spaces[hearth__slot_log(sight->slot)];
+    uint64_t offset = hearth__slot_offset(space, sight->slot);
+    sight->entry = space->base + offset;
+    __builtin_prefetch(sight->entry + 64);
+    sight->word0 = hearth__racy_word(sight->entry);
+    sight->word1 = hearth__racy_word(sight->entry + 8);
+    size_t key_at = hearth__entry_words(hearth__entry_flags(sight->word1)) * 8;
+    uint64_t end =
+        offset + key_at + hearth__padded(key_size) + hearth__entry_value_size(sight->word0);
+    return hearth__entry_key_size(sight->word1) == key_size && end <= space->bytes &&
+           hearth__racy_equal(sight->entry + key_at, key, key_size);
+}
+
+/* Where its value begins. */
+static inline const unsigned char *hearth__sight_value(const hearth__sight *sight,
+                                                       size_t key_size) {
+    return sight->entry + hearth__entry_words(hearth__entry_flags(sight->word1)) * 8 +
+           hearth__padded(key_size);
+}
+
+/* Its words for the caller; more of them are copied than it may have. */
+static inline void hearth__sight_words(const hearth__sight *sight, hearth__local_raw *raw) {
+    raw->words[0] = sight->word0;
+    raw->words[1] = sight->word1;
+    if (hearth__entry_flags(sight->word1) >= HEARTH__ENTRY_ONE_WORD) {
+        hearth__racy_copy(&raw->words[HEARTH__ENTRY_WORDS],
+                          sight->entry + (size_t)HEARTH__ENTRY_WORDS * 8,
+                          (size_t)HEARTH__ENTRY_EXTRA_WORDS * 8);
+    }
+}
+
+/* Whether the slot still names the same entry, whatever its mark: then what was read before is the entry's. */
+static inline bool hearth__sight_lasts(const hearth__sight *sight) {
+    hearth__racy_fence_acquire();
+    uint64_t now = atomic_load_explicit(sight->place, memory_order_acquire);
+    return ((now ^ sight->slot) & ~HEARTH__SLOT_MARK_MASK) == 0;
+}
+
+/* Whether all that was read of the entry is what it was at one moment. */
+static inline bool hearth__sight_is_whole(const hearth__sight *sight) {
+    return (sight->word0 >> 32 & 1) == 0 && hearth__sight_lasts(sight) &&
+           hearth__racy_word(sight->entry) == sight->word0;
+}
+
+/* Tells the policy. A failure means that the slot has changed, or that another reader was faster. */
+static inline void hearth__sight_mark(const hearth__sight *sight, const hearth__shard *shard) {
+    uint64_t slot = sight->slot;
+    if (hearth__slot_mark(slot) < shard->mark_max) {
+        (void)atomic_compare_exchange_strong_explicit(
+            sight->place, &slot, slot + HEARTH__SLOT_MARK_ONE, memory_order_relaxed,
+            memory_order_relaxed);
+    }
+}
+
+#endif
