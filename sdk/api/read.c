@@ -48,14 +48,25 @@ static int32_t get(hearth *cache, const void *key, size_t key_size,
     return status;
 }
 
-int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
-                   const hearth_read_options *read, hearth_value *value) {
+static __attribute__((noinline)) int32_t get_by_options(hearth *cache, const void *key,
+                                                        size_t key_size,
+                                                        const hearth_read_options *read,
+                                                        hearth_value *value) {
     if (cache == NULL || !hearth__check_key(key, key_size)) {
         return refuse(value, HEARTH_E_INVALID);
     }
-    return takes_any_hit(read, value)
-               ? hearth__chain_hit_or(cache, key, key_size, read, value, get)
-               : get(cache, key, key_size, read, value);
+    if (takes_any_hit(read, value) && hearth__chain_hit(cache, key, key_size, value)) {
+        return HEARTH_OK;
+    }
+    return get(cache, key, key_size, read, value);
+}
+
+int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
+                   const hearth_read_options *read, hearth_value *value) {
+    bool is_plain =
+        cache != NULL && hearth__check_key(key, key_size) && read == NULL && value != NULL;
+    return is_plain ? hearth__chain_get_by_default(cache, key, key_size, value)
+                    : get_by_options(cache, key, key_size, read, value);
 }
 
 /* A fetch that is no plain hit. The caller is inside. */
@@ -133,10 +144,22 @@ static bool check_keys(size_t count, const void *const *keys, const size_t *key_
     return true;
 }
 
+static bool wants_each(size_t count, hearth_value *const *values) {
+    for (size_t i = 0; values != NULL && i < count; i++) {
+        if (values[i] == NULL) {
+            return false;
+        }
+    }
+    return values != NULL;
+}
+
 /* Gets many with a place for every value, be it wanted or not. */
 static int32_t get_many(hearth *cache, size_t count, const void *const *keys,
                         const size_t *key_sizes, const hearth_read_options *options,
                         hearth_value *const *values, int32_t *statuses) {
+    if (wants_each(count, values)) {
+        return hearth__chain_get_many(cache, count, keys, key_sizes, options, values, statuses);
+    }
     hearth_value *unwanted = hearth__alloc_zero(count, sizeof *unwanted);
     hearth_value **places = hearth__alloc_zero(count, sizeof(hearth_value *));
     int32_t status = HEARTH_E_NOMEM;

@@ -74,6 +74,7 @@ int32_t hearth__local_open(const hearth__local_config *config, hearth__local **o
     }
     local->max_bytes = config->max_bytes;
     local->counters = config->counters;
+    local->owner = config->owner;
     local->opened_ms = config->now_ms;
     hearth__hash_secret_init(&local->secret);
     int32_t status = HEARTH_OK;

@@ -24,8 +24,9 @@ typedef struct hearth__local_config {
         max_entry_bytes; /* larger keys and values together go past the tier; 0: by max_bytes */
     size_t expected_entry_bytes; /* the index is made for entries of this size; 0: 128 */
     const char *policy;          /* its name: hearth__policy_find(); NULL: s3fifo */
-    int64_t now_ms;              /* hearth__boot_ms(): the room reads no clock */
+    int64_t now_ms;              /* hearth__boot_ms() */
     hearth__seats *counters;     /* of base/stat.h; outlives the tier */
+    void *owner;                 /* for hearth__local_otherwise */
 } hearth__local_config;
 
 /* The least limit of a tier that is not off. */
@@ -68,12 +69,33 @@ typedef struct hearth__local_raw {
     int64_t opened_ms;
 } hearth__local_raw;
 
+/* What is to be done about a key that was no plain hit; `owner` as in the configuration. The buffer may hold anything. */
+typedef int32_t hearth__local_otherwise(void *owner, const void *key, size_t key_size,
+                                        hearth__buffer *bytes);
+
 /*
- * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, that is within
- * its soft and hard lives until after `until_ms`. Anything else is HEARTH_MISS here, and get tells what it is.
+ * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, within its soft
+ * and hard lives. Anything else is left to `otherwise`, whose status is returned: so nobody above has to keep anything for
+ * that case, which would be a sixth of a hit's instructions. It is complete: it goes through the gate of the tier's counters,
+ * looks at the clock and counts its hit. Any thread.
  */
 int32_t hearth__local_hit(hearth__local *local, const void *key, size_t key_size,
-                          int64_t until_ms, hearth__buffer *bytes, hearth__local_raw *raw);
+                          hearth__buffer *bytes, hearth__local_raw *raw,
+                          hearth__local_otherwise *otherwise);
+
+/* A key, and where its value and its entry's words go. */
+typedef struct hearth__local_ask {
+    const void *key;
+    size_t key_size;
+    hearth__buffer *bytes;
+    hearth__local_raw *raw;
+} hearth__local_ask;
+
+enum { HEARTH__LOCAL_ASKS = 16 };
+
+/* hearth__local_hit() of at most HEARTH__LOCAL_ASKS keys, which wait for memory together. The caller is inside. */
+void hearth__local_hit_many(hearth__local *local, const hearth__local_ask *asks, size_t count,
+                            int32_t *statuses);
 
 void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *entry);
 

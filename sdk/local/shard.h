@@ -200,6 +200,10 @@ size_t hearth__shard_memory_bytes(const hearth__shard_config *config);
 int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *shard);
 void hearth__shard_close(hearth__shard *shard);
 
+/* shard_read.c: a key's value and its words, whatever its life. HEARTH_OK, HEARTH_MISS, HEARTH_E_NOMEM. */
+int32_t hearth__shard_look(hearth__local *local, const void *key, size_t key_size,
+                           hearth__buffer *bytes, hearth__local_raw *raw);
+
 /* Under the lock. Stores a value, making room; false: it is too large. What it replaces is gone either way. */
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                          const hearth__local_entry *entry, const void *data, size_t size);
@@ -234,6 +238,7 @@ struct hearth__local {
     int64_t opened_ms;
     uint64_t max_bytes;
     hearth__seats *counters;
+    void *owner;
     void *memory; /* of all shards, in one mapping */
     size_t memory_bytes;
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads: no lock, no allocation but the caller's buffer, no store but the slot's mark. See shard.h for the order. */
-#include "base/hash_key.h"
+/* Reads: no lock, no allocation but the caller's buffer, no store but the slot's mark. See shard.h for the order, and hit.c
+ * for the short way. */
+#include "base/hash.h"
 #include "base/stat.h"
 #include "local/shard.h"
 #include "local/sight.h"
-#include "local/tags.h"
 
 #include <hearth/errors.h>
 
@@ -97,97 +97,18 @@ static enum look look(hearth__local *local, const void *key, size_t key_size,
     return look;
 }
 
-/* ---- the short way ---------------------------------------------------------------------- */
-
-/* Whether it is a value, not marked stale, within both its lives until then and beyond. */
-static inline int32_t fresh(const hearth__local_raw *raw, int64_t until_ms) {
-    uint64_t word1 = raw->words[1];
-    uint64_t until = (uint64_t)(until_ms - raw->opened_ms);
-    bool is_fresh =
-        hearth__entry_hard(word1) > until &&
-        (word1 & (HEARTH__ENTRY_ABSENT | HEARTH__ENTRY_STALE)) == 0 &&
-        ((word1 & HEARTH__ENTRY_SOFT) == 0 || raw->words[HEARTH__ENTRY_WORDS] >> 24 > until);
-    return is_fresh ? HEARTH_OK : HEARTH_MISS;
+int32_t hearth__shard_look(hearth__local *local, const void *key, size_t key_size,
+                           hearth__buffer *bytes, hearth__local_raw *raw) {
+    enum look found = look(local, key, key_size, bytes, raw);
+    return found == FOUND ? HEARTH_OK : found == NO_MEMORY ? HEARTH_E_NOMEM : HEARTH_MISS;
 }
-
-static __attribute__((noinline)) int32_t hit_anywhere(hearth__local *local, const void *key,
-                                                      size_t key_size, int64_t until_ms,
-                                                      hearth__buffer *bytes,
-                                                      hearth__local_raw *raw) {
-    bool found = look(local, key, key_size, bytes, raw) == FOUND;
-    return found ? fresh(raw, until_ms) : HEARTH_MISS;
-}
-
-/* The rest of a hit on a long value, whose words are in `raw`. */
-static __attribute__((noinline)) int32_t hit_long(const hearth__shard *shard,
-                                                  _Atomic uint64_t *place, uint64_t slot,
-                                                  int64_t until_ms, hearth__buffer *bytes,
-                                                  hearth__local_raw *raw) {
-    const hearth__ring_space *space = &shard->spaces[hearth__slot_log(slot)];
-    hearth__sight sight = {.place = place,
-                           .slot = slot,
-                           .entry = space->base + hearth__slot_offset(space, slot),
-                           .word0 = raw->words[0],
-                           .word1 = raw->words[1]};
-    size_t key_size = hearth__entry_key_size(sight.word1);
-    hearth__racy_copy(bytes->data, hearth__sight_value(&sight, key_size), bytes->size);
-    if (!hearth__sight_is_whole(&sight)) {
-        return HEARTH_MISS; /* it is being replaced: the long way waits for that */
-    }
-    hearth__sight_mark(&sight, shard);
-    return fresh(raw, until_ms);
-}
-
-/* A longer key is hashed by a loop, out of line. */
-enum { KEY_SHORT = 128 };
-
-/*
- * In as few instructions as can be, and with no call but at its end: then the processor is at the next reads while this one
- * waits for memory. Whatever is not as nearly all hits are goes the way of all others.
- */
-__attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const void *key,
-                                                   size_t key_size, int64_t until_ms,
-                                                   hearth__buffer *bytes,
-                                                   hearth__local_raw *raw) {
-    if (key_size > KEY_SHORT || hearth__local_is_off(local)) {
-        return hit_anywhere(local, key, key_size, until_ms, bytes, raw);
-    }
-    uint64_t hash = hearth__hash_key_inline(&local->secret, key, key_size);
-    hearth__shard *shard = hearth__local_shard(local, hash);
-    _Atomic uint64_t *slots = &shard->slots[hearth__first_bucket(shard, hash)];
-    unsigned same = hearth__tags_equal(slots, hash << HEARTH__SLOT_TAG_AT);
-    if (same == 0) {
-        return hit_anywhere(local, key, key_size, until_ms, bytes, raw);
-    }
-    hearth__sight sight;
-    if (!hearth__sight_begin(&slots[hearth__tags_first(same)], &sight) ||
-        !hearth__sight_is_of(&sight, shard, key, key_size) ||
-        hearth__entry_value_size(sight.word0) > bytes->capacity) {
-        return hit_anywhere(local, key, key_size, until_ms, bytes, raw);
-    }
-    size_t value_size = hearth__entry_value_size(sight.word0);
-    raw->opened_ms = local->opened_ms;
-    hearth__sight_words(&sight, raw);
-    bytes->size = value_size;
-    if (value_size > HEARTH__RACY_INLINE_MAX) {
-        return hit_long(shard, sight.place, sight.slot, until_ms, bytes, raw);
-    }
-    hearth__racy_copy_inline(bytes->data, hearth__sight_value(&sight, key_size), value_size);
-    if (!hearth__sight_is_whole(&sight)) {
-        return hit_anywhere(local, key, key_size, until_ms, bytes, raw);
-    }
-    hearth__sight_mark(&sight, shard);
-    return fresh(raw, until_ms);
-}
-
-/* ---- the long way ----------------------------------------------------------------------- */
 
 int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size,
                           int64_t now_ms, hearth__buffer *bytes, hearth__local_entry *entry) {
     hearth__local_raw raw = {0};
-    enum look found = look(local, key, key_size, bytes, &raw);
-    if (found != FOUND) {
-        return found == NO_MEMORY ? HEARTH_E_NOMEM : HEARTH_MISS;
+    int32_t status = hearth__shard_look(local, key, key_size, bytes, &raw);
+    if (status != HEARTH_OK) {
+        return status;
     }
     hearth__local_decode(&raw, entry);
     if (now_ms >= entry->hard_expiry_ms) {

@@ -15,7 +15,7 @@ enum {
 void hearth__value_clear(hearth_value *value) {
     value->bytes.size = 0;
     value->answer.tier = HEARTH_TIER_NONE;
-    value->is_raw = false;
+    value->plain = HEARTH__NOT_PLAIN;
 }
 
 /* ---- open and close --------------------------------------------------------------------- */
@@ -23,6 +23,7 @@ void hearth__value_clear(hearth_value *value) {
 static void decide_local(hearth *cache) {
     const hearth__config *config = &cache->config;
     cache->sole_writer = cache->url.kind == HEARTH__EMBEDDED;
+    cache->plain = cache->sole_writer ? HEARTH__PLAIN_SOLE_WRITER : HEARTH__PLAIN;
     cache->local_max_ttl_ms = config->local_max_ttl_ms;
     if (cache->local_max_ttl_ms < 0) {
         bool pushed = cache->sole_writer && config->coherence_mode == HEARTH__COHERENCE_AUTO;
@@ -54,7 +55,8 @@ static int32_t open_local(hearth *cache) {
         .expected_entry_bytes = (size_t)cache->config.local_expected_entry_bytes,
         .policy = cache->config.local_policy == HEARTH__LOCAL_LRU ? "lru" : "s3fifo",
         .now_ms = hearth__boot_ms(),
-        .counters = cache->counters};
+        .counters = cache->counters,
+        .owner = cache};
     return hearth__local_open(&config, &cache->local);
 }
 

@@ -23,6 +23,7 @@ struct hearth {
     size_t prefix_size;
     int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
     bool keeps_local;         /* there is a local tier */
+    enum hearth__plain plain; /* of its local hits */
     bool sole_writer; /* nobody else can change the remote tier: local copies are never stale */
 };
 

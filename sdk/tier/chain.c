@@ -148,43 +148,18 @@ static struct read begin(hearth *cache, const void *key, size_t key_size,
 
 /* ---- the plain hit ---------------------------------------------------------------------- */
 
-/* True: hit; the value is complete. */
-static inline bool hit_local(hearth *cache, const void *key, size_t key_size,
-                             hearth_value *value) {
-    int64_t now_ms = hearth__boot_coarse_ms();
-    if (hearth__local_hit(cache->local, key, key_size, now_ms + HEARTH__COARSE_LAG_MS,
-                          &value->bytes, &value->raw) != HEARTH_OK) {
-        return false;
-    }
-    value->is_raw = true;
-    value->answer.now_ms = now_ms;
-    value->answer.tier = HEARTH_TIER_LOCAL;
-    value->answer.sole_writer = cache->sole_writer;
-    return true;
-}
-
-static inline bool hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
-    hearth__seat *seat = hearth__seats_enter(cache->counters);
-    if (seat == NULL) {
-        return false;
-    }
-    bool is_hit = hit_local(cache, key, key_size, value);
-    if (is_hit) {
-        hearth__seat_add(seat, HEARTH__STAT_local_hits, 1);
-    }
-    hearth__seat_leave(seat);
-    return is_hit;
+static int32_t no_hit(void *cache, const void *key, size_t key_size, hearth__buffer *bytes) {
+    (void)cache;
+    (void)key;
+    (void)key_size;
+    (void)bytes;
+    return HEARTH_MISS;
 }
 
 bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
-    return hit(cache, key, key_size, value);
-}
-
-int32_t hearth__chain_hit_or(hearth *cache, const void *key, size_t key_size,
-                             const hearth_read_options *options, hearth_value *value,
-                             hearth__long_way *long_way) {
-    return hit(cache, key, key_size, value) ? HEARTH_OK
-                                            : long_way(cache, key, key_size, options, value);
+    value->plain = cache->plain; /* whoever goes on after a miss clears it */
+    return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw, no_hit) ==
+           HEARTH_OK;
 }
 
 /* ---- get -------------------------------------------------------------------------------- */
@@ -214,6 +189,31 @@ int32_t hearth__chain_get(hearth *cache, const void *key, size_t key_size,
         hearth__route_fini(&route);
     }
     return deliver(&read, status);
+}
+
+_Static_assert(offsetof(hearth_value, bytes) == 0, "a value is found by its bytes");
+
+/* A get with the default options that is no plain hit. */
+static int32_t get_by_default(void *arg, const void *key, size_t key_size,
+                              hearth__buffer *bytes) {
+    hearth *cache = arg;
+    hearth_value *value = (hearth_value *)(void *)bytes;
+    const hearth_read_options defaults = {.size = sizeof defaults,
+                                          .max_stale_ms = HEARTH_STALE_ANY};
+    if (!hearth__cache_enter(cache)) {
+        hearth__value_clear(value);
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__chain_get(cache, key, key_size, &defaults, value);
+    hearth__cache_leave(cache);
+    return status;
+}
+
+int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
+                                     hearth_value *value) {
+    value->plain = cache->plain;
+    return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
+                             get_by_default);
 }
 
 /* ---- get_many --------------------------------------------------------------------------- */
@@ -260,17 +260,60 @@ static bool ask_local_of_many(struct read *read, size_t place, struct question *
     return false;
 }
 
+/* Whether any fresh local value is an answer. */
+static bool takes_any_hit(const hearth_read_options *options) {
+    return (options->flags & ~(uint32_t)HEARTH_READ_NO_REMOTE) == 0 &&
+           options->max_stale_ms == HEARTH_STALE_ANY;
+}
+
+/* The plain hits among a few keys; HEARTH_MISS: nothing has happened. */
+static size_t hit_few(hearth *cache, size_t count, const void *const *keys,
+                      const size_t *key_sizes, hearth_value *const *values, int32_t *statuses) {
+    hearth__local_ask asks[HEARTH__LOCAL_ASKS];
+    for (size_t i = 0; i < count; i++) {
+        asks[i] = (hearth__local_ask){.key = keys[i],
+                                      .key_size = key_sizes[i],
+                                      .bytes = &values[i]->bytes,
+                                      .raw = &values[i]->raw};
+    }
+    hearth__local_hit_many(cache->local, asks, count, statuses);
+    size_t hits = 0;
+    for (size_t i = 0; i < count; i++) {
+        values[i]->plain = statuses[i] == HEARTH_OK ? cache->plain : HEARTH__NOT_PLAIN;
+        hits += statuses[i] == HEARTH_OK;
+    }
+    return hits;
+}
+
+/* How many of the keys were plain hits; the others are HEARTH_MISS. */
+static size_t hit_many(hearth *cache, size_t count, const void *const *keys,
+                       const size_t *key_sizes, hearth_value *const *values,
+                       int32_t *statuses) {
+    size_t hits = 0;
+    for (size_t at = 0; at < count; at += HEARTH__LOCAL_ASKS) {
+        size_t few = count - at < HEARTH__LOCAL_ASKS ? count - at : HEARTH__LOCAL_ASKS;
+        hits += hit_few(cache, few, keys + at, key_sizes + at, values + at, statuses + at);
+    }
+    return hits;
+}
+
 int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *keys,
                                const size_t *key_sizes, const hearth_read_options *options,
                                hearth_value *const *values, int32_t *statuses) {
+    bool is_tried = takes_any_hit(options);
+    if (is_tried && hit_many(cache, count, keys, key_sizes, values, statuses) == count) {
+        return HEARTH_OK;
+    }
     int64_t deadline_ns = get_deadline_ns(cache, options);
     struct question *questions = hearth__alloc_zero(count, sizeof *questions);
     hearth__remote_op *ops = hearth__alloc_zero(count, sizeof *ops);
     int32_t result = questions != NULL && ops != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     size_t asked = 0;
     for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
-        struct read read = begin(cache, keys[i], key_sizes[i], options, values[i]);
-        asked += ask_local_of_many(&read, i, &questions[asked], &statuses[i]);
+        if (!is_tried || statuses[i] != HEARTH_OK) {
+            struct read read = begin(cache, keys[i], key_sizes[i], options, values[i]);
+            asked += ask_local_of_many(&read, i, &questions[asked], &statuses[i]);
+        }
     }
     if (asked != 0) {
         ask_nodes(cache, questions, ops, asked, deadline_ns, statuses);

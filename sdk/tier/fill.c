@@ -56,11 +56,14 @@ static int64_t age_ms(const hearth__local_entry *entry, int64_t now_ms) {
 }
 
 void hearth__value_describe(const hearth_value *value, hearth_info *info) {
-    hearth__answer decoded = value->answer;
-    if (value->is_raw) {
-        hearth__local_decode(&value->raw, &decoded.entry);
+    hearth__answer plain = {.tier = HEARTH_TIER_LOCAL,
+                            .now_ms = INT64_MIN, /* it was fresh */
+                            .sole_writer = value->plain == HEARTH__PLAIN_SOLE_WRITER};
+    const hearth__answer *answer = &value->answer;
+    if (value->plain != HEARTH__NOT_PLAIN) {
+        hearth__local_decode(&value->raw, &plain.entry);
+        answer = &plain;
     }
-    const hearth__answer *answer = &decoded;
     const hearth__local_entry *entry = &answer->entry;
     *info = (hearth_info){.size = sizeof *info, .tier = answer->tier};
     if (answer->tier == HEARTH_TIER_NONE) {

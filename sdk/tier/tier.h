@@ -26,12 +26,15 @@ typedef struct hearth__answer {
     bool sole_writer; /* nobody else could have changed the remote tier */
 } hearth__answer;
 
+/* A plain hit leaves all of its answer but this to be told when it is asked for. */
+enum hearth__plain { HEARTH__NOT_PLAIN, HEARTH__PLAIN, HEARTH__PLAIN_SOLE_WRITER };
+
 /* Behind the public handle hearth_value. */
 struct hearth_value {
     hearth__buffer bytes;
     hearth__answer answer;
-    hearth__local_raw raw; /* of a plain hit: the answer's entry is still to be decoded */
-    bool is_raw;
+    enum hearth__plain plain;
+    hearth__local_raw raw; /* of a plain hit */
 };
 
 /* What hearth_value_info() tells. */
@@ -44,12 +47,9 @@ void hearth__value_describe(const hearth_value *value, hearth_info *info);
  */
 bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value);
 
-/* The same, with the way to go if it is false: a get then has nothing to keep over the call, which is a tenth of a hit. */
-typedef int32_t hearth__long_way(hearth *cache, const void *key, size_t key_size,
-                                 const hearth_read_options *options, hearth_value *value);
-int32_t hearth__chain_hit_or(hearth *cache, const void *key, size_t key_size,
-                             const hearth_read_options *options, hearth_value *value,
-                             hearth__long_way *long_way);
+/* A get with the default options, from the gate on: hearth__chain_hit(), and failing that hearth__chain_get(). */
+int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
+                                     hearth_value *value);
 
 /* Empties a value object before it is filled. */
 void hearth__value_clear(hearth_value *value);
