@@ -8,9 +8,12 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { KNOWN_SEATS = 8 }; /* a power of two */
 
 /* A process has one registry: threads end at any time, whatever they used. */
 /* NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables) */
@@ -22,6 +25,14 @@ static bool has_key;
 static _Atomic uint64_t last_id;
 
 _Thread_local hearth__recent_seat hearth__recent_seat_of_thread;
+/* So that a thread that goes between a few owners takes the registry's lock once for each. */
+static _Thread_local struct {
+    unsigned next; /* to be replaced */
+    struct {
+        uint64_t id; /* 0: free */
+        hearth__seat *seat;
+    } seats[KNOWN_SEATS];
+} known;
 /* NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables) */
 
 /* ---- the registry ----------------------------------------------------------------------- */
@@ -45,6 +56,7 @@ static void unlink_from_thread(hearth__seat *seat) {
 /* What an ending thread counted goes to its owners. */
 static void thread_ends(void *first) {
     hearth__recent_seat_of_thread = (hearth__recent_seat){0};
+    memset(&known, 0, sizeof known);
     pthread_mutex_lock(&registry);
     hearth__seat *seat = *(hearth__seat **)first;
     while (seat != NULL) {
@@ -113,10 +125,25 @@ static hearth__seat *find_or_make(hearth__seats *owner) {
     return seat != NULL ? seat : &owner->common;
 }
 
+/* The same, without the lock for those that this thread used last. An id that is not the owner's may be of one that is gone,
+ * and its seat with it; the owner's own is there. */
+static hearth__seat *find_known(hearth__seats *owner) {
+    for (unsigned i = 0; i < KNOWN_SEATS; i++) {
+        if (known.seats[i].id == owner->id) {
+            return known.seats[i].seat;
+        }
+    }
+    hearth__seat *seat = find_or_make(owner);
+    unsigned place = known.next++ % KNOWN_SEATS;
+    known.seats[place].seat = seat;
+    known.seats[place].id = owner->id;
+    return seat;
+}
+
 hearth__seat *hearth__seats_find(hearth__seats *owner) {
     hearth__recent_seat *recent = &hearth__recent_seat_of_thread;
     if (recent->id != owner->id) {
-        recent->seat = find_or_make(owner);
+        recent->seat = find_known(owner);
         recent->id = owner->id;
         recent->unfenced_id = owner->asymmetric && !recent->seat->shared ? owner->id : 0;
     }

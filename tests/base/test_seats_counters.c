@@ -4,6 +4,7 @@
 #include "support/crowd.h"
 #include "support/failing_memory.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,6 +92,31 @@ static void without_memory_for_a_seat_nothing_is_lost(void **state) {
     hearth__seats_destroy(counters);
 }
 
+static pthread_key_t last_words;
+
+static void add_at_end(void *counters) {
+    hearth__seats_add(counters, 0, 1);
+}
+
+static void add_and_end(void *counters, size_t index) {
+    (void)index;
+    hearth__seats_add(counters, 0, 1);
+    (void)pthread_setspecific(last_words, counters);
+}
+
+/* Others' ends of a thread come after the one at which its seats are given up. */
+static void what_is_counted_while_a_thread_ends_stays(void **state) {
+    (void)state;
+    hearth__seats *counters = hearth__seats_create(1);
+    assert_non_null(counters);
+    hearth__seats_add(counters, 0, 1);
+    assert_int_equal(pthread_key_create(&last_words, add_at_end), 0);
+    assert_true(crowd_run(THREADS, add_and_end, counters));
+    assert_int_equal(pthread_key_delete(last_words), 0);
+    assert_int_equal(hearth__seats_sum(counters, 0), 1 + 2 * THREADS);
+    hearth__seats_destroy(counters);
+}
+
 /* Seats outlive neither their owner nor their thread, and are never taken for another's. */
 static void many_owners_come_and_go(void **state) {
     (void)state;
@@ -124,6 +150,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_lost_between_threads),
         cmocka_unit_test(what_ended_threads_counted_stays),
         cmocka_unit_test(sums_wrap_at_64_bits),
+        cmocka_unit_test(what_is_counted_while_a_thread_ends_stays),
         cmocka_unit_test(without_memory_for_a_seat_nothing_is_lost),
         cmocka_unit_test(many_owners_come_and_go),
         cmocka_unit_test(without_memory_there_are_none),
