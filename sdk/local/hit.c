@@ -111,6 +111,25 @@ __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const v
     return HEARTH_OK;
 }
 
+__attribute__((flatten)) int32_t hearth__local_peek(hearth__local *local, const void *key,
+                                                    size_t key_size, hearth__buffer *bytes,
+                                                    hearth__local_raw *raw) {
+    if (key_size > KEY_SHORT || hearth__local_is_off(local)) {
+        return hearth__shard_peek(local, key, key_size, bytes, raw);
+    }
+    uint64_t hash = hearth__hash_key_inline(&local->secret, key, key_size);
+    const hearth__shard *shard = hearth__local_shard(local, hash);
+    hearth__sight sight;
+    raw->opened_ms = local->opened_ms;
+    bool taken = sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight) &&
+                 take(&sight, shard, key, key_size, bytes, raw);
+    return taken ? HEARTH_OK : hearth__shard_peek(local, key, key_size, bytes, raw);
+}
+
+bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms) {
+    return fresh(raw, until_ms) == HEARTH_OK;
+}
+
 /* ---- many ------------------------------------------------------------------------------- */
 
 /* The lines of an entry that are asked for ahead: what a small value takes. */

@@ -99,6 +99,17 @@ void hearth__local_hit_many(hearth__local *local, const hearth__local_ask *asks,
 
 void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *entry);
 
+/*
+ * A look that never waits: no lock, no allocation, no clock. HEARTH_OK: there, be it fresh, stale, absent or expired;
+ * HEARTH_MISS: not there, or a writer kept changing it. `bytes` does not grow: bytes->size is the value's, and the value is
+ * in it if that is no more than its capacity (which may be 0, with no data). Counts as a use of the entry, as any read.
+ */
+int32_t hearth__local_peek(hearth__local *local, const void *key, size_t key_size,
+                           hearth__buffer *bytes, hearth__local_raw *raw);
+
+/* Whether it is a value, not marked stale, that is within its soft and hard lives at `until_ms`. */
+bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms);
+
 /* Drops a key. True: it was there. Any thread. */
 bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size);
 

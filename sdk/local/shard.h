@@ -204,6 +204,10 @@ void hearth__shard_close(hearth__shard *shard);
 int32_t hearth__shard_look(hearth__local *local, const void *key, size_t key_size,
                            hearth__buffer *bytes, hearth__local_raw *raw);
 
+/* shard_read.c: hearth__local_peek() wherever the key is. */
+int32_t hearth__shard_peek(hearth__local *local, const void *key, size_t key_size,
+                           hearth__buffer *bytes, hearth__local_raw *raw);
+
 /* Under the lock. Stores a value, making room; false: it is too large. What it replaces is gone either way. */
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                          const hearth__local_entry *entry, const void *data, size_t size);

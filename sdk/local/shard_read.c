@@ -20,6 +20,7 @@ struct question {
     uint64_t hash;
     hearth__buffer *bytes;
     hearth__local_raw *raw;
+    bool is_fixed; /* bytes does not grow: of a value that does not fit only the size is told */
 };
 
 /* Reads the entry that a slot names, if it is the key's. */
@@ -30,7 +31,8 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
     }
     hearth__buffer *bytes = question->bytes;
     size_t value_size = hearth__entry_value_size(sight->word0);
-    if (value_size > bytes->capacity) {
+    bool fits = value_size <= bytes->capacity;
+    if (!fits && !question->is_fixed) {
         /* Nobody takes memory by a size that is not proved. */
         if (!hearth__sight_is_whole(sight)) {
             return CHANGED;
@@ -38,9 +40,11 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
         if (!hearth__buffer_reserve(bytes, value_size)) {
             return NO_MEMORY;
         }
+        fits = true;
     }
     hearth__sight_words(sight, question->raw);
-    hearth__racy_copy(bytes->data, hearth__sight_value(sight, question->key_size), value_size);
+    hearth__racy_copy(bytes->data, hearth__sight_value(sight, question->key_size),
+                      fits ? value_size : 0);
     bytes->size = value_size;
     if (!hearth__sight_is_whole(sight)) {
         return CHANGED;
@@ -73,6 +77,15 @@ static enum look look_once(const hearth__shard *shard, const struct question *qu
                : look;
 }
 
+static enum look look_without_lock(const hearth__shard *shard,
+                                   const struct question *question) {
+    enum look look = CHANGED;
+    for (int i = 0; i < TRIES && look == CHANGED; i++) {
+        look = look_once(shard, question);
+    }
+    return look;
+}
+
 static enum look look(hearth__local *local, const void *key, size_t key_size,
                       hearth__buffer *bytes, hearth__local_raw *raw) {
     raw->opened_ms = local->opened_ms;
@@ -85,10 +98,7 @@ static enum look look(hearth__local *local, const void *key, size_t key_size,
                                 .bytes = bytes,
                                 .raw = raw};
     hearth__shard *shard = hearth__local_shard(local, question.hash);
-    enum look look = CHANGED;
-    for (int i = 0; i < TRIES && look == CHANGED; i++) {
-        look = look_once(shard, &question);
-    }
+    enum look look = look_without_lock(shard, &question);
     if (look == CHANGED) {
         pthread_mutex_lock(&shard->lock); /* nothing changes under it */
         look = look_once(shard, &question);
@@ -116,6 +126,25 @@ int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size
         return HEARTH_MISS;
     }
     return HEARTH_OK;
+}
+
+/* ---- without waiting -------------------------------------------------------------------- */
+
+int32_t hearth__shard_peek(hearth__local *local, const void *key, size_t key_size,
+                           hearth__buffer *bytes, hearth__local_raw *raw) {
+    raw->opened_ms = local->opened_ms;
+    if (hearth__local_is_off(local)) {
+        return HEARTH_MISS;
+    }
+    const struct question question = {.key = key,
+                                      .key_size = key_size,
+                                      .hash = hearth__hash_key(&local->secret, key, key_size),
+                                      .bytes = bytes,
+                                      .raw = raw,
+                                      .is_fixed = true};
+    bool found =
+        look_without_lock(hearth__local_shard(local, question.hash), &question) == FOUND;
+    return found ? HEARTH_OK : HEARTH_MISS;
 }
 
 /* ---- an entry's words ------------------------------------------------------------------- */
