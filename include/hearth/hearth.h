@@ -581,6 +581,83 @@ HEARTH_API int32_t hearth_options_describe(uint32_t index, hearth_option_info *i
  */
 HEARTH_API void hearth_options_free(hearth_options *options);
 
+/* ---- Reads that never wait --------------------------------------------------------------- */
+
+/**
+ * Makes the caller's object of a value: `size` bytes at `data`, which are whole, will not change,
+ * and are the library's again when it returns. `data` is never NULL. What it returns is what
+ * hearth_get_with() returns, NULL included.
+ *
+ * It runs on the thread that called hearth_get_with(), under no lock, when that call has left the
+ * cache: it may use the library in any way, hearth_get_with() and hearth_close() included. A
+ * longjmp out of it is undefined.
+ */
+typedef void *(*hearth_sink_make)(const char *data, ptrdiff_t size);
+
+/** Takes a reference of `miss` for a caller who is about to get it. Runs as hearth_sink_make does.
+ */
+typedef void (*hearth_sink_retain)(void *miss);
+
+/**
+ * Says what hearth_get_with() makes of a value and of a miss, in caches opened with these options.
+ * It is meant for bindings: with it a read is one call without out-parameters. For CPython:
+ *
+ *     hearth_options_set_sink(options, PyBytes_FromStringAndSize, Py_IncRef, an_object)
+ *
+ * `retain` may be NULL if `miss` needs no references; all three NULL: no sink, as at first.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (`make` or `miss` is missing, so that a miss would be NULL:
+ * hearth_options_error() says so, and the sink stays as it was).
+ * Ownership: `miss` stays the caller's, and must outlive every call of hearth_get_with().
+ * Threads: the options'; `make` and `retain` are called by any thread that calls
+ * hearth_get_with(), also by several at once.
+ */
+HEARTH_API int32_t hearth_options_set_sink(hearth_options *options, hearth_sink_make make,
+                                           hearth_sink_retain retain, void *miss) HEARTH_CHECK;
+
+/**
+ * Asks the local tier alone, at once, and answers with an object: what `make` makes of the value if
+ * there is a fresh one, else `miss`, retained. It never waits: it takes no lock, asks no node, calls
+ * no loader. So it may be called where a wait would block others: in an event loop, or with an
+ * interpreter's lock held. Who gets `miss` asks on by hearth_get() or hearth_fetch(), where waiting
+ * is allowed.
+ *
+ * `miss` is the answer to everything but a fresh value: nothing there, a value past its soft life
+ * or marked stale, a key known not to exist, a value that other threads kept overwriting while it
+ * was read, no memory, a key that is not valid, a cache that is being closed.
+ *
+ * Result: the object of `make`, or `miss`. NULL only if `make` returned NULL (it has then told its
+ * own caller why, as a binding's does by an exception), or if there is no sink: `cache` is NULL or
+ * was opened without hearth_options_set_sink(). That is a mistake of the caller's which no object
+ * could tell, so a binding sets its sink before it opens a cache, and checks that status.
+ * Ownership: the object is the caller's, by the rules of `make` and `retain`. Nothing else changes
+ * hands.
+ * Threads: any; does not block. The first call of a thread with a cache, as any call, makes the
+ * thread known to it (a short lock and a little memory); so does each of a thread that goes between
+ * more than eight caches. A value of more than 4096 bytes is copied to a buffer that the thread
+ * keeps until it ends and that grows to the largest value so read.
+ * Statistics: a value counts as a local hit, everything else as a read without one (another read
+ * then follows where the caller asks on).
+ */
+HEARTH_API void *hearth_get_with(hearth *cache, const void *key, size_t key_size) HEARTH_CHECK;
+
+/**
+ * The version of the value that hearth_get_with() would find now, without the value: who keeps
+ * decoded objects learns whether one is still good. Equal versions are equal values of the key; a
+ * version is an identity, never an order. It never waits, in the same way, and it is a use of the
+ * value as any read: what is only peeked at stays in the tier.
+ *
+ * Result: HEARTH_OK and *version, which is not 0; HEARTH_MISS (no fresh value, or one without a
+ * version: see `remote.accept_foreign`; or others kept overwriting it); HEARTH_ABSENT (the local
+ * tier knows that the key does not exist); HEARTH_E_INVALID; HEARTH_E_CLOSED. *version is untouched
+ * unless the answer is HEARTH_OK.
+ * Ownership: nothing changes hands.
+ * Threads: any; does not block; the first call of a thread as for hearth_get_with().
+ * Statistics: HEARTH_OK counts as a local hit, anything else is left to the read that follows.
+ */
+HEARTH_API int32_t hearth_peek_version(hearth *cache, const void *key, size_t key_size,
+                                       uint64_t *version) HEARTH_CHECK;
+
 /* ---- Insight ----------------------------------------------------------------------------- */
 
 /** How serious a log record is. */

@@ -14,7 +14,8 @@
  * New ones are added at the end.
  */
 #define HEARTH_STATS_MAP(X)                                                                    \
-    X(reads, counter, "Keys asked for by get, get_many and fetch")                             \
+    X(reads, counter,                                                                          \
+      "Keys asked for by get, get_with, get_many and fetch, and versions told")                \
     X(local_hits, counter, "Reads answered by the local tier, absences included")              \
     X(local_stale_hits, counter, "Local hits that were past their soft life")                  \
     X(remote_hits, counter, "Reads answered by a node, absences included")                     \

@@ -192,6 +192,24 @@ int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log,
     return HEARTH_OK;
 }
 
+int32_t hearth_options_set_sink(hearth_options *options, hearth_sink_make make,
+                                hearth_sink_retain retain, void *miss) {
+    if (options == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    bool whole = make != NULL && miss != NULL;
+    bool none = make == NULL && retain == NULL && miss == NULL;
+    options->error[0] = '\0';
+    if (!whole && !none) {
+        (void)snprintf(options->error, ERROR_SIZE,
+                       "a sink needs both a function that makes an object and the object for a "
+                       "miss; all NULL: no sink");
+        return HEARTH_E_INVALID;
+    }
+    options->config.sink = (hearth__sink){.make = make, .retain = retain, .miss = miss};
+    return HEARTH_OK;
+}
+
 int32_t hearth_open(hearth_options *options, hearth **cache) {
     hearth_options *own = options;
     if (cache == NULL) {

@@ -67,6 +67,13 @@ typedef int64_t hearth__option_FLAG;
 typedef int64_t hearth__option_CHOICE;
 typedef char *hearth__option_TEXT;
 
+/* What hearth_get_with() makes of a value, and of none. All zero: there is no sink. */
+typedef struct hearth__sink {
+    hearth_sink_make make;
+    hearth_sink_retain retain; /* NULL: `miss` needs none */
+    void *miss;
+} hearth__sink;
+
 typedef struct hearth__config {
 #define HEARTH__OPTION_FIELD(name, field, type, low, high, initial, help) \
     hearth__option_##type field;
@@ -74,6 +81,7 @@ typedef struct hearth__config {
 #undef HEARTH__OPTION_FIELD
     hearth_log_function log;
     void *log_arg;
+    hearth__sink sink;
 } hearth__config;
 
 /* Sets every option to its default. HEARTH_OK, HEARTH_E_NOMEM. Ended by fini in either case. */

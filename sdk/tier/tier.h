@@ -3,6 +3,7 @@
  * The tier room: the data path. It is the only room that knows all others, and the one that the public calls go to.
  *
  *   chain.c   a read's way: local, single flight, remote, loader
+ *   peek.c    reads of the local tier that never wait
  *   fill.c    what an answer or a load may leave in the tiers
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
  *   cache.c   opening, closing, routes
@@ -84,6 +85,17 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
 int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
                             const hearth_loader *loader, const hearth_read_options *read,
                             const hearth_write_options *write, hearth_value *value);
+
+/*
+ * What hearth_get_with() answers; NULL: the cache has no sink. The caller is not inside the gate: peek_with goes through it by
+ * itself, and has left when it calls the sink. peek_miss is its answer to what is refused at the door.
+ */
+void *hearth__peek_with(hearth *cache, const void *key, size_t key_size);
+void *hearth__peek_miss(const hearth *cache);
+
+/* As hearth_peek_version(). */
+int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
+                             uint64_t *version);
 
 /* The loader's side of a load; as the public calls, but times are checked one by one already. */
 int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);

@@ -70,6 +70,12 @@ static int32_t call_node_of(hearth *c, const void *key, size_t size) {
     return hearth_node_of(c, key, size, NULL, NULL, 0);
 }
 
+static int32_t call_peek_version(hearth *c, const void *key, size_t size) {
+    uint64_t version = 77;
+    int32_t status = hearth_peek_version(c, key, size, &version);
+    return (status == HEARTH_OK) == (version != 77) ? status : HEARTH_E_UNKNOWN;
+}
+
 static int32_t call_get_many(hearth *c, const void *key, size_t size) {
     int32_t statuses[2] = {99, 99};
     const void *const keys[] = {"good", key};
@@ -100,9 +106,9 @@ static int32_t call_delete_many(hearth *c, const void *key, size_t size) {
 }
 
 static const keyed_call keyed_calls[] = {
-    call_get,      call_fetch,    call_set,         call_add,         call_replace,
-    call_delete,   call_touch,    call_increment,   call_evict_local, call_node_of,
-    call_get_many, call_set_many, call_delete_many,
+    call_get,      call_fetch,    call_set,         call_add,          call_replace,
+    call_delete,   call_touch,    call_increment,   call_evict_local,  call_node_of,
+    call_get_many, call_set_many, call_delete_many, call_peek_version,
 };
 
 enum { KEYED_CALLS = sizeof keyed_calls / sizeof keyed_calls[0] };

@@ -118,11 +118,17 @@ static int32_t call_node_of(hearth *cache, hearth_value *value) {
     return hearth_node_of(cache, "a", 1, NULL, NULL, 0);
 }
 
+static int32_t call_peek_version(hearth *cache, hearth_value *value) {
+    uint64_t version = 0;
+    (void)value;
+    return hearth_peek_version(cache, "a", 1, &version);
+}
+
 static const any_call calls[] = {
-    call_get,         call_fetch,      call_set,      call_add,
-    call_replace,     call_delete,     call_touch,    call_increment,
-    call_evict_local, call_get_many,   call_set_many, call_delete_many,
-    call_stats_get,   call_stats_text, call_log_next, call_node_of,
+    call_get,      call_fetch,        call_set,       call_add,         call_replace,
+    call_delete,   call_touch,        call_increment, call_evict_local, call_get_many,
+    call_set_many, call_delete_many,  call_stats_get, call_stats_text,  call_log_next,
+    call_node_of,  call_peek_version,
 };
 
 enum { CALLS = sizeof calls / sizeof calls[0] };
