@@ -134,7 +134,9 @@ TEST_SHARED   := $(filter-out $(TEST_SOURCES) tests/fuzz/% tests/mutations/% tes
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIB_OBJECTS    := $(call objects,$(LIB_SOURCES))
-TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(TEST_SOURCES))
+# Python loads the shared library, which a sanitizer's build does not have.
+NEED_SHARED    := tests/api/test_sink_python.c
+TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(filter-out $(if $(SANITIZE),$(NEED_SHARED)),$(TEST_SOURCES)))
 BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,$(BENCH_NAMES))
 
 STATIC_LIB := $(OUT)/libhearth.a
@@ -240,6 +242,8 @@ $(OUT)/tests/bench/test_hearth_bench: | $(OUT)/bench/hearth-bench
 
 $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)
+
+$(NEED_SHARED:%.c=$(OUT)/%): | $(SHARED_LIB)
 
 # Its test runs the demo.
 $(OUT)/tests/bench/test_demo: | $(OUT)/bench/demo
