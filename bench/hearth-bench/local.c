@@ -176,6 +176,11 @@ static int fetch_1m_1t(struct bench *bench, void *arg) {
     return against_get(bench, &local->large, ours_fetch);
 }
 
+static int get_with_1m_1t(struct bench *bench, void *arg) {
+    struct local *local = arg;
+    return against_get(bench, &local->large, ours_get_with);
+}
+
 static int get_many16_1m_1t(struct bench *bench, void *arg) {
     struct local *local = arg;
     return against_get(bench, &local->large, ours_get_many);
@@ -287,6 +292,8 @@ static const struct bench_case cases[] = {
     {"get-1m-1t", "hearth_get of 1,000,000 keys, one thread", get_1m_1t},
     {"get-50k-1t", "the same of 50,000 keys", get_50k_1t},
     {"fetch-1m-1t", "hearth_fetch that hits", fetch_1m_1t},
+    {"get-with-1m-1t", "hearth_get_with, whose sink makes nothing of the value",
+     get_with_1m_1t},
     {"get-1m-2t", "two threads on one cache", get_1m_2t},
     {"get-50k-2t", "the same of 50,000 keys", get_50k_2t},
     {"one-key-2t", "two threads that want the same key", one_key_2t},

@@ -55,6 +55,7 @@ int ours_contest(struct ours *ours, struct bench *bench, struct party *parties, 
                  uint64_t misses_most);
 
 party_run ours_get;
+party_run ours_get_with; /* with a sink that makes nothing of a value */
 party_run ours_fetch;    /* with a loader that must not be called */
 party_run ours_get_many; /* OURS_MANY keys a call */
 party_run ours_set;
