@@ -12,10 +12,11 @@
  * that its entry was not recycled: that is what readers rely on, who take no lock and write nothing but the slot's mark. What
  * a reader must never write is the entry: by then its memory may be another's.
  *
- * Order. A reader: slot (acquire), entry words, fence, slot again. Who recycles: slot cleared, fence (release), new bytes.
- * Who rewrites in place: sequence odd, fence (release), new bytes, sequence even (release). Who publishes: bytes, slot
- * (release). A key's slot never changes while the key lives: an overwrite or a move replaces its word by one store, so a
- * reader who finds no slot has seen a moment without the key.
+ * Order. A reader: slot (acquire), word 0 (acquire), the rest of the entry, fence, word 0 again, fence, slot again. Who
+ * recycles: slot cleared, fence (release), new bytes. Who rewrites in place: sequence odd, fence (release), new bytes,
+ * sequence even (release). Who publishes: bytes, slot (release). A key's slot never changes while the key lives: an
+ * overwrite or a move replaces its word by one store, so a reader who finds no slot has seen a moment without the key.
+ * tests/local/order/ goes through all of it.
  */
 #ifndef HEARTH_LOCAL_SHARD_H
 #define HEARTH_LOCAL_SHARD_H

@@ -68,10 +68,14 @@ static inline bool hearth__sight_lasts(const hearth__sight *sight) {
     return ((now ^ sight->slot) & ~HEARTH__SLOT_MARK_MASK) == 0;
 }
 
-/* Whether all that was read of the entry is what it was at one moment. */
+/*
+ * Whether all that was read of the entry is what it was at one moment. The slot last: word 0 is the entry's own only while
+ * the slot is, and that of recycled memory may be just as it was.
+ */
 static inline bool hearth__sight_is_whole(const hearth__sight *sight) {
-    return (sight->word0 >> 32 & 1) == 0 && hearth__sight_lasts(sight) &&
-           hearth__racy_word(sight->entry) == sight->word0;
+    hearth__racy_fence_acquire();
+    return (sight->word0 >> 32 & 1) == 0 && hearth__racy_word(sight->entry) == sight->word0 &&
+           hearth__sight_lasts(sight);
 }
 
 /* Tells the policy. A failure means that the slot has changed, or that another reader was faster. */
