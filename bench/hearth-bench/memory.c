@@ -97,8 +97,9 @@ static int32_t put_described(struct tier *tier, const char *key) {
     hearth_read_options read;
     hearth_read_options_init(&read, sizeof read);
     read.flags = HEARTH_READ_NO_REMOTE;
-    return hearth_fetch(tier->ours.cache, key, KEY_SIZE, &loader, &read, &tier->ours.write,
-                        NULL);
+    hearth_write_options write = tier->ours.write;
+    write.flags = 0; /* a fetch has no flags of its own for its write: the read's count */
+    return hearth_fetch(tier->ours.cache, key, KEY_SIZE, &loader, &read, &write, NULL);
 }
 
 static int32_t put(struct tier *tier, uint32_t id, bool is_new) {
