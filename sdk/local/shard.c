@@ -9,6 +9,7 @@ enum {
     LINE = 64,
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
     LOAD_DENOMINATOR = 3,
+    EXPECTED_OVERHEAD = 24, /* of an expected entry: its words, and what pads key and value */
 };
 
 static uint64_t rounded_up(uint64_t bytes, uint64_t to) {
@@ -35,7 +36,7 @@ struct budget {
 };
 
 static struct budget budget_of(const hearth__shard_config *config) {
-    uint64_t expected = config->bytes / config->expected_entry_bytes;
+    uint64_t expected = config->bytes / (config->expected_entry_bytes + EXPECTED_OVERHEAD);
     struct budget budget = {
         .buckets = expected * LOAD_NUMERATOR / LOAD_DENOMINATOR / HEARTH__BUCKET_SLOTS + 1,
         .state_bytes = rounded_up(config->policy->state_bytes(expected), LINE)};

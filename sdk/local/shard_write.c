@@ -93,7 +93,10 @@ static void unlink_slot(hearth__shard *shard, _Atomic uint64_t *place) {
     atomic_store_explicit(place, 0, memory_order_relaxed);
 }
 
-/* A free slot of the key's; failing that the one of least mark, then the oldest, whose entry goes. */
+/*
+ * A free slot of the key's; failing that the one of least mark, then in the window before the main log, then the oldest,
+ * whose entry goes. What dies in the window leaves no hole for long; in the main log, which may stand still, it would.
+ */
 static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *probe) {
     _Atomic uint64_t *victim = NULL;
     uint64_t least = UINT64_MAX;
@@ -103,8 +106,7 @@ static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *pr
         if (slot == 0) {
             return place;
         }
-        uint64_t rank = (uint64_t)hearth__slot_mark(slot) << HEARTH__SLOT_POSITION_BITS |
-                        (slot & HEARTH__SLOT_POSITION_MASK);
+        uint64_t rank = slot & ~(UINT64_MAX << HEARTH__SLOT_TAG_AT);
         if (rank < least) {
             least = rank;
             victim = place;
