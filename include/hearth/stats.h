@@ -53,7 +53,8 @@
     X(local_dead_bytes, gauge,                                                                 \
       "Bytes of local entries that were overwritten or deleted and not yet reused")            \
     X(local_index_evictions, counter,                                                          \
-      "Entries evicted because the local index, not the memory, was full")
+      "Entries evicted because the local index, not the memory, was full")                     \
+    X(local_moves, counter, "Entries moved within the local tier because others made room")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

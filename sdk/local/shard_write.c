@@ -196,6 +196,7 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
         walk->moves--;
         walk->bytes -= tail->bytes;
         move_entry(shard, tail->place, tail->entry, tail->bytes, tail->verdict);
+        HEARTH__COUNT(shard->counters, local_moves);
     } else {
         drop_tail(shard, id, tail, walk);
     }
