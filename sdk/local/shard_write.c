@@ -151,6 +151,10 @@ struct tail {
     hearth__verdict verdict;
 };
 
+static bool can_move(const struct walk *walk, uint64_t bytes) {
+    return walk->moves != 0 && walk->bytes >= bytes;
+}
+
 /* Looks at a log's tail. False: what was there is dead, and gone now. */
 static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const struct walk *walk,
                          struct tail *tail) {
@@ -169,9 +173,7 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const str
     unsigned mark = hearth__slot_mark(load_slot(tail->place));
     bool room_in_main = has_room(&shard->logs[HEARTH__MAIN], tail->bytes);
     tail->verdict = shard->policy->judge(shard->policy_state, id, mark, room_in_main);
-    if (walk->moves == 0 || walk->bytes < tail->bytes) {
-        tail->verdict.keep = false;
-    }
+    tail->verdict.keep = tail->verdict.keep && can_move(walk, tail->bytes);
     return true;
 }
 
@@ -186,11 +188,11 @@ static void drop_tail(hearth__shard *shard, enum hearth__log_id id, const struct
     }
 }
 
-/* Moves the entry at the tail to where its verdict says, if there is room, or drops it. */
+/* Moves the entry at the tail to where its verdict says, or drops it if there is no room or others used up the moves. */
 static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const struct tail *tail,
                         struct walk *walk) {
     bool over = hearth__entry_hard(word_at(tail->entry, 1)) <= walk->now;
-    bool moves = tail->verdict.keep && !over &&
+    bool moves = tail->verdict.keep && !over && can_move(walk, tail->bytes) &&
                  hearth__log_fits(&shard->logs[tail->verdict.to], tail->bytes);
     if (moves) {
         walk->moves--;

@@ -107,25 +107,35 @@ void hearth__free(void *block) {
     free(block);
 }
 
-/* Mappings count by what was asked for; their memory is taken page by page, as the library's. */
+enum { PAGE = 4096, LINE = 64 };
+
+static size_t rounded_up(size_t size, size_t to) {
+    return (size + to - 1) / to * to;
+}
+
+/* Mappings count by what was asked for; their memory is taken page by page, as the library's. They end, but for less than a
+ * cache line, where a page begins that nobody may touch. */
 void *hearth__map(size_t size) {
     if (fails()) {
         return NULL;
     }
-    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t pages = rounded_up(size, PAGE);
+    unsigned char *mapping = mmap(NULL, pages + PAGE, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapping == MAP_FAILED) {
         return NULL;
     }
+    (void)mprotect(mapping + pages, PAGE, PROT_NONE);
     atomic_fetch_add(&blocks, 1);
     atomic_fetch_add(&bytes, (int64_t)size);
-    return mapping;
+    return mapping + pages - rounded_up(size, LINE);
 }
 
 void hearth__unmap(void *mapping, size_t size) {
     if (mapping != NULL) {
+        size_t before = (uintptr_t)mapping % PAGE;
         atomic_fetch_sub(&blocks, 1);
         atomic_fetch_sub(&bytes, (int64_t)size);
-        (void)munmap(mapping, size);
+        (void)munmap((unsigned char *)mapping - before, rounded_up(size, PAGE) + PAGE);
     }
 }
