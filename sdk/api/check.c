@@ -56,9 +56,13 @@ const hearth_read_options *hearth__check_read(const hearth_read_options *given,
 
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
                          uint32_t allowed, hearth_write_options *complete) {
-    hearth_write_options_init(complete, sizeof *complete);
-    if (given != NULL && !take(complete, sizeof *complete, given)) {
-        return false;
+    if (given != NULL && given->size == sizeof *given) {
+        *complete = *given;
+    } else {
+        hearth_write_options_init(complete, sizeof *complete);
+        if (given != NULL && !take(complete, sizeof *complete, given)) {
+            return false;
+        }
     }
     bool times_fit = time_fits(complete->deadline_ms) &&
                      hearth__check_lives(complete->ttl_ms, complete->soft_ttl_ms);

@@ -7,6 +7,7 @@
 #include <hearth/errors.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -43,6 +44,7 @@ struct hearth__flights {
     hearth__hash_secret secret;
     hearth__flight *table;
     uint64_t count; /* all that have not landed */
+    _Atomic uint64_t listed;
 };
 
 hearth__flights *hearth__flights_create(hearth__flight_release release) {
@@ -161,6 +163,8 @@ static void take_off(hearth__flight *flight) {
     flight->listed = true;
     led = flight;
     flight->flights->count++;
+    atomic_fetch_add(&flight->flights->listed, 1);
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Tells the flights that this thread leads what it waits for now. Under the lock. */
@@ -281,6 +285,7 @@ static void unlist(hearth__flight *flight) {
     if (flight->listed) {
         HASH_DELETE(hh, flight->flights->table, flight);
         flight->listed = false;
+        atomic_fetch_sub(&flight->flights->listed, 1);
     }
 }
 
@@ -309,8 +314,20 @@ void hearth__flight_land(hearth__flight *flight, int32_t status, void *result) {
 
 /* ---- the writer ------------------------------------------------------------------------- */
 
+/*
+ * What a writer did before this and the listing of a flight are in one order for all: either the flight's leader finds the
+ * write when it asks, or the writer finds the flight.
+ */
+bool hearth__flights_any(const hearth__flights *flights) {
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load(&flights->listed) != 0;
+}
+
 bool hearth__flight_detach(hearth__flights *flights, const void *key, size_t key_size,
                            int64_t deadline_ns) {
+    if (!hearth__flights_any(flights)) {
+        return false;
+    }
     unsigned hash = (unsigned)hearth__hash_key(&flights->secret, key, key_size);
     pthread_mutex_lock(&flights->lock);
     hearth__flight *flight = find(flights, key, key_size, hash);

@@ -140,6 +140,16 @@ hearth__local_ticket hearth__local_sample(hearth__local *local, const void *key,
     return ticket;
 }
 
+void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size) {
+    if (!hearth__local_is_off(local)) {
+        uint64_t hash = hash_of(local, key, key_size);
+        const hearth__shard *shard = hearth__local_shard(local, hash);
+        __builtin_prefetch(&shard->lock, 1);
+        __builtin_prefetch(&shard->slots[hearth__first_bucket(shard, hash)]);
+        __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)]);
+    }
+}
+
 /* ---- writes ----------------------------------------------------------------------------- */
 
 bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size) {

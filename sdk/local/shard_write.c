@@ -4,6 +4,7 @@
 #include "base/racy.h"
 #include "base/stat.h"
 #include "local/shard.h"
+#include "local/tags.h"
 
 #include <hearth/errors.h>
 
@@ -63,12 +64,15 @@ enum { CANDIDATES = 2 * HEARTH__BUCKET_SLOTS };
 
 static _Atomic uint64_t *find(const hearth__shard *shard, const hearth__probe *probe,
                               const void *key, size_t key_size) {
-    for (size_t i = 0; i < CANDIDATES; i++) {
-        _Atomic uint64_t *place = candidate(shard, probe, i);
-        uint64_t slot = load_slot(place);
-        if (slot != 0 && ((slot ^ probe->tag) >> HEARTH__SLOT_TAG_AT) == 0 &&
-            is_key(entry_at(shard, slot), key, key_size)) {
-            return place;
+    for (size_t i = 0; i < 2; i++) {
+        _Atomic uint64_t *bucket = &shard->slots[probe->buckets[i]];
+        for (unsigned equal = hearth__tags_equal(bucket, probe->tag); equal != 0;
+             equal &= equal - 1) {
+            _Atomic uint64_t *place = &bucket[hearth__tags_first(equal)];
+            uint64_t slot = load_slot(place);
+            if (slot != 0 && is_key(entry_at(shard, slot), key, key_size)) {
+                return place;
+            }
         }
     }
     return NULL;
@@ -78,10 +82,14 @@ static _Atomic uint64_t *find(const hearth__shard *shard, const hearth__probe *p
 static _Atomic uint64_t *find_position(const hearth__shard *shard, const hearth__probe *probe,
                                        enum hearth__log_id log, uint64_t position) {
     uint64_t wanted = slot_word(probe->tag, log, 0, position);
-    for (size_t i = 0; i < CANDIDATES; i++) {
-        _Atomic uint64_t *place = candidate(shard, probe, i);
-        if ((load_slot(place) & ~HEARTH__SLOT_MARK_MASK) == wanted) {
-            return place;
+    for (size_t i = 0; i < 2; i++) {
+        _Atomic uint64_t *bucket = &shard->slots[probe->buckets[i]];
+        for (unsigned equal = hearth__tags_equal(bucket, probe->tag); equal != 0;
+             equal &= equal - 1) {
+            _Atomic uint64_t *place = &bucket[hearth__tags_first(equal)];
+            if ((load_slot(place) & ~HEARTH__SLOT_MARK_MASK) == wanted) {
+                return place;
+            }
         }
     }
     return NULL;

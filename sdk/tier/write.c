@@ -156,6 +156,7 @@ static void fail(hearth *cache, hearth__write *writes, size_t count) {
 /* Writes the local tier alone. A load under way is detached as by any write. */
 static void put_local(hearth *cache, hearth__write *write,
                       const hearth_write_options *options) {
+    hearth__local_ahead(cache->local, write->key, write->key_size);
     int64_t now_ms = hearth__boot_ms();
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
     hearth__remote_op as_written = {.ttl_ms = lives.ttl_ms,
@@ -163,13 +164,14 @@ static void put_local(hearth *cache, hearth__write *write,
                                     .content = options->content,
                                     .version = hearth__remote_new_version(cache->remote)};
     hearth__local_entry entry = entry_of(cache, &as_written, now_ms);
-    if (hearth__flight_detach(cache->flights, write->key, write->key_size,
-                              hearth__deadline_ns(cache->config.remote_timeout_ms))) {
-        HEARTH__COUNT(cache->counters, flight_detaches);
-    }
     bool kept =
         cache->keeps_local && hearth__local_put(cache->local, write->key, write->key_size,
                                                 &entry, write->data, write->size);
+    if (hearth__flights_any(cache->flights) &&
+        hearth__flight_detach(cache->flights, write->key, write->key_size,
+                              hearth__deadline_ns(cache->config.remote_timeout_ms))) {
+        HEARTH__COUNT(cache->counters, flight_detaches);
+    }
     write->status = kept ? HEARTH_OK : HEARTH_MISS;
     HEARTH__COUNT(cache->counters, writes);
 }
