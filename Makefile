@@ -263,7 +263,7 @@ SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
                   $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
 
 check: found $(SELECTED_TESTS)
-	$(Q)$(PYTHON) tests/run.py --timeout $(if $(SANITIZE),600,120) $(SELECTED_TESTS)
+	$(Q)$(PYTHON) tests/run.py --timeout $(if $(HEARTH_LONG),3600,$(if $(SANITIZE),600,120)) $(SELECTED_TESTS)
 
 check-asan check-ubsan check-tsan:
 	$(Q)$(MAKE) $(PARALLEL) check VARIANT=$(@:check-%=%)

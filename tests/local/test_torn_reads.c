@@ -21,14 +21,15 @@ enum {
     READERS = 2,
     WRITERS = 2,
     KEYS = 200,
-    WORDS_MAX = 8192, /* 64 KiB */
+    SIZE_MAX_BYTES = 64 << 10,
     TIER_BYTES = 4 << 20,
 #if defined(HEARTH__TSAN)
     HITS = 5000, /* of each reader; every word takes its time here */
+    LONG_HITS = 100 * HITS,
 #else
     HITS = 200000,
+    LONG_HITS = 25000000, /* a hundred million of two readers and two policies */
 #endif
-    LONG_HITS = 50000000,
 };
 
 struct scene {
@@ -47,60 +48,73 @@ static uint64_t next_random(uint64_t *state) {
     return *state;
 }
 
-static uint64_t word_of(uint64_t key, uint64_t words, uint64_t number, uint64_t index) {
-    return ((key << 48 | words << 32 | number) + index) * 0x9e3779b97f4a7c15u;
+/* Each word of a value is the one before it and this. */
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15)
+
+/* Of 12, 20 and 32 bits. Of a value that is shorter than a word, this is cut, and its number is 0. */
+static uint64_t first_word(uint64_t key, uint64_t size, uint64_t number) {
+    return (key << 52 | size << 32 | number) * FACTOR;
+}
+
+static void compose(uint64_t key, uint64_t size, uint64_t number, unsigned char *value) {
+    uint64_t told = size < 8 ? 0 : number & 0xffffffff;
+    uint64_t word = first_word(key, size, told);
+    for (; size >= 8; size -= 8, value += 8, word += FACTOR) {
+        memcpy(value, &word, 8);
+    }
+    memcpy(value, &word, size);
 }
 
 /* Half of the values are short; a key's length changes now and then, so that some are rewritten in place. */
-static uint64_t words_for(uint64_t key, uint64_t number) {
+static uint64_t size_for(uint64_t key, uint64_t number) {
     uint64_t seed = key * 77 + number / 8 + 1;
     uint64_t random = next_random(&seed);
-    return 1 + (random % 2 == 0 ? random / 2 % 16 : random / 2 % WORDS_MAX);
+    return 1 + random / 2 % (random % 2 == 0 ? 128 : SIZE_MAX_BYTES);
 }
 
 static void write_values(struct scene *scene, size_t index) {
     static const hearth__local_entry forever = {.soft_expiry_ms = HEARTH__LOCAL_FOREVER,
                                                 .hard_expiry_ms = HEARTH__LOCAL_FOREVER};
-    uint64_t *value = malloc(WORDS_MAX * sizeof *value);
+    unsigned char *value = malloc(SIZE_MAX_BYTES);
     uint64_t random = 99 + index;
     for (uint64_t number = 0; value != NULL && atomic_load(&scene->readers_left) != 0;
          number++) {
         uint64_t key = next_random(&random) % KEYS;
-        uint64_t words = words_for(key, number);
-        for (uint64_t i = 0; i < words; i++) {
-            value[i] = word_of(key, words, number & 0xffffffff, i);
-        }
+        uint64_t size = size_for(key, number);
+        compose(key, size, number, value);
         if (next_random(&random) % 16 == 0) {
             (void)hearth__local_evict(scene->local, &key, sizeof key);
         } else {
-            (void)hearth__local_put(scene->local, &key, sizeof key, &forever, value,
-                                    words * sizeof *value);
+            (void)hearth__local_put(scene->local, &key, sizeof key, &forever, value, size);
         }
     }
     free(value);
 }
 
 static bool is_whole(uint64_t key, const hearth__buffer *bytes) {
-    uint64_t words = bytes->size / 8;
-    uint64_t first = 0;
-    if (bytes->size % 8 != 0 || words == 0) {
-        return false;
-    }
-    memcpy(&first, bytes->data, sizeof first);
-    for (uint64_t i = 1; i < words; i++) {
-        uint64_t word = 0;
-        memcpy(&word, bytes->data + i * 8, sizeof word);
-        if (word - first != i * 0x9e3779b97f4a7c15u) {
-            return false;
-        }
-    }
     /* The first word times the inverse of the odd factor gives key, length and number back. */
-    uint64_t inverse = 0x9e3779b97f4a7c15u;
+    uint64_t inverse = FACTOR;
     for (int i = 0; i < 5; i++) {
-        inverse *= 2 - 0x9e3779b97f4a7c15u * inverse;
+        inverse *= 2 - FACTOR * inverse;
+    }
+    uint64_t first = first_word(key, bytes->size, 0);
+    if (bytes->size >= 8) {
+        memcpy(&first, bytes->data, sizeof first);
     }
     uint64_t origin = first * inverse;
-    return origin >> 48 == key && (origin >> 32 & 0xffff) == words;
+    bool whole =
+        bytes->size != 0 && origin >> 52 == key && (origin >> 32 & 0xfffff) == bytes->size;
+    uint64_t size = whole ? bytes->size : 0;
+    uint64_t expected = first;
+    uint64_t differs = 0;
+    for (uint64_t at = 0; at + 8 <= size; at += 8, expected += FACTOR) {
+        uint64_t word = 0;
+        memcpy(&word, bytes->data + at, sizeof word);
+        differs |= word ^ expected;
+    }
+    whole =
+        whole && differs == 0 && memcmp(bytes->data + size / 8 * 8, &expected, size % 8) == 0;
+    return whole;
 }
 
 /* Whether memory has been recycled under the readers' eyes. */
