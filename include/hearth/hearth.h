@@ -128,10 +128,12 @@ enum hearth_freshness {
 
 /** What is known about a value. The library fills min(size, its own size) bytes. */
 typedef struct hearth_info {
-    size_t size;         /**< set by the caller: sizeof(hearth_info) */
-    uint32_t tier;       /**< enum hearth_tier */
-    uint32_t freshness;  /**< enum hearth_freshness; 0 when there is no answer */
-    int64_t age_ms;      /**< since the load or write that made it began */
+    size_t size;        /**< set by the caller: sizeof(hearth_info) */
+    uint32_t tier;      /**< enum hearth_tier */
+    uint32_t freshness; /**< enum hearth_freshness; 0 when there is no answer */
+    int64_t
+        age_ms; /**< since the load or write that made it began; -1: that is not kept (the embedded remote tier, and set with
+                       HEARTH_WRITE_NO_REMOTE, or a number) */
     int64_t ttl_left_ms; /**< until its hard expiry in the tier that answered; -1: for ever */
     int64_t staleness_bound_ms; /**< it can differ from the remote tier only by changes younger
                                    than this */
@@ -211,8 +213,8 @@ typedef struct hearth_read_options {
 #define HEARTH_WRITE_NO_LOCAL 1u /**< keep no local copy of what is written */
 /** The value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1. */
 #define HEARTH_WRITE_INTEGER 2u
-/** hearth_set(), hearth_set_many(): write the local tier alone, no node: for what only this
- * process needs to know. */
+/** hearth_set(), hearth_set_many(): write the local tier alone, no node: for what only this process needs to know. The value
+ * has no version. */
 #define HEARTH_WRITE_NO_REMOTE 4u
 
 /** Options of a write; NULL stands for what hearth_write_options_init() sets. */
@@ -648,7 +650,7 @@ HEARTH_API void *hearth_get_with(hearth *cache, const void *key, size_t key_size
  * value as any read: what is only peeked at stays in the tier.
  *
  * Result: HEARTH_OK and *version, which is not 0; HEARTH_MISS (no fresh value, or one without a
- * version: see `remote.accept_foreign`; or others kept overwriting it); HEARTH_ABSENT (the local
+ * version: see HEARTH_WRITE_NO_REMOTE, `remote.accept_foreign`; or others kept overwriting it); HEARTH_ABSENT (the local
  * tier knows that the key does not exist); HEARTH_E_INVALID; HEARTH_E_CLOSED. *version is untouched
  * unless the answer is HEARTH_OK.
  * Ownership: nothing changes hands.

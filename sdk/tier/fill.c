@@ -48,8 +48,11 @@ int64_t hearth__answer_bound_ms(const hearth__answer *answer) {
     return answer->sole_writer ? 0 : answer->now_ms - answer->entry.read_ms;
 }
 
-/* A bare entry's age follows from its version, which has the wall clock's time. */
+/* A bare entry's age follows from its version, which has the wall clock's time. -1: it has none either. */
 static int64_t age_ms(const hearth__local_entry *entry, int64_t now_ms) {
+    if (entry->bare && entry->version == 0) {
+        return -1;
+    }
     int64_t age = entry->bare ? hearth__wall_ms() - (int64_t)(entry->version >> 16)
                               : now_ms - entry->born_ms;
     return age > 0 ? age : 0;
@@ -89,7 +92,7 @@ hearth__local_entry hearth__answer_local_entry(const hearth *cache,
         entry.hard_expiry_ms = cap;
     }
     /* Where nobody else writes, a copy's bound is 0, and its age follows from its version. */
-    entry.bare = cache->sole_writer && entry.version != 0;
+    entry.bare = cache->sole_writer;
     return entry;
 }
 

@@ -153,16 +153,15 @@ static void fail(hearth *cache, hearth__write *writes, size_t count) {
     }
 }
 
-/* Writes the local tier alone. A load under way is detached as by any write. */
+/* Writes the local tier alone. A load under way is detached as by any write. There is no version, which is for nodes: it would
+ * be a fifth of what an entry takes besides key and value. */
 static void put_local(hearth *cache, hearth__write *write,
                       const hearth_write_options *options) {
     hearth__local_ahead(cache->local, write->key, write->key_size);
     int64_t now_ms = hearth__boot_ms();
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
-    hearth__remote_op as_written = {.ttl_ms = lives.ttl_ms,
-                                    .soft_ttl_ms = lives.soft_ttl_ms,
-                                    .content = options->content,
-                                    .version = hearth__remote_new_version(cache->remote)};
+    hearth__remote_op as_written = {
+        .ttl_ms = lives.ttl_ms, .soft_ttl_ms = lives.soft_ttl_ms, .content = options->content};
     hearth__local_entry entry = entry_of(cache, &as_written, now_ms);
     bool kept =
         cache->keeps_local && hearth__local_put(cache->local, write->key, write->key_size,
