@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log by itself: positions only ever grow, so that none comes back, and no entry is given room that another still has. */
+#include "local/shard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { RING_BYTES = 960, LIVE_MAX = 64, APPENDS = 20000 };
+
+struct ring {
+    hearth__log log;
+    unsigned char bytes[RING_BYTES];
+    uint64_t sizes[LIVE_MAX]; /* of entries not yet forgotten, oldest first */
+    uint64_t positions[LIVE_MAX];
+    size_t oldest;
+    size_t count;
+};
+
+static void ring_init(struct ring *ring) {
+    *ring = (struct ring){.log = {.lap_shift = 7}}; /* 128 * 8 bytes hold the ring */
+    ring->log.space = (hearth__ring_space){
+        .base = ring->bytes, .bytes = RING_BYTES, .offset_mask = (1 << 7) - 1};
+}
+
+static void forget(struct ring *ring) {
+    assert_true(ring->count > 0);
+    assert_true(hearth__log_tail(&ring->log) == ring->positions[ring->oldest]);
+    hearth__log_pop(&ring->log, ring->sizes[ring->oldest]);
+    ring->oldest = (ring->oldest + 1) % LIVE_MAX;
+    ring->count--;
+}
+
+/* Whether two of the entries that are kept have a byte in common. */
+static bool overlap(const struct ring *ring, uint64_t offset, uint64_t bytes) {
+    for (size_t i = 0; i < ring->count; i++) {
+        const size_t at = (ring->oldest + i) % LIVE_MAX;
+        const uint64_t other = hearth__slot_offset(&ring->log.space, ring->positions[at]);
+        if (offset < other + ring->sizes[at] && other < offset + bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t keep(struct ring *ring, uint64_t bytes) {
+    unsigned char *at = NULL;
+    const uint64_t position = hearth__log_append(&ring->log, bytes, &at);
+    const uint64_t offset = hearth__slot_offset(&ring->log.space, position);
+    assert_ptr_equal(at, ring->bytes + offset);
+    assert_true(offset + bytes <= RING_BYTES);
+    assert_false(overlap(ring, offset, bytes));
+    const size_t newest = (ring->oldest + ring->count++) % LIVE_MAX;
+    ring->sizes[newest] = bytes;
+    ring->positions[newest] = position;
+    return position;
+}
+
+static void a_position_never_comes_back(void **state) {
+    (void)state;
+    struct ring ring;
+    ring_init(&ring);
+    uint64_t last = 0;
+    uint32_t random = 5;
+    for (int i = 0; i < APPENDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        const uint64_t bytes = 16 + (random >> 16) % 15 * 8;
+        const bool empty = (random >> 8) % 16 == 0;
+        while (ring.count == LIVE_MAX || !hearth__log_fits(&ring.log, bytes) ||
+               (empty && ring.count > 0)) {
+            forget(&ring);
+        }
+        const uint64_t position = keep(&ring, bytes);
+        assert_true(i == 0 || position > last);
+        last = position;
+        assert_true(ring.log.used <= RING_BYTES);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_position_never_comes_back),
+    };
+    return cmocka_run_group_tests_name("positions", tests, NULL, NULL);
+}
