@@ -77,7 +77,8 @@ NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
                 clang-tidy:clang-tidy shellcheck:shellcheck
 
 # Targets that compile nothing here need to look for nothing either.
-QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan
+QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan \
+               check-mutations
 ifneq ($(filter-out $(QUIET_GOALS),$(or $(MAKECMDGOALS),all)),)
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null)
 header = $(if $(shell $(CC) -E -include $(1) -x c /dev/null >/dev/null 2>&1 && echo yes),$(2))
@@ -258,7 +259,7 @@ $(PC_FILE): sdk/api/hearth.pc.in FORCE
 
 # ---- tests ----------------------------------------------------------------------------------
 
-.PHONY: check check-asan check-ubsan check-tsan check-install test test-all
+.PHONY: check check-asan check-ubsan check-tsan check-install check-mutations test test-all
 SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
                   $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
 
@@ -271,14 +272,19 @@ check-asan check-ubsan check-tsan:
 check-install: lib
 	$(Q)MAKE="$(MAKE)" tests/install/check.sh
 
+# TESTS= takes those patches with the word in their name.
+check-mutations:
+	$(Q)MAKE="$(MAKE)" $(PYTHON) tests/mutations.py --build $(OUT) --jobs $(JOBS) $(TESTS)
+
 # Each sanitizer with one compiler; `make test-all` has every pair. With TESTS= only programs run.
 COMPILERS := gcc clang
 GATES     := $(if $(strip $(TESTS)),,"lint CC=gcc VARIANT=plain")
 INSTALL   := $(if $(strip $(TESTS)),,"check-install CC=gcc VARIANT=plain")
+MUTATIONS := $(if $(strip $(TESTS)),,"check-mutations CC=gcc VARIANT=plain")
 SHORT_RUN := $(GATES) "check CC=gcc VARIANT=plain" $(INSTALL) "check CC=gcc VARIANT=asan" \
              "check CC=clang VARIANT=ubsan" "check CC=gcc VARIANT=tsan"
 FULL_RUN  := $(GATES) $(INSTALL) $(foreach variant,plain release asan ubsan tsan,\
-             $(foreach compiler,$(COMPILERS),"check CC=$(compiler) VARIANT=$(variant)"))
+             $(foreach compiler,$(COMPILERS),"check CC=$(compiler) VARIANT=$(variant)")) $(MUTATIONS)
 
 test: deps deps-test
 	$(Q)MAKE="$(MAKE) $(PARALLEL)" tests/stages.sh $(SHORT_RUN)
@@ -397,6 +403,7 @@ Testing
   make test-all            both compilers, all sanitizers, -O3, and the long forms of tests
   make check               the test programs; TESTS=ring takes those with `ring` in their path
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
+  make check-mutations     breaks the hot tier in some 70 ways, one after another: a test must fail each time
   make check-install       installs into an empty tree and builds the README's program there
   make lint                layers, names, headers, comments, format, clang-tidy
   make deps-test           the Debian packages that the tests need besides (as root)
