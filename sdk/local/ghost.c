@@ -33,34 +33,35 @@ static uint32_t *set_of(hearth__ghosts *ghosts, uint64_t hash) {
     return &ghosts->records[(mixed * ghosts->sets >> 32) * WAYS];
 }
 
-static uint32_t age(const hearth__ghosts *ghosts, uint32_t record) {
-    return (now(ghosts) - (record >> 1)) % TICKS;
+static uint32_t age(uint32_t tick, uint32_t record) {
+    return (tick - (record >> 1)) % TICKS;
 }
 
-static bool lives(const hearth__ghosts *ghosts, uint32_t record) {
-    return (record & 1) != 0 && age(ghosts, record) < ghosts->life_ticks;
+static bool lives(const hearth__ghosts *ghosts, uint32_t tick, uint32_t record) {
+    return (record & 1) != 0 && age(tick, record) < ghosts->life_ticks;
 }
 
 void hearth__ghosts_add(hearth__ghosts *ghosts, uint64_t hash, uint64_t bytes) {
     ghosts->evicted_bytes += bytes;
     uint32_t *set = set_of(ghosts, hash);
     uint32_t *place = &set[0];
+    uint32_t tick = now(ghosts);
     for (size_t i = 0; i < WAYS; i++) {
-        if (!lives(ghosts, set[i])) {
+        if (!lives(ghosts, tick, set[i])) {
             place = &set[i];
             break;
         }
-        if (age(ghosts, set[i]) > age(ghosts, *place)) {
+        if (age(tick, set[i]) > age(tick, *place)) {
             place = &set[i];
         }
     }
-    *place = fingerprint(hash) << 16 | now(ghosts) << 1 | 1;
+    *place = fingerprint(hash) << 16 | tick << 1 | 1;
 }
 
 bool hearth__ghosts_take(hearth__ghosts *ghosts, uint64_t hash) {
     uint32_t *set = set_of(ghosts, hash);
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i] >> 16 == fingerprint(hash) && lives(ghosts, set[i] & 0xffff)) {
+        if (set[i] >> 16 == fingerprint(hash) && lives(ghosts, now(ghosts), set[i] & 0xffff)) {
             set[i] = 0;
             return true;
         }

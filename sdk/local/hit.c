@@ -144,8 +144,9 @@ static void prefetch_entry(const hearth__shard *shard, uint64_t slot) {
 }
 
 /* Three rounds, each of which asks for the memory that the next one needs. */
-void hearth__local_hit_many(hearth__local *local, const hearth__local_ask *asks, size_t count,
-                            int32_t *statuses) {
+__attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
+                                                     const hearth__local_ask *asks,
+                                                     size_t count, int32_t *statuses) {
     const hearth__shard *shards[HEARTH__LOCAL_ASKS];
     uint64_t hashes[HEARTH__LOCAL_ASKS];
     hearth__sight sights[HEARTH__LOCAL_ASKS];
@@ -156,7 +157,9 @@ void hearth__local_hit_many(hearth__local *local, const hearth__local_ask *asks,
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        hashes[i] = hearth__hash_key(&local->secret, asks[i].key, asks[i].key_size);
+        hashes[i] = asks[i].key_size <= KEY_SHORT
+                        ? hearth__hash_key_inline(&local->secret, asks[i].key, asks[i].key_size)
+                        : hearth__hash_key(&local->secret, asks[i].key, asks[i].key_size);
         shards[i] = hearth__local_shard(local, hashes[i]);
         __builtin_prefetch(bucket_of(shards[i], hashes[i]));
     }

@@ -113,7 +113,7 @@ static hearth__stripe *stripe_of(hearth__shard *shard, uint64_t hash) {
 
 static hearth__shard *lock_shard_of(hearth__local *local, uint64_t hash) {
     hearth__shard *shard = hearth__local_shard(local, hash);
-    pthread_mutex_lock(&shard->lock);
+    hearth__shard_lock(shard);
     return shard;
 }
 
@@ -143,10 +143,14 @@ hearth__local_ticket hearth__local_sample(hearth__local *local, const void *key,
 void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size) {
     if (!hearth__local_is_off(local)) {
         uint64_t hash = hash_of(local, key, key_size);
-        const hearth__shard *shard = hearth__local_shard(local, hash);
+        hearth__shard *shard = hearth__local_shard(local, hash);
         __builtin_prefetch(&shard->lock, 1);
-        __builtin_prefetch(&shard->slots[hearth__first_bucket(shard, hash)]);
-        __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)]);
+        __builtin_prefetch(&shard->logs[HEARTH__WINDOW], 1);
+        __builtin_prefetch(&shard->logs[HEARTH__MAIN], 1);
+        __builtin_prefetch(&shard->entries, 1);
+        __builtin_prefetch(stripe_of(shard, hash), 1);
+        __builtin_prefetch(&shard->slots[hearth__first_bucket(shard, hash)], 1);
+        __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)], 1);
     }
 }
 
@@ -235,7 +239,7 @@ void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage) {
     usage->bytes = hearth__local_is_off(local) ? 0 : sizeof *local;
     for (size_t i = 0; i < local->shard_count; i++) {
         hearth__shard *shard = &local->shards[i];
-        pthread_mutex_lock(&shard->lock);
+        hearth__shard_lock(shard);
         usage->entries += shard->entries;
         usage->bytes += shard->fixed_bytes + shard->logs[HEARTH__WINDOW].used +
                         shard->logs[HEARTH__MAIN].used;

@@ -141,7 +141,7 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
                              hearth__local_ticket ticket, const hearth__local_entry *entry,
                              const void *data, size_t size);
 
-/* Asks for the memory that a read or write of the key needs first, for whoever has something else to do meanwhile. */
+/* Asks for the memory that a write of the key needs first, for whoever has something else to do meanwhile. */
 void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size);
 
 /* Keeps a value without a write of the remote tier; fills under way for its stripe are void. True: it is kept. */

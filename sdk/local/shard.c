@@ -5,6 +5,7 @@
 #include <hearth/errors.h>
 
 enum {
+    SPINS = 1000, /* some 20 us */
     PAGE = 4096,
     LINE = 64,
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
@@ -25,6 +26,7 @@ static void open_log(hearth__shard *shard, enum hearth__log_id id, unsigned char
     log->space = (hearth__ring_space){
         .base = base, .bytes = bytes, .offset_mask = (UINT64_C(1) << log->lap_shift) - 1};
     shard->spaces[id] = log->space;
+    log->known_tail = UINT64_MAX;
 }
 
 /* How a shard's limit is spent. */
@@ -64,6 +66,19 @@ static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
         config->max_entry_bytes < largest ? config->max_entry_bytes : largest;
     shard->logs[HEARTH__MAIN].gap =
         rounded_up(shard->max_entry_bytes, 8) + HEARTH__ENTRY_OVERHEAD_MAX;
+}
+
+/* It is held for less than a microsecond, and a sleep costs several: who waits looks again and again first. */
+void hearth__shard_lock(hearth__shard *shard) {
+    for (int i = 0; i < SPINS; i++) {
+        if (pthread_mutex_trylock(&shard->lock) == 0) {
+            return;
+        }
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    pthread_mutex_lock(&shard->lock);
 }
 
 int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *shard) {

@@ -113,6 +113,8 @@ typedef struct hearth__log {
     uint64_t turn; /* where the head turned back to 0, while it is behind the tail; else 0 */
     uint64_t used; /* from tail to head, what was left out at the turn included */
     uint64_t gap;  /* kept free, so that the entry at the tail can be appended once more */
+    uint64_t known_tail; /* a position that was at the tail, */
+    uint64_t known_hash; /* and the hash of its key */
 } hearth__log;
 
 /* Writes of the keys that fall on it. */
@@ -200,6 +202,9 @@ size_t hearth__shard_memory_bytes(const hearth__shard_config *config);
 /* HEARTH_OK, HEARTH_E_NOMEM. A shard that failed to open is closed too. */
 int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *shard);
 void hearth__shard_close(hearth__shard *shard);
+
+/* Takes its lock. */
+void hearth__shard_lock(hearth__shard *shard);
 
 /* shard_read.c: a key's value and its words, whatever its life. HEARTH_OK, HEARTH_MISS, HEARTH_E_NOMEM. */
 int32_t hearth__shard_look(hearth__local *local, const void *key, size_t key_size,

@@ -100,7 +100,7 @@ static enum look look(hearth__local *local, const void *key, size_t key_size,
     hearth__shard *shard = hearth__local_shard(local, question.hash);
     enum look look = look_without_lock(shard, &question);
     if (look == CHANGED) {
-        pthread_mutex_lock(&shard->lock); /* nothing changes under it */
+        hearth__shard_lock(shard); /* nothing changes under it */
         look = look_once(shard, &question);
         pthread_mutex_unlock(&shard->lock);
     }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stores, removals and evictions: all under the shard's lock. See shard.h for the order that readers rely on. */
+/*
+ * Stores, removals and evictions: all under the shard's lock. See shard.h for the order that readers rely on.
+ *
+ * Longer than 400 lines: all that writes a shard stands in one file, so that its order can be read.
+ */
 #include "base/hash.h"
 #include "base/racy.h"
 #include "base/stat.h"
@@ -70,7 +74,15 @@ static _Atomic uint64_t *find(const hearth__shard *shard, const hearth__probe *p
              equal &= equal - 1) {
             _Atomic uint64_t *place = &bucket[hearth__tags_first(equal)];
             uint64_t slot = load_slot(place);
-            if (slot != 0 && is_key(entry_at(shard, slot), key, key_size)) {
+            if (slot == 0) {
+                continue;
+            }
+            const unsigned char *entry = entry_at(shard, slot);
+            /* To write: else the unlock would wait for these lines. */
+            __builtin_prefetch(entry, 1);
+            __builtin_prefetch(entry + 64, 1);
+            __builtin_prefetch(entry + 128, 1);
+            if (is_key(entry, key, key_size)) {
                 return place;
             }
         }
@@ -159,6 +171,30 @@ struct tail {
     hearth__verdict verdict;
 };
 
+static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
+    uint64_t position = hearth__log_tail(log);
+    if (log->known_tail != position) {
+        const unsigned char *entry = log->space.base + log->tail;
+        log->known_hash = hearth__hash_key(shard->secret, key_of(entry),
+                                           hearth__entry_key_size(word_at(entry, 1)));
+        log->known_tail = position;
+    }
+    return log->known_hash;
+}
+
+/* Asks for the memory that the next walk over a full log's tail begins with. */
+static void look_ahead(hearth__shard *shard, hearth__log *log, uint64_t bytes) {
+    if (has_room(log, bytes) || log->used == 0) {
+        return;
+    }
+    hearth__probe probe = hearth__probe_of(shard, tail_hash(shard, log));
+    __builtin_prefetch(&shard->slots[probe.buckets[0]], 1);
+    __builtin_prefetch(&shard->slots[probe.buckets[1]], 1);
+    const unsigned char *entry = log->space.base + log->tail;
+    __builtin_prefetch(entry + 256);
+    __builtin_prefetch(entry + 320);
+}
+
 static bool can_move(const struct walk *walk, uint64_t bytes) {
     return walk->moves != 0 && walk->bytes >= bytes;
 }
@@ -169,8 +205,7 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const str
     hearth__log *log = &shard->logs[id];
     tail->entry = log->space.base + log->tail;
     tail->bytes = bytes_of(tail->entry);
-    tail->hash = hearth__hash_key(shard->secret, key_of(tail->entry),
-                                  hearth__entry_key_size(word_at(tail->entry, 1)));
+    tail->hash = tail_hash(shard, log);
     hearth__probe probe = hearth__probe_of(shard, tail->hash);
     tail->place = find_position(shard, &probe, id, hearth__log_tail(log));
     if (tail->place == NULL) {
@@ -329,7 +364,6 @@ static void append(hearth__shard *shard, const hearth__probe *probe, const void 
                    size_t size, uint64_t now) {
     struct walk walk = {
         .now = now,
-
         .moves = HEARTH__WALK_MOVES,
         .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
     enum hearth__log_id id = admit(shard, probe->hash, bytes);
@@ -349,6 +383,7 @@ static void append(hearth__shard *shard, const hearth__probe *probe, const void 
         shard->entries++;
     }
     publish(place, slot_word(probe->tag, id, 0, position));
+    look_ahead(shard, &shard->logs[id], bytes);
 }
 
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,

@@ -118,11 +118,11 @@ static inline void step_store_word(uint64_t *at, uint64_t word, int order) {
     __atomic_store_n(at, word, __ATOMIC_SEQ_CST);
 }
 
-static inline int step_lock(pthread_mutex_t *lock) {
+static inline void step_lock(hearth__shard *shard) {
     if (stepper.waits != NULL) {
         longjmp(*stepper.waits, 1);
     }
-    return pthread_mutex_lock(lock);
+    hearth__shard_lock(shard);
 }
 
 #undef atomic_load_explicit
@@ -134,7 +134,7 @@ static inline int step_lock(pthread_mutex_t *lock) {
 #define hearth__racy_copy_inline(to, from, size) step_copy((to), (from), (size))
 #define hearth__racy_copy(to, from, size)        step_copy((to), (from), (size))
 #define hearth__racy_write(to, from, size)       step_write((to), (from), (size))
-#define pthread_mutex_lock(lock)                 step_lock(lock)
+#define hearth__shard_lock(shard)                step_lock(shard)
 #define __atomic_store_n(at, word, order)        step_store_word((at), (word), (order))
 #define atomic_compare_exchange_strong_explicit(at, expected, slot, order, failure) \
     step_swap_slot((at), (expected), (slot), (order))
@@ -143,6 +143,6 @@ static inline int step_lock(pthread_mutex_t *lock) {
 #include "local/shard_read.c"
 #include "local/shard_write.c"
 
-#undef pthread_mutex_lock
+#undef hearth__shard_lock
 
 #endif
