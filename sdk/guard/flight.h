@@ -61,7 +61,7 @@ int32_t hearth__flight_await(hearth__flight *flight, int64_t deadline_ns, const 
 void hearth__flight_leave(hearth__flight *flight);
 
 /* Whether there is any flight that a writer could have to detach, without a lock. */
-bool hearth__flights_any(const hearth__flights *flights);
+bool hearth__flights_any(hearth__flights *flights);
 
 /*
  * A writer of the key is about to write: the flight under way, if there is one, is detached. Waits while its leader fills
