@@ -34,7 +34,7 @@ static void write_down(void *arg, const struct step *step) {
     } else if (in_ring < log_of(stage)->space.bytes) {
         const uint64_t offset = in_ring - stage->offset;
         place = offset == 0 ? "word0" : offset < 16 ? "word1" : offset < HEAD ? "key" : "value";
-    } else if (step->kind == LOAD && order == RELAXED) {
+    } else if (step->kind == LOAD && (order == RELAXED || is_locked(stage))) {
         return; /* a writer looks at slots as it likes: under its lock they change by marks only */
     }
     add_step(stage->text, sizeof stage->text, step->kind, place, order);
@@ -109,11 +109,13 @@ static void drop_and_put(struct stage *stage) {
 }
 
 static void move_and_put(struct stage *stage) {
+    hearth__shard_lock(stage->shard);
     _Atomic uint64_t *slot = slot_of(stage, OURS_KEY);
     const unsigned char *entry = log_of(stage)->space.base + stage->offset;
     stage->offset = log_of(stage)->head;
     move_entry(stage->shard, slot, entry, entry_bytes(stage),
                (hearth__verdict){.keep = true, .to = HEARTH__MAIN});
+    pthread_mutex_unlock(&stage->shard->lock);
     stage->offset = log_of(stage)->head;
     put(stage, ALIKE, 0xee, SHORT + MORE);
 }
