@@ -67,7 +67,7 @@ int stage_sharded(struct stage *stage, const struct bench *bench) {
     }
     /* Ample here too. */
     stage->sharded = sharded_create(stage->keys * 2 + 64, &stage->order);
-    uint32_t *ids = shuffled(stage->keys, bench->seed);
+    uint32_t *ids = insertion_order(stage->keys, bench->seed);
     int failed = stage->sharded == NULL || ids == NULL;
     for (uint32_t i = 0; !failed && i < stage->keys; i++) {
         failed = sharded_put(stage->sharded, ids[i]);

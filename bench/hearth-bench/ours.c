@@ -106,7 +106,7 @@ bool ours_find(struct ours *ours, uint32_t id) {
 /* ---- all keys --------------------------------------------------------------------------- */
 
 int ours_fill(struct ours *ours, const struct bench *bench, uint32_t count) {
-    uint32_t *ids = shuffled(count, bench->seed);
+    uint32_t *ids = insertion_order(count, bench->seed);
     void *value = malloc(ours->value_size);
     int32_t status = ids != NULL && value != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     if (status == HEARTH_OK) {

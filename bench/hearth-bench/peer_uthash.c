@@ -44,7 +44,7 @@ static int insert(struct uthash_peer *peer, uint32_t id) {
 struct uthash_peer *uthash_create(uint32_t count, enum uthash_hash hash,
                                   const struct order *order, uint64_t seed) {
     struct uthash_peer *peer = calloc(1, sizeof *peer);
-    uint32_t *ids = shuffled(count, seed);
+    uint32_t *ids = insertion_order(count, seed);
     int failed = peer == NULL || ids == NULL;
     if (!failed) {
         *peer = (struct uthash_peer){.order = order, .hash = hash};

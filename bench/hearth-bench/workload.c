@@ -14,7 +14,8 @@ void key_write(char *key, uint32_t id) {
     }
 }
 
-uint32_t *shuffled(uint32_t count, uint64_t seed) {
+/* The numbers 0 to count - 1 in random order. */
+static uint32_t *shuffled(uint32_t count, uint64_t seed) {
     uint32_t *ids = malloc(count * sizeof *ids);
     if (ids == NULL) {
         return NULL;
@@ -25,6 +26,10 @@ uint32_t *shuffled(uint32_t count, uint64_t seed) {
         ids[other] = i;
     }
     return ids;
+}
+
+uint32_t *insertion_order(uint32_t count, uint64_t seed) {
+    return shuffled(count, splitmix(&seed));
 }
 
 static int order_alloc(struct order *order, size_t per_thread) {

@@ -47,8 +47,11 @@ int order_create_once(struct order *order, size_t per_thread, uint64_t seed);
 
 void order_destroy(struct order *order);
 
-/* The numbers 0 to count - 1 in random order, to be freed with free(). NULL: no memory. */
-uint32_t *shuffled(uint32_t count, uint64_t seed);
+/*
+ * The numbers 0 to count - 1 in the order in which keys are inserted, to be freed with free(): random, and not that of their
+ * popularity, or the hottest keys would be neighbours in memory. NULL: no memory.
+ */
+uint32_t *insertion_order(uint32_t count, uint64_t seed);
 
 /* The request that a thread finds at a place of its sequence. */
 static inline const struct request *order_requests(const struct order *order, unsigned thread,
