@@ -87,9 +87,10 @@ static int32_t fetch(hearth *cache, const void *key, size_t key_size,
     return status;
 }
 
-int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
-                     const hearth_loader *loader, const hearth_read_options *read,
-                     const hearth_write_options *write, hearth_value *value) {
+static __attribute__((noinline)) int32_t
+fetch_by_options(hearth *cache, const void *key, size_t key_size, const hearth_loader *loader,
+                 const hearth_read_options *read, const hearth_write_options *write,
+                 hearth_value *value) {
     if (cache == NULL || !hearth__check_key(key, key_size) || loader == NULL ||
         loader->size < sizeof *loader || loader->load == NULL) {
         return refuse(value, HEARTH_E_INVALID);
@@ -104,6 +105,16 @@ int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
     int32_t status = fetch(cache, key, key_size, loader, read, write, value);
     hearth__cache_leave(cache);
     return status;
+}
+
+int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
+                     const hearth_loader *loader, const hearth_read_options *read,
+                     const hearth_write_options *write, hearth_value *value) {
+    bool is_plain = cache != NULL && hearth__check_key(key, key_size) && loader != NULL &&
+                    loader->size >= sizeof *loader && loader->load != NULL && read == NULL &&
+                    write == NULL && value != NULL;
+    return is_plain ? hearth__chain_fetch_by_default(cache, key, key_size, loader, value)
+                    : fetch_by_options(cache, key, key_size, loader, read, write, value);
 }
 
 /* ---- in a loader ------------------------------------------------------------------------ */

@@ -101,24 +101,17 @@ static inline void hearth__racy_copy(void *to, const void *from, size_t size) {
 static inline bool hearth__racy_equal(const void *from, const void *with, size_t size) {
     const unsigned char *in = (const unsigned char *)from;
     const unsigned char *other = (const unsigned char *)with;
-    if (size < 8 || size > 32) {
-        return hearth__racy_equal_words(from, with, size);
+    uint64_t differs = 0;
+    if (size - 8 < 8) {
+        differs = hearth__racy_differs_8(in, other) |
+                  hearth__racy_differs_8(in + size - 8, other + size - 8);
+    } else if (size - 16 <= 16) {
+        differs = hearth__racy_differs_16(in, other) |
+                  hearth__racy_differs_16(in + size - 16, other + size - 16);
+    } else {
+        differs = !hearth__racy_equal_words(from, with, size);
     }
-    if (size < 16) {
-        uint64_t first = 0;
-        uint64_t last = 0;
-        memcpy(&first, other, 8);
-        memcpy(&last, other + size - 8, 8);
-        return ((hearth__racy_word_unaligned(in) ^ first) |
-                (hearth__racy_word_unaligned(in + size - 8) ^ last)) == 0;
-    }
-    hearth__vector first;
-    hearth__vector last;
-    memcpy(&first, other, 16);
-    memcpy(&last, other + size - 16, 16);
-    hearth__vector differs =
-        (hearth__racy_vector(in) ^ first) | (hearth__racy_vector(in + size - 16) ^ last);
-    return (differs[0] | differs[1]) == 0;
+    return differs == 0;
 }
 
 #endif

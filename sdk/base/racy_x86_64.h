@@ -34,6 +34,22 @@ static inline uint64_t hearth__racy_word_unaligned(const unsigned char *from) {
     return value;
 }
 
+/* Bits that are not the same in what `in` and `other` begin with; nobody writes the latter. */
+static inline uint64_t hearth__racy_differs_8(const unsigned char *in,
+                                              const unsigned char *other) {
+    uint64_t word;
+    memcpy(&word, other, sizeof word);
+    return hearth__racy_word_unaligned(in) ^ word;
+}
+
+static inline uint64_t hearth__racy_differs_16(const unsigned char *in,
+                                               const unsigned char *other) {
+    hearth__vector vector;
+    memcpy(&vector, other, sizeof vector);
+    vector ^= hearth__racy_vector(in);
+    return (uint64_t)(vector[0] | vector[1]);
+}
+
 /* The compiler moves no access to memory across this. */
 static inline void hearth__racy_hold_order(void) {
     __asm__ volatile("" : : : "memory");

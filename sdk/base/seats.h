@@ -100,6 +100,20 @@ static inline void hearth__seat_leave(hearth__seat *seat) {
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
 }
 
+/* Adds one to a counter and leaves. */
+static inline void hearth__seat_count_and_leave(hearth__seat *seat, size_t index) {
+    if (seat->shared) {
+        atomic_fetch_add_explicit(&seat->counters[index], 1, memory_order_relaxed);
+        atomic_fetch_sub(&seat->inside, 1);
+        return;
+    }
+    _Atomic uint64_t *counter = &seat->counters[index];
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
+    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+    atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
+}
+
 static inline void hearth__seats_leave(hearth__seats *seats) {
     hearth__seat_leave(hearth__seats_own(seats));
 }

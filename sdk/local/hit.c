@@ -3,8 +3,8 @@
  * The short way of a read: a fresh value in the first place that its tag points to, as nearly all hits are. Whatever is not so
  * goes the way of all others, shard_read.c.
  *
- * It has few instructions and no call but at its end: then the processor is at the next reads while this one waits for
- * memory.
+ * It has few instructions, and what does not depend on memory stands where memory is awaited: then the processor is at the
+ * next reads while this one waits.
  */
 #include "base/clock.h"
 #include "base/hash_key.h"
@@ -18,29 +18,26 @@
 /* A longer key is hashed by a loop, and is not worth the short way. */
 enum { KEY_SHORT = 128 };
 
-/* Whether it is a value, not marked stale, within both its lives until then and beyond. */
-static inline int32_t fresh(const hearth__local_raw *raw, int64_t until_ms) {
-    uint64_t word1 = raw->words[1];
-    uint64_t until = (uint64_t)(until_ms - raw->opened_ms);
-    if (hearth__entry_hard(word1) <= until ||
-        (word1 & (HEARTH__ENTRY_ABSENT | HEARTH__ENTRY_STALE)) != 0) {
-        return HEARTH_MISS;
-    }
-    bool is_soft = (word1 & HEARTH__ENTRY_SOFT) != 0;
-    return is_soft && raw->words[HEARTH__ENTRY_WORDS] >> 24 <= until ? HEARTH_MISS : HEARTH_OK;
+/* Whether an entry is a value, not marked stale, within both its lives at `until` (in entries' time) and beyond. */
+static inline bool fresh(uint64_t word1, uint32_t flags, const uint64_t *extra,
+                         uint64_t until) {
+    return hearth__entry_hard(word1) > until &&
+           (flags & (HEARTH__ENTRY_ABSENT | HEARTH__ENTRY_STALE)) == 0 &&
+           ((flags & HEARTH__ENTRY_SOFT) == 0 || *extra >> 24 > until);
 }
 
-static __attribute__((noinline)) int32_t hit_anywhere(hearth__local *local, const void *key,
-                                                      size_t key_size, int64_t until_ms,
-                                                      hearth__buffer *bytes,
-                                                      hearth__local_raw *raw) {
-    int32_t found = hearth__shard_look(local, key, key_size, bytes, raw);
-    return found == HEARTH_OK ? fresh(raw, until_ms) : HEARTH_MISS;
+static bool raw_is_fresh(const hearth__local_raw *raw, uint64_t until) {
+    return fresh(raw->word1, hearth__entry_flags(raw->word1), raw->extra, until);
 }
 
-static __attribute__((noinline)) void copy_long(const hearth__sight *sight, size_t key_size,
+/* What is fresh until then is so by the exact clock too. */
+static inline uint64_t until_now(const hearth__local *local) {
+    return (uint64_t)(hearth__boot_coarse_ms() + HEARTH__COARSE_LAG_MS - local->opened_ms);
+}
+
+static __attribute__((noinline)) void copy_long(const unsigned char *value,
                                                 hearth__buffer *bytes) {
-    hearth__racy_copy(bytes->data, hearth__sight_value(sight, key_size), bytes->size);
+    hearth__racy_copy(bytes->data, value, bytes->size);
 }
 
 static inline _Atomic uint64_t *bucket_of(const hearth__shard *shard, uint64_t hash) {
@@ -53,24 +50,26 @@ static inline bool sight_begin(_Atomic uint64_t *bucket, uint64_t tag, hearth__s
     return equal != 0 && hearth__sight_begin(&bucket[hearth__tags_first(equal)], sight);
 }
 
-/* Takes the entry's value and words. False: it is not the key's, or changing, or longer than the buffer. */
+/* Takes the value and the words of an entry with these flags. False: it is not the key's, or changing, or longer than the
+ * buffer. */
 static inline __attribute__((always_inline)) bool
-take(hearth__sight *sight, const hearth__shard *shard, const void *key, size_t key_size,
-     hearth__buffer *bytes, hearth__local_raw *raw) {
-    if (!hearth__sight_is_of(sight, shard, key, key_size)) {
+take_of(const hearth__sight *sight, const hearth__shard *shard, uint32_t flags, const void *key,
+        size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
+    size_t key_at = hearth__entry_words(flags) * 8;
+    if (!hearth__sight_is_key(sight, shard, key_at, key, key_size)) {
         return false;
     }
     size_t value_size = hearth__entry_value_size(sight->word0);
     if (value_size > bytes->capacity) {
         return false;
     }
-    hearth__sight_words(sight, raw);
+    hearth__sight_words(sight, flags, raw);
+    const unsigned char *value = sight->entry + key_at + hearth__padded(key_size);
     bytes->size = value_size;
     if (value_size <= HEARTH__RACY_INLINE_MAX) {
-        hearth__racy_copy_inline(bytes->data, hearth__sight_value(sight, key_size), value_size);
+        hearth__racy_copy_inline(bytes->data, value, value_size);
     } else {
-        hearth__sight copy = *sight; /* what has its address taken is kept in memory */
-        copy_long(&copy, key_size, bytes);
+        copy_long(value, bytes);
     }
     if (!hearth__sight_is_whole(sight)) {
         return false;
@@ -79,7 +78,37 @@ take(hearth__sight *sight, const hearth__shard *shard, const void *key, size_t k
     return true;
 }
 
+/* The same of any entry, which was asked for. One without flags is worth code of its own: no place in it depends on what comes
+ * from memory. */
+static inline __attribute__((always_inline)) bool
+take(hearth__sight *sight, const hearth__shard *shard, const void *key, size_t key_size,
+     hearth__buffer *bytes, hearth__local_raw *raw) {
+    hearth__sight_look(sight);
+    uint32_t flags = hearth__sight_flags(sight, key_size);
+    if (flags == 0) {
+        return take_of(sight, shard, 0, key, key_size, bytes, raw);
+    }
+    return flags <= HEARTH__SIGHT_FLAGS_MAX &&
+           take_of(sight, shard, flags, key, key_size, bytes, raw);
+}
+
 /* ---- one -------------------------------------------------------------------------------- */
+
+/* Whatever has no short way. The caller is inside, and leaves. */
+static __attribute__((noinline)) int32_t go_on(hearth__local *local, const void *key,
+                                               size_t key_size, hearth__buffer *bytes,
+                                               hearth__local_raw *raw,
+                                               hearth__local_otherwise *otherwise) {
+    hearth__seat *seat = hearth__seats_own(local->counters);
+    uint64_t until = until_now(local);
+    if (hearth__shard_look(local, key, key_size, bytes, raw) == HEARTH_OK &&
+        raw_is_fresh(raw, until)) {
+        hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits);
+        return HEARTH_OK;
+    }
+    hearth__seat_leave(seat);
+    return otherwise(local->owner, key, key_size, bytes);
+}
 
 __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const void *key,
                                                    size_t key_size, hearth__buffer *bytes,
@@ -92,22 +121,26 @@ __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const v
     }
     uint64_t hash = hearth__hash_key_inline(&local->secret, key, key_size);
     const hearth__shard *shard = hearth__local_shard(local, hash);
-    _Atomic uint64_t *bucket = bucket_of(shard, hash);
-    __builtin_prefetch(bucket);
-    raw->opened_ms = local->opened_ms;
-    /* The clock is read while memory is on its way. */
-    int64_t until_ms = hearth__boot_coarse_ms() + HEARTH__COARSE_LAG_MS;
     hearth__sight sight;
-    bool taken = sight_begin(bucket, hash << HEARTH__SLOT_TAG_AT, &sight) &&
-                 take(&sight, shard, key, key_size, bytes, raw);
-    int32_t status =
-        taken ? fresh(raw, until_ms) : hit_anywhere(local, key, key_size, until_ms, bytes, raw);
-    if (status != HEARTH_OK) {
-        hearth__seat_leave(seat);
-        return otherwise(local->owner, key, key_size, bytes);
+    bool hit = false;
+    if (sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight)) {
+        hearth__sight_ask(&sight, shard);
+        /* The clock is read while the entry is on its way: that is a third of a hit's instructions, and those behind a load
+         * that waits are few before the processor has room for no more. */
+        uint64_t until = until_now(local);
+        raw->opened_ms = local->opened_ms;
+        hearth__sight_look(&sight);
+        uint32_t flags = hearth__sight_flags(&sight, key_size);
+        hit = flags == 0 ? take_of(&sight, shard, 0, key, key_size, bytes, raw) &&
+                               fresh(sight.word1, 0, NULL, until)
+                         : flags <= HEARTH__SIGHT_FLAGS_MAX &&
+                               take_of(&sight, shard, flags, key, key_size, bytes, raw) &&
+                               fresh(sight.word1, flags, raw->extra, until);
     }
-    hearth__seat_add(seat, HEARTH__STAT_local_hits, 1);
-    hearth__seat_leave(seat);
+    if (!hit) {
+        return go_on(local, key, key_size, bytes, raw, otherwise);
+    }
+    hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits);
     return HEARTH_OK;
 }
 
@@ -121,27 +154,19 @@ __attribute__((flatten)) int32_t hearth__local_peek(hearth__local *local, const 
     const hearth__shard *shard = hearth__local_shard(local, hash);
     hearth__sight sight;
     raw->opened_ms = local->opened_ms;
-    bool taken = sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight) &&
-                 take(&sight, shard, key, key_size, bytes, raw);
+    bool taken = false;
+    if (sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight)) {
+        hearth__sight_ask(&sight, shard);
+        taken = take(&sight, shard, key, key_size, bytes, raw);
+    }
     return taken ? HEARTH_OK : hearth__shard_peek(local, key, key_size, bytes, raw);
 }
 
 bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms) {
-    return fresh(raw, until_ms) == HEARTH_OK;
+    return raw_is_fresh(raw, (uint64_t)(until_ms - raw->opened_ms));
 }
 
 /* ---- many ------------------------------------------------------------------------------- */
-
-/* The lines of an entry that are asked for ahead: what a small value takes. */
-enum { AHEAD_BYTES = 192 };
-
-static void prefetch_entry(const hearth__shard *shard, uint64_t slot) {
-    const hearth__ring_space *space = &shard->spaces[hearth__slot_log(slot)];
-    const unsigned char *entry = space->base + hearth__slot_offset(space, slot);
-    for (size_t at = 0; at < AHEAD_BYTES; at += 64) {
-        __builtin_prefetch(entry + at);
-    }
-}
 
 /* Three rounds, each of which asks for the memory that the next one needs. */
 __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
@@ -166,21 +191,21 @@ __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
     for (size_t i = 0; i < count; i++) {
         if (sight_begin(bucket_of(shards[i], hashes[i]), hashes[i] << HEARTH__SLOT_TAG_AT,
                         &sights[i])) {
-            prefetch_entry(shards[i], sights[i].slot);
+            hearth__sight_ask(&sights[i], shards[i]);
         } else {
             sights[i].slot = 0;
         }
     }
-    int64_t until_ms = hearth__boot_coarse_ms() + HEARTH__COARSE_LAG_MS;
+    uint64_t until = until_now(local);
     uint64_t hits = 0;
     for (size_t i = 0; i < count; i++) {
         const hearth__local_ask *ask = &asks[i];
         ask->raw->opened_ms = local->opened_ms;
         bool taken = sights[i].slot != 0 &&
                      take(&sights[i], shards[i], ask->key, ask->key_size, ask->bytes, ask->raw);
-        statuses[i] = taken ? fresh(ask->raw, until_ms)
-                            : hit_anywhere(local, ask->key, ask->key_size, until_ms, ask->bytes,
-                                           ask->raw);
+        bool found = taken || hearth__shard_look(local, ask->key, ask->key_size, ask->bytes,
+                                                 ask->raw) == HEARTH_OK;
+        statuses[i] = found && raw_is_fresh(ask->raw, until) ? HEARTH_OK : HEARTH_MISS;
         hits += statuses[i] == HEARTH_OK;
     }
     hearth__seats_add(local->counters, HEARTH__STAT_local_hits, hits);

@@ -65,7 +65,8 @@ int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size
 
 /* An entry's words as they stand in the tier: read at once on a hit, told apart only when somebody asks. */
 typedef struct hearth__local_raw {
-    uint64_t words[6];
+    uint64_t word1;
+    uint64_t extra[4]; /* as many as its flags say */
     int64_t opened_ms;
 } hearth__local_raw;
 

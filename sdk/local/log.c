@@ -22,7 +22,7 @@ bool hearth__log_fits(const hearth__log *log, uint64_t bytes) {
 }
 
 static uint64_t position(const hearth__log *log, uint64_t lap, uint64_t offset) {
-    return (lap << log->lap_shift | offset / 8) & HEARTH__SLOT_POSITION_MASK;
+    return (lap << log->lap_shift | (log->start + offset) / 8) & HEARTH__SLOT_POSITION_MASK;
 }
 
 uint64_t hearth__log_append(hearth__log *log, uint64_t bytes, unsigned char **at) {

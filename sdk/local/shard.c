@@ -17,15 +17,20 @@ static uint64_t rounded_up(uint64_t bytes, uint64_t to) {
     return (bytes + to - 1) / to * to;
 }
 
-static void open_log(hearth__shard *shard, enum hearth__log_id id, unsigned char *base,
+static unsigned offset_bits(uint64_t bytes) {
+    unsigned bits = 0;
+    while ((UINT64_C(8) << bits) < bytes) {
+        bits++;
+    }
+    return bits;
+}
+
+static void open_log(hearth__shard *shard, enum hearth__log_id id, uint64_t start,
                      uint64_t bytes) {
     hearth__log *log = &shard->logs[id];
-    while ((UINT64_C(8) << log->lap_shift) < bytes) {
-        log->lap_shift++;
-    }
-    log->space = (hearth__ring_space){
-        .base = base, .bytes = bytes, .offset_mask = (UINT64_C(1) << log->lap_shift) - 1};
-    shard->spaces[id] = log->space;
+    log->space = (hearth__ring_space){.base = shard->base + start, .bytes = bytes};
+    log->start = start;
+    log->lap_shift = offset_bits((uint64_t)(shard->end - shard->base));
     log->known_tail = UINT64_MAX;
 }
 
@@ -59,8 +64,11 @@ size_t hearth__shard_memory_bytes(const hearth__shard_config *config) {
 static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
                       unsigned char *base, uint64_t bytes) {
     uint64_t window = bytes * config->policy->window_permille / 1000 / LINE * LINE;
-    open_log(shard, HEARTH__WINDOW, base, window);
-    open_log(shard, HEARTH__MAIN, base + window, bytes - window);
+    shard->base = base;
+    shard->end = base + bytes;
+    shard->offset_mask = (UINT64_C(1) << offset_bits(bytes)) - 1;
+    open_log(shard, HEARTH__WINDOW, 0, window);
+    open_log(shard, HEARTH__MAIN, window, bytes - window);
     uint64_t largest = (bytes - window) / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
     shard->max_entry_bytes =
         config->max_entry_bytes < largest ? config->max_entry_bytes : largest;
@@ -93,7 +101,7 @@ int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *sh
     shard->policy_state = (hearth__policy_state *)(void *)(at + budget.index_bytes);
     shard->fixed_bytes = sizeof *shard + budget.index_bytes + budget.state_bytes;
     shard->policy = config->policy;
-    shard->mark_max = config->policy->mark_max;
+    shard->mark_max = (uint64_t)config->policy->mark_max << HEARTH__SLOT_MARK_AT;
     shard->counters = config->counters;
     shard->secret = config->secret;
     shard->opened_ms = config->opened_ms;

@@ -8,7 +8,7 @@
  *            word 1: hard expiry 40 | key size 16 | flags 8
  *            extra words as the flags say, key, value; key and value each padded to 8
  *
- * A position is lap and offset in a log's ring. It never comes back (for 128 TiB), so a slot that still has its value proves
+ * A position is a log's lap and the offset in the shard's memory. It never comes back (for 128 TiB), so a slot that still has its value proves
  * that its entry was not recycled: that is what readers rely on, who take no lock and write nothing but the slot's mark. What
  * a reader must never write is the entry: by then its memory may be another's.
  *
@@ -36,9 +36,9 @@ enum {
     HEARTH__ENTRY_OVERHEAD_MAX = 64, /* of an entry beside key and value: words and padding */
 };
 
-_Static_assert(sizeof(((hearth__local_raw *)0)->words) ==
-                   (HEARTH__ENTRY_WORDS + HEARTH__ENTRY_EXTRA_WORDS) * sizeof(uint64_t),
-               "raw words have room for all of an entry's");
+_Static_assert(sizeof(((hearth__local_raw *)0)->extra) ==
+                   HEARTH__ENTRY_EXTRA_WORDS * sizeof(uint64_t),
+               "there is room for all of an entry's words");
 
 /* ---- slots ---- */
 
@@ -96,16 +96,16 @@ static inline size_t hearth__entry_bytes(uint32_t flags, size_t key_size, size_t
 
 /* ---- a shard ---- */
 
-/* Where a log's bytes are: never changes. */
+/* Where bytes are: never changes. */
 typedef struct hearth__ring_space {
     unsigned char *base;
     uint64_t bytes;
-    uint64_t offset_mask; /* of a position: the offset in units of 8 bytes */
 } hearth__ring_space;
 
 /* A ring of entries, oldest at the tail. Offsets in bytes. */
 typedef struct hearth__log {
     hearth__ring_space space;
+    uint64_t start; /* of its space, from the shard's base */
     unsigned lap_shift;
     uint64_t lap; /* of the head */
     uint64_t head;
@@ -127,8 +127,10 @@ typedef struct hearth__shard {
     /* What readers use: never changes. */
     _Atomic uint64_t *slots;
     uint64_t buckets;
-    unsigned mark_max;
-    hearth__ring_space spaces[4]; /* by hearth__log_id, as a slot's two bits can name them */
+    unsigned char *base;  /* of all logs' bytes, */
+    unsigned char *end;   /* and where they end */
+    uint64_t offset_mask; /* of a position: the offset from the base, in units of 8 bytes */
+    uint64_t mark_max;    /* in its place in a slot */
 
     /* The writers', on cache lines of their own. */
     char pad[64];
@@ -175,9 +177,8 @@ static inline enum hearth__log_id hearth__slot_log(uint64_t slot) {
     return (enum hearth__log_id)((slot >> HEARTH__SLOT_LOG_AT) & 3);
 }
 
-/* The offset in bytes within the slot's log. */
-static inline uint64_t hearth__slot_offset(const hearth__ring_space *space, uint64_t slot) {
-    return (slot & space->offset_mask) * 8;
+static inline unsigned char *hearth__slot_entry(const hearth__shard *shard, uint64_t slot) {
+    return shard->base + (slot & shard->offset_mask) * 8;
 }
 
 static inline unsigned hearth__slot_mark(uint64_t slot) {

@@ -42,7 +42,7 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
         }
         fits = true;
     }
-    hearth__sight_words(sight, question->raw);
+    hearth__sight_words(sight, hearth__entry_flags(sight->word1), question->raw);
     hearth__racy_copy(bytes->data, hearth__sight_value(sight, question->key_size),
                       fits ? value_size : 0);
     bytes->size = value_size;
@@ -155,14 +155,14 @@ static int64_t point_of(uint64_t relative, int64_t opened_ms) {
 }
 
 void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *entry) {
-    uint32_t flags = hearth__entry_flags(raw->words[1]);
-    const uint64_t *extra = &raw->words[HEARTH__ENTRY_WORDS];
+    uint32_t flags = hearth__entry_flags(raw->word1);
+    const uint64_t *extra = raw->extra;
     *entry = (hearth__local_entry){
         .absent = (flags & HEARTH__ENTRY_ABSENT) != 0,
         .stale = (flags & HEARTH__ENTRY_STALE) != 0,
         .bare = (flags & HEARTH__ENTRY_ORIGIN) == 0,
         .soft_expiry_ms = HEARTH__LOCAL_FOREVER,
-        .hard_expiry_ms = point_of(hearth__entry_hard(raw->words[1]), raw->opened_ms),
+        .hard_expiry_ms = point_of(hearth__entry_hard(raw->word1), raw->opened_ms),
     };
     if ((flags & HEARTH__ENTRY_SOFT) != 0) {
         entry->soft_expiry_ms = point_of(*extra >> 24, raw->opened_ms);

@@ -31,11 +31,6 @@ static void publish(_Atomic uint64_t *place, uint64_t slot) {
     atomic_store_explicit(place, slot, memory_order_release);
 }
 
-static unsigned char *entry_at(const hearth__shard *shard, uint64_t slot) {
-    const hearth__ring_space *space = &shard->spaces[hearth__slot_log(slot)];
-    return space->base + hearth__slot_offset(space, slot);
-}
-
 static uint64_t word_at(const unsigned char *entry, size_t index) {
     uint64_t word = 0;
     memcpy(&word, entry + index * 8, sizeof word);
@@ -77,7 +72,7 @@ static _Atomic uint64_t *find(const hearth__shard *shard, const hearth__probe *p
             if (slot == 0) {
                 continue;
             }
-            const unsigned char *entry = entry_at(shard, slot);
+            const unsigned char *entry = hearth__slot_entry(shard, slot);
             /* To write: else the unlock would wait for these lines. */
             __builtin_prefetch(entry, 1);
             __builtin_prefetch(entry + 64, 1);
@@ -108,7 +103,7 @@ static _Atomic uint64_t *find_position(const hearth__shard *shard, const hearth_
 }
 
 static void unlink_slot(hearth__shard *shard, _Atomic uint64_t *place) {
-    shard->dead_bytes += bytes_of(entry_at(shard, load_slot(place)));
+    shard->dead_bytes += bytes_of(hearth__slot_entry(shard, load_slot(place)));
     shard->entries--;
     atomic_store_explicit(place, 0, memory_order_relaxed);
 }
@@ -377,7 +372,7 @@ static void append(hearth__shard *shard, const hearth__probe *probe, const void 
     /* Making room may have moved or dropped the old entry, so the slot is looked for only now. */
     _Atomic uint64_t *place = find(shard, probe, key, key_size);
     if (place != NULL) {
-        shard->dead_bytes += bytes_of(entry_at(shard, load_slot(place)));
+        shard->dead_bytes += bytes_of(hearth__slot_entry(shard, load_slot(place)));
     } else {
         place = free_slot(shard, probe);
         shard->entries++;
@@ -396,8 +391,9 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
     hearth__probe probe = hearth__probe_of(shard, hash);
     _Atomic uint64_t *place = find(shard, &probe, key, key_size);
-    if (place != NULL && can_rewrite(entry_at(shard, load_slot(place)), &head, bytes)) {
-        rewrite(entry_at(shard, load_slot(place)), &head, key_size, data, size);
+    if (place != NULL &&
+        can_rewrite(hearth__slot_entry(shard, load_slot(place)), &head, bytes)) {
+        rewrite(hearth__slot_entry(shard, load_slot(place)), &head, key_size, data, size);
     } else {
         append(shard, &probe, key, key_size, &head, bytes, data, size,
                relative(shard, info->read_ms));

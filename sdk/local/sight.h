@@ -27,20 +27,43 @@ static inline bool hearth__sight_begin(_Atomic uint64_t *place, hearth__sight *s
     return sight->slot != 0;
 }
 
+/* Asks for the entry's memory: as much as a small one takes. */
+static inline void hearth__sight_ask(hearth__sight *sight, const hearth__shard *shard) {
+    sight->entry = hearth__slot_entry(shard, sight->slot);
+    __builtin_prefetch(sight->entry);
+    __builtin_prefetch(sight->entry + 64);
+    __builtin_prefetch(sight->entry + 128);
+}
+
+/* Looks at the entry's first words. */
+static inline void hearth__sight_look(hearth__sight *sight) {
+    sight->word0 = hearth__racy_word(sight->entry);
+    sight->word1 = hearth__racy_word(sight->entry + 8);
+}
+
+enum { HEARTH__SIGHT_FLAGS_MAX = 0xff };
+
+/* The entry's flags, if its key has this size; else more than HEARTH__SIGHT_FLAGS_MAX. */
+static inline uint32_t hearth__sight_flags(const hearth__sight *sight, size_t key_size) {
+    return ((uint32_t)sight->word1 & 0xffffff) - ((uint32_t)key_size << 8);
+}
+
+/* Whether the entry, whose key of the same size begins at `key_at`, seems to be the key's. */
+static inline bool hearth__sight_is_key(const hearth__sight *sight, const hearth__shard *shard,
+                                        size_t key_at, const void *key, size_t key_size) {
+    uintptr_t last = (uintptr_t)shard->end - hearth__padded(key_size) - key_at;
+    return (uintptr_t)sight->entry + hearth__entry_value_size(sight->word0) <= last &&
+           hearth__racy_equal(sight->entry + key_at, key, key_size);
+}
+
 /* Whether the entry seems to be the key's. */
 static inline bool hearth__sight_is_of(hearth__sight *sight, const hearth__shard *shard,
                                        const void *key, size_t key_size) {
-    const hearth__ring_space *space = &shard->spaces[hearth__slot_log(sight->slot)];
-    uint64_t offset = hearth__slot_offset(space, sight->slot);
-    sight->entry = space->base + offset;
-    __builtin_prefetch(sight->entry + 64);
-    sight->word0 = hearth__racy_word(sight->entry);
-    sight->word1 = hearth__racy_word(sight->entry + 8);
-    size_t key_at = hearth__entry_words(hearth__entry_flags(sight->word1)) * 8;
-    uint64_t end =
-        offset + key_at + hearth__padded(key_size) + hearth__entry_value_size(sight->word0);
-    return hearth__entry_key_size(sight->word1) == key_size && end <= space->bytes &&
-           hearth__racy_equal(sight->entry + key_at, key, key_size);
+    hearth__sight_ask(sight, shard);
+    hearth__sight_look(sight);
+    uint32_t flags = hearth__sight_flags(sight, key_size);
+    return flags <= HEARTH__SIGHT_FLAGS_MAX &&
+           hearth__sight_is_key(sight, shard, hearth__entry_words(flags) * 8, key, key_size);
 }
 
 /* Where its value begins. */
@@ -51,13 +74,12 @@ static inline const unsigned char *hearth__sight_value(const hearth__sight *sigh
 }
 
 /* Its words for the caller; more of them are copied than it may have. */
-static inline void hearth__sight_words(const hearth__sight *sight, hearth__local_raw *raw) {
-    raw->words[0] = sight->word0;
-    raw->words[1] = sight->word1;
-    if (hearth__entry_flags(sight->word1) >= HEARTH__ENTRY_ONE_WORD) {
-        hearth__racy_copy(&raw->words[HEARTH__ENTRY_WORDS],
-                          sight->entry + (size_t)HEARTH__ENTRY_WORDS * 8,
-                          (size_t)HEARTH__ENTRY_EXTRA_WORDS * 8);
+static inline void hearth__sight_words(const hearth__sight *sight, uint32_t flags,
+                                       hearth__local_raw *raw) {
+    raw->word1 = sight->word1;
+    if (flags >= HEARTH__ENTRY_ONE_WORD) {
+        hearth__racy_copy(raw->extra, sight->entry + (size_t)HEARTH__ENTRY_WORDS * 8,
+                          sizeof raw->extra);
     }
 }
 
@@ -65,7 +87,7 @@ static inline void hearth__sight_words(const hearth__sight *sight, hearth__local
 static inline bool hearth__sight_lasts(const hearth__sight *sight) {
     hearth__racy_fence_acquire();
     uint64_t now = atomic_load_explicit(sight->place, memory_order_acquire);
-    return ((now ^ sight->slot) & ~HEARTH__SLOT_MARK_MASK) == 0;
+    return now == sight->slot || ((now ^ sight->slot) & ~HEARTH__SLOT_MARK_MASK) == 0;
 }
 
 /*
@@ -81,7 +103,7 @@ static inline bool hearth__sight_is_whole(const hearth__sight *sight) {
 /* Tells the policy. A failure means that the slot has changed, or that another reader was faster. */
 static inline void hearth__sight_mark(const hearth__sight *sight, const hearth__shard *shard) {
     uint64_t slot = sight->slot;
-    if (hearth__slot_mark(slot) < shard->mark_max) {
+    if ((slot & HEARTH__SLOT_MARK_MASK) < shard->mark_max) {
         (void)atomic_compare_exchange_strong_explicit(
             sight->place, &slot, slot + HEARTH__SLOT_MARK_ONE, memory_order_relaxed,
             memory_order_relaxed);

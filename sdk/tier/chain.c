@@ -146,22 +146,6 @@ static struct read begin(hearth *cache, const void *key, size_t key_size,
         .cache = cache, .key = key, .key_size = key_size, .options = options, .value = value};
 }
 
-/* ---- the plain hit ---------------------------------------------------------------------- */
-
-static int32_t no_hit(void *cache, const void *key, size_t key_size, hearth__buffer *bytes) {
-    (void)cache;
-    (void)key;
-    (void)key_size;
-    (void)bytes;
-    return HEARTH_MISS;
-}
-
-bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
-    value->plain = cache->plain; /* whoever goes on after a miss clears it */
-    return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw, no_hit) ==
-           HEARTH_OK;
-}
-
 /* ---- get -------------------------------------------------------------------------------- */
 
 /* What an answer means to a get: a stale one is a miss unless the caller takes it. */
@@ -189,31 +173,6 @@ int32_t hearth__chain_get(hearth *cache, const void *key, size_t key_size,
         hearth__route_fini(&route);
     }
     return deliver(&read, status);
-}
-
-_Static_assert(offsetof(hearth_value, bytes) == 0, "a value is found by its bytes");
-
-/* A get with the default options that is no plain hit. */
-static int32_t get_by_default(void *arg, const void *key, size_t key_size,
-                              hearth__buffer *bytes) {
-    hearth *cache = arg;
-    hearth_value *value = (hearth_value *)(void *)bytes;
-    const hearth_read_options defaults = {.size = sizeof defaults,
-                                          .max_stale_ms = HEARTH_STALE_ANY};
-    if (!hearth__cache_enter(cache)) {
-        hearth__value_clear(value);
-        return HEARTH_E_CLOSED;
-    }
-    int32_t status = hearth__chain_get(cache, key, key_size, &defaults, value);
-    hearth__cache_leave(cache);
-    return status;
-}
-
-int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
-                                     hearth_value *value) {
-    value->plain = cache->plain;
-    return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
-                             get_by_default);
 }
 
 /* ---- get_many --------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 /*
  * The tier room: the data path. It is the only room that knows all others, and the one that the public calls go to.
  *
+ *   plain_hit.c   a read's first step, and the last of nearly all: a fresh local value
  *   chain.c   a read's way: local, single flight, remote, loader
  *   peek.c    reads of the local tier that never wait
  *   fill.c    what an answer or a load may leave in the tiers
@@ -35,7 +36,8 @@ struct hearth_value {
     hearth__buffer bytes;
     hearth__answer answer;
     enum hearth__plain plain;
-    hearth__local_raw raw; /* of a plain hit */
+    hearth__local_raw raw;       /* of a plain hit */
+    const hearth_loader *loader; /* of a fetch that begins, until it is known to hit */
 };
 
 /* What hearth_value_info() tells. */
@@ -51,6 +53,10 @@ bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_v
 /* A get with the default options, from the gate on: hearth__chain_hit(), and failing that hearth__chain_get(). */
 int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
                                      hearth_value *value);
+
+/* The same of a fetch. */
+int32_t hearth__chain_fetch_by_default(hearth *cache, const void *key, size_t key_size,
+                                       const hearth_loader *loader, hearth_value *value);
 
 /* Empties a value object before it is filled. */
 void hearth__value_clear(hearth_value *value);

@@ -95,8 +95,7 @@ static bool is_being_rewritten(void) {
         size_t bucket = probe.buckets[i / HEARTH__BUCKET_SLOTS];
         uint64_t slot = atomic_load(&shard->slots[bucket + i % HEARTH__BUCKET_SLOTS]);
         if (slot != 0 && slot >> HEARTH__SLOT_TAG_AT == probe.tag >> HEARTH__SLOT_TAG_AT) {
-            const hearth__ring_space *space = &shard->spaces[hearth__slot_log(slot)];
-            uint64_t word0 = hearth__racy_word(space->base + hearth__slot_offset(space, slot));
+            uint64_t word0 = hearth__racy_word(hearth__slot_entry(shard, slot));
             if ((word0 >> 32 & 1) != 0) {
                 return true;
             }

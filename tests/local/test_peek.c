@@ -101,8 +101,7 @@ static _Atomic uint64_t *only_entry(const hearth__shard *shard) {
     for (size_t i = 0; i < shard->buckets * HEARTH__BUCKET_SLOTS; i++) {
         uint64_t slot = atomic_load(&shard->slots[i]);
         if (slot != 0) {
-            const hearth__ring_space *space = &shard->spaces[hearth__slot_log(slot)];
-            return (_Atomic uint64_t *)(void *)(space->base + hearth__slot_offset(space, slot));
+            return (_Atomic uint64_t *)(void *)hearth__slot_entry(shard, slot);
         }
     }
     return NULL;

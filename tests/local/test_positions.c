@@ -21,8 +21,11 @@ struct ring {
 
 static void ring_init(struct ring *ring) {
     *ring = (struct ring){.log = {.lap_shift = 7}}; /* 128 * 8 bytes hold the ring */
-    ring->log.space = (hearth__ring_space){
-        .base = ring->bytes, .bytes = RING_BYTES, .offset_mask = (1 << 7) - 1};
+    ring->log.space = (hearth__ring_space){.base = ring->bytes, .bytes = RING_BYTES};
+}
+
+static uint64_t offset_of(uint64_t position) {
+    return (position & ((1 << 7) - 1)) * 8;
 }
 
 static void forget(struct ring *ring) {
@@ -37,7 +40,7 @@ static void forget(struct ring *ring) {
 static bool overlap(const struct ring *ring, uint64_t offset, uint64_t bytes) {
     for (size_t i = 0; i < ring->count; i++) {
         const size_t at = (ring->oldest + i) % LIVE_MAX;
-        const uint64_t other = hearth__slot_offset(&ring->log.space, ring->positions[at]);
+        const uint64_t other = offset_of(ring->positions[at]);
         if (offset < other + ring->sizes[at] && other < offset + bytes) {
             return true;
         }
@@ -48,7 +51,7 @@ static bool overlap(const struct ring *ring, uint64_t offset, uint64_t bytes) {
 static uint64_t keep(struct ring *ring, uint64_t bytes) {
     unsigned char *at = NULL;
     const uint64_t position = hearth__log_append(&ring->log, bytes, &at);
-    const uint64_t offset = hearth__slot_offset(&ring->log.space, position);
+    const uint64_t offset = offset_of(position);
     assert_ptr_equal(at, ring->bytes + offset);
     assert_true(offset + bytes <= RING_BYTES);
     assert_false(overlap(ring, offset, bytes));

@@ -20,6 +20,33 @@ static void keys_of_one_tag_stay_apart(void **state) {
     close_stage(&stage);
 }
 
+static void nobody_finds_ours(struct stage *stage) {
+    for (enum reader reader = LONG_WAY; reader < READERS; reader++) {
+        assert_int_equal(read_ours_by(stage, reader), HEARTH_MISS);
+    }
+}
+
+/* Its tag is that of free slots, whose position would be that of the first entry ever. */
+static void a_free_slot_names_nothing(void **state) {
+    (void)state;
+    struct stage stage;
+    open_stage(&stage);
+    assert_int_equal(log_of(&stage)->head, 0);
+    put_ours(&stage, stage.size);
+    evict_ours(&stage);
+    nobody_finds_ours(&stage);
+    close_stage(&stage);
+}
+
+static void a_key_is_not_one_that_begins_like_it(void **state) {
+    (void)state;
+    struct stage stage;
+    open_stage(&stage);
+    put(&stage, LONGER, 0xee, SHORT); /* the first slot of the tag, where the short way looks */
+    nobody_finds_ours(&stage);
+    close_stage(&stage);
+}
+
 /* ---- the code is the model ---- */
 
 static void write_down(void *arg, const struct step *step) {
@@ -198,6 +225,8 @@ int main(void) {
         cmocka_unit_test(nothing_is_recycled_before_a_fence),
         cmocka_unit_test(whoever_stores_holds_the_lock),
         cmocka_unit_test(keys_of_one_tag_stay_apart),
+        cmocka_unit_test(a_free_slot_names_nothing),
+        cmocka_unit_test(a_key_is_not_one_that_begins_like_it),
     };
     return cmocka_run_group_tests_name("steps", tests, NULL, NULL);
 }
