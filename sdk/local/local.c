@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    SHARD_BYTES = 16 << 20, /* a tier has a shard for each of these, */
-    SHARDS_MAX = 64,        /* but no more than these */
+    SHARD_BYTES = 8 << 20, /* a tier has a shard for each of these, */
+    SHARDS_MAX = 64,       /* but no more than these */
 };
 
 /* ---- open and close --------------------------------------------------------------------- */

@@ -72,8 +72,6 @@ static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
     uint64_t largest = (bytes - window) / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
     shard->max_entry_bytes =
         config->max_entry_bytes < largest ? config->max_entry_bytes : largest;
-    shard->logs[HEARTH__MAIN].gap =
-        rounded_up(shard->max_entry_bytes, 8) + HEARTH__ENTRY_OVERHEAD_MAX;
 }
 
 /* It is held for less than a microsecond, and a sleep costs several: who waits looks again and again first. */

@@ -112,7 +112,8 @@ typedef struct hearth__log {
     uint64_t tail;
     uint64_t turn; /* where the head turned back to 0, while it is behind the tail; else 0 */
     uint64_t used; /* from tail to head, what was left out at the turn included */
-    uint64_t gap;  /* kept free, so that the entry at the tail can be appended once more */
+    uint64_t
+        gap; /* kept free, so that the entry at the tail can be appended once more: no entry in it is larger */
     uint64_t known_tail; /* a position that was at the tail, */
     uint64_t known_hash; /* and the hash of its key */
 } hearth__log;

@@ -166,6 +166,8 @@ struct tail {
     hearth__verdict verdict;
 };
 
+enum { LINE = 64, AHEAD_BYTES = 4 * LINE };
+
 static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
     uint64_t position = hearth__log_tail(log);
     if (log->known_tail != position) {
@@ -177,8 +179,13 @@ static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
     return log->known_hash;
 }
 
-/* Asks for the memory that the next walk over a full log's tail begins with. */
+/* Asks for the memory that the next entry of this size will be written to, and that the walk over a full log's tail begins
+ * with. */
 static void look_ahead(hearth__shard *shard, hearth__log *log, uint64_t bytes) {
+    for (uint64_t at = 0; at < bytes && at < AHEAD_BYTES; at += LINE) {
+        __builtin_prefetch(log->space.base + log->head + at,
+                           1); /* else the unlock would wait for it */
+    }
     if (has_room(log, bytes) || log->used == 0) {
         return;
     }
@@ -244,8 +251,9 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
 }
 
 static void make_room_in_main(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
-    const hearth__log *log = &shard->logs[HEARTH__MAIN];
+    hearth__log *log = &shard->logs[HEARTH__MAIN];
     struct tail tail;
+    log->gap = bytes > log->gap ? bytes : log->gap;
     while (!has_room(log, bytes) && log->used != 0) {
         if (look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
             settle_tail(shard, HEARTH__MAIN, &tail, walk);
