@@ -253,7 +253,10 @@ static int get_copied(struct bench *bench, size_t value_size) {
     uint32_t keys = (uint32_t)(COPIED_BYTES / value_size);
     struct order order = {0};
     const struct ours_settings settings = {
-        .max_bytes = (size_t)COPIED_BYTES * 2, .value_size = value_size, .order = &order};
+        .max_bytes = (size_t)COPIED_BYTES * 2,
+        .value_size = value_size,
+        .expected_entry_bytes = value_size / 2, /* so that the index leaves no key out */
+        .order = &order};
     struct ours ours = {0};
     struct machine *machines[2] = {NULL, NULL};
     int result = order_create_uniform(&order, keys, SMALL_REQUESTS, bench->seed);

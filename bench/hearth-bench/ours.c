@@ -23,14 +23,18 @@ static int open_cache(struct ours *ours, const struct bench *bench,
                       const struct ours_settings *wanted) {
     char bytes[32];
     char entry_bytes[32];
+    char expected_bytes[32];
     (void)snprintf(bytes, sizeof bytes, "%zu", wanted->max_bytes);
     (void)snprintf(entry_bytes, sizeof entry_bytes, "%zu", wanted->max_entry_bytes);
+    (void)snprintf(expected_bytes, sizeof expected_bytes, "%zu",
+                   wanted->expected_entry_bytes != 0 ? wanted->expected_entry_bytes : 128);
     const char *const settings[][2] = {
         {"remote.url", "embedded://"},
         {"embedded.max_bytes", "4mb"},       /* it is not what is measured, */
         {"remote.max_value_bytes", "128kb"}, /* so it is small */
         {"local.max_bytes", bytes},
         {"local.max_entry_bytes", entry_bytes},
+        {"local.expected_entry_bytes", expected_bytes},
         {"ttl_ms", "12h"}, /* values have a life, so its check is paid, but outlive the run */
     };
     hearth_options *options = hearth_options_new();

@@ -18,10 +18,11 @@ struct ours {
 };
 
 struct ours_settings {
-    size_t max_bytes;          /* of the local tier */
-    size_t max_entry_bytes;    /* 0: as the tier likes it */
-    size_t value_size;         /* at least 16, for ours_fill() and ours_verify() */
-    const struct order *order; /* NULL when no party runs */
+    size_t max_bytes;            /* of the local tier */
+    size_t max_entry_bytes;      /* 0: as the tier likes it */
+    size_t expected_entry_bytes; /* 0: the default */
+    size_t value_size;           /* at least 16, for ours_fill() and ours_verify() */
+    const struct order *order;   /* NULL when no party runs */
 };
 
 /* Opens a cache. 0; or -1, and bench_fail() has said why. Ended by ours_close() in either case. */
