@@ -17,34 +17,31 @@ int64_t hearth__boot_ms(void) {
     return read_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
-/* The coarse clock's last tick that a thread saw. */
-struct tick {
-    struct timespec monotonic;
-    int64_t boot_ms;
-};
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
+_Thread_local hearth__tick hearth__tick_of_thread __attribute__((
+    tls_model("initial-exec"))); /* said here too, or this file would call for its address */
 
 /*
  * There is no coarse clock that counts suspended time, so the distance between the two clocks is kept, and read anew
  * whenever the coarse one has moved on.
  */
-static __attribute__((noinline)) int64_t take_tick(struct tick *last,
-                                                   const struct timespec *monotonic) {
+static __attribute__((noinline)) int64_t take_tick(const struct timespec *monotonic) {
     int64_t tick_ns = (int64_t)monotonic->tv_sec * 1000000000 + monotonic->tv_nsec;
     int64_t suspended_ns = read_ns(CLOCK_BOOTTIME) - read_ns(CLOCK_MONOTONIC);
-    last->monotonic = *monotonic;
-    last->boot_ms = (tick_ns + suspended_ns) / 1000000;
-    return last->boot_ms;
+    hearth__tick_of_thread = (hearth__tick){.seconds = monotonic->tv_sec,
+                                            .ns = monotonic->tv_nsec,
+                                            .boot_ms = (tick_ns + suspended_ns) / 1000000};
+    return hearth__tick_of_thread.boot_ms;
 }
 
 int64_t hearth__boot_coarse_ms(void) {
-    /* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
-    static _Thread_local __attribute__((tls_model("initial-exec"))) struct tick last;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (now.tv_nsec == last.monotonic.tv_nsec && now.tv_sec == last.monotonic.tv_sec) {
-        return last.boot_ms;
+    if (now.tv_nsec == hearth__tick_of_thread.ns &&
+        now.tv_sec == hearth__tick_of_thread.seconds) {
+        return hearth__tick_of_thread.boot_ms;
     }
-    return take_tick(&last, &now);
+    return take_tick(&now);
 }
 
 int64_t hearth__wall_ms(void) {
