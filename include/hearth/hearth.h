@@ -729,6 +729,46 @@ HEARTH_API int32_t hearth_stats_get(hearth *cache, hearth_stats *stats);
  */
 HEARTH_API int32_t hearth_stats_text(hearth *cache, char *text, size_t size, size_t *needed);
 
+/** How much is kept of a hot key, in bytes. */
+#define HEARTH_HOT_KEY_BYTES 128
+
+/** A key that is asked for often. */
+typedef struct hearth_hot_key {
+    size_t size; /**< set by the caller, in the first of an array: sizeof(hearth_hot_key) */
+    uint64_t requests_per_s; /**< estimated; by all threads of this process */
+    uint64_t key_size;       /**< bytes in `key` */
+    uint64_t
+        full_size; /**< of the whole key; more than key_size if that is longer than HEARTH_HOT_KEY_BYTES */
+    unsigned char key[HEARTH_HOT_KEY_BYTES]; /**< the key, or its beginning; no terminator */
+} hearth_hot_key;
+
+/**
+ * The keys that this process asks for most, the hottest first: reads of the last 8 to 16 seconds by hearth_get(),
+ * hearth_get_many() and hearth_fetch(), whatever they answered, and hits of hearth_get_with() and hearth_peek_version(). A key
+ * that nobody asks for any more is gone after at most 17 seconds.
+ *
+ *     hearth_hot_key hottest[10] = {{.size = sizeof hottest[0]}};
+ *     size_t count;
+ *     if (hearth_hot_keys(cache, hottest, 10, &count) == HEARTH_OK)
+ *         for (size_t i = 0; i < count; i++)
+ *             printf("%.*s\n", (int)hottest[i].key_size, (const char *)hottest[i].key);
+ *
+ * They are found by sampling: each thread looks at one in about 40 of its requests, at random, and remembers at most 128 keys. Of
+ * n requests for a key some n / 40 were looked at, and the standard error of its rate is 1 / sqrt(n / 40): 6 % for 10,000
+ * requests, 20 % for 1,000. A key of which fewer than two requests were looked at is not told. What is told of a key was seen of
+ * that key: cold keys are never taken for hot ones.
+ *
+ * Result: HEARTH_OK and *count, which may be 0; HEARTH_E_NOMEM; HEARTH_E_INVALID (also: keys[0].size is less than
+ * sizeof(size_t)); HEARTH_E_CLOSED. On an error nothing is written.
+ * Ownership: `keys` is the caller's array of `capacity` structs of keys[0].size bytes each, and may be NULL if `capacity` is 0.
+ * Of each of the first *count, min(keys[0].size, the library's size) bytes are written; `size` becomes that of the first.
+ * Threads: any. No read or write waits for it, except the first call of a thread with a cache. It takes up to 20 KB for each
+ * thread that uses the cache, and gives them back.
+ * Units: requests a second.
+ */
+HEARTH_API int32_t hearth_hot_keys(hearth *cache, hearth_hot_key *keys, size_t capacity,
+                                   size_t *count) HEARTH_CHECK;
+
 /**
  * The node that owns a key: its position in `remote.url`, counted from 0, and its name on the
  * ring. It is the node that any client with libmemcached's weighted ketama picks (for the

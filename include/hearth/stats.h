@@ -54,7 +54,8 @@
       "Bytes of local entries that were overwritten or deleted and not yet reused")            \
     X(local_index_evictions, counter,                                                          \
       "Entries evicted because the local index, not the memory, was full")                     \
-    X(local_moves, counter, "Entries moved within the local tier because others made room")
+    X(local_moves, counter, "Entries moved within the local tier because others made room")    \
+    X(hot_keys_bytes, gauge, "Bytes used to find the hot keys, those of all threads together")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

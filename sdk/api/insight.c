@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/check.h"
 
+#include <string.h>
+
 int32_t hearth_log_next(hearth *cache, hearth_log_record *record) {
     if (cache == NULL || record == NULL || record->size < sizeof record->size) {
         return HEARTH_E_INVALID;
@@ -46,6 +48,49 @@ int32_t hearth_stats_text(hearth *cache, char *text, size_t size, size_t *needed
     hearth__cache_leave(cache);
     return status;
 }
+
+/* ---- hot keys --------------------------------------------------------------------------- */
+
+_Static_assert((int)HEARTH_HOT_KEY_BYTES == (int)HEARTH__HOT_KEY_BYTES, "as many are kept");
+
+/* The caller's keys, each of `stride` bytes. */
+struct hot_keys {
+    unsigned char *next;
+    size_t stride;
+    size_t count;
+};
+
+static void give_hot_key(void *arg, const hearth__hot_key *key) {
+    struct hot_keys *keys = arg;
+    hearth_hot_key own = {.size = keys->stride,
+                          .requests_per_s = key->requests_per_s,
+                          .key_size = key->key_size,
+                          .full_size = key->full_size};
+    memcpy(own.key, key->key, sizeof own.key);
+    memcpy(keys->next, &own, keys->stride < sizeof own ? keys->stride : sizeof own);
+    keys->next += keys->stride;
+    keys->count++;
+}
+
+int32_t hearth_hot_keys(hearth *cache, hearth_hot_key *keys, size_t capacity, size_t *count) {
+    if (cache == NULL || count == NULL || (keys == NULL && capacity != 0) ||
+        (capacity != 0 && keys->size < sizeof keys->size)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    struct hot_keys given = {.next = (unsigned char *)keys,
+                             .stride = capacity != 0 ? keys->size : 0};
+    int32_t status = hearth__cache_hot_keys(cache, capacity, give_hot_key, &given);
+    if (status == HEARTH_OK) {
+        *count = given.count;
+    }
+    hearth__cache_leave(cache);
+    return status;
+}
+
+/* ---- nodes ------------------------------------------------------------------------------ */
 
 int32_t hearth_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
                        char *name, size_t name_size) {

@@ -13,7 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KNOWN_SEATS = 8 }; /* a power of two */
+enum {
+    KNOWN_SEATS = 8, /* a power of two */
+    LINE = 64,
+};
 
 /* A process has one registry: threads end at any time, whatever they used. */
 /* NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables) */
@@ -64,6 +67,9 @@ static void thread_ends(void *first) {
         for (size_t i = 0; i < seat->owner->count; i++) {
             atomic_fetch_add(&seat->owner->common.counters[i], atomic_load(&seat->counters[i]));
         }
+        if (seat->extra != NULL) {
+            seat->owner->extra.fold(seat->owner->common.extra, seat->extra);
+        }
         unlink_from_owner(seat);
         hearth__free(seat);
         seat = next;
@@ -94,13 +100,27 @@ static hearth__seat *find(const hearth__seats *owner) {
     return seat;
 }
 
+/* Where extra memory begins in a block of `head` bytes, that memory, and LINE. */
+static void *extra_in(void *block, size_t head) {
+    return (unsigned char *)block + head + (LINE - ((uintptr_t)block + head) % LINE) % LINE;
+}
+
+static size_t with_extra(size_t head, const hearth__seats_extra *extra) {
+    return extra->bytes != 0 ? head + LINE + extra->bytes : head;
+}
+
 static hearth__seat *make(hearth__seats *owner) {
-    hearth__seat *seat = hearth__alloc_zero(1, sizeof *seat);
+    hearth__seat *seat = hearth__alloc_zero(1, with_extra(sizeof *seat, &owner->extra));
     if (seat == NULL || pthread_setspecific(own_seats, (void *)&first_of_thread) != 0) {
         hearth__free(seat);
         return NULL;
     }
     seat->owner = owner;
+    if (owner->extra.bytes != 0) {
+        seat->extra = extra_in(seat, sizeof *seat);
+    } else {
+        seat->due = UINT64_MAX;
+    }
     seat->fork_generation = hearth__fork_generation();
     seat->first_of_thread = &first_of_thread;
     seat->next_of_thread = first_of_thread;
@@ -153,8 +173,14 @@ hearth__seat *hearth__seats_find(hearth__seats *owner) {
 /* ---- open and close --------------------------------------------------------------------- */
 
 hearth__seats *hearth__seats_create(size_t count) {
-    hearth__seats *seats = hearth__alloc_zero(1, sizeof *seats);
+    return hearth__seats_create_with(count, &(hearth__seats_extra){0});
+}
+
+hearth__seats *hearth__seats_create_with(size_t count, const hearth__seats_extra *extra) {
+    hearth__seats *seats = hearth__alloc_zero(1, with_extra(sizeof *seats, extra));
     if (seats != NULL) {
+        seats->extra = *extra;
+        seats->common.extra = extra->bytes != 0 ? extra_in(seats, sizeof *seats) : NULL;
         seats->id = atomic_fetch_add(&last_id, 1) + 1;
         seats->count = count;
         seats->common.shared = true;
@@ -193,13 +219,40 @@ uint64_t hearth__seats_sum(hearth__seats *seats, size_t index) {
     return sum;
 }
 
-/* ---- the gate --------------------------------------------------------------------------- */
+/* ---- extra memory ----------------------------------------------------------------------- */
 
 /* In a forked child only the thread that forked is left of its parent's. */
 static bool has_a_thread(const hearth__seat *seat) {
     return seat->first_of_thread == &first_of_thread ||
            seat->fork_generation == hearth__fork_generation();
 }
+
+void hearth__seats_visit(hearth__seats *seats, void (*visit)(void *arg, const void *extra),
+                         void *arg) {
+    if (seats->extra.bytes == 0) {
+        return;
+    }
+    pthread_mutex_lock(&registry);
+    visit(arg, seats->common.extra);
+    for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
+        if (has_a_thread(seat)) {
+            visit(arg, seat->extra);
+        }
+    }
+    pthread_mutex_unlock(&registry);
+}
+
+size_t hearth__seats_extra_bytes(hearth__seats *seats) {
+    size_t count = 1;
+    pthread_mutex_lock(&registry);
+    for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
+        count++;
+    }
+    pthread_mutex_unlock(&registry);
+    return count * seats->extra.bytes;
+}
+
+/* ---- the gate --------------------------------------------------------------------------- */
 
 static bool is_empty(hearth__seats *seats) {
     pthread_mutex_lock(&registry);

@@ -19,11 +19,30 @@ typedef struct hearth__seat hearth__seat;
 /* Seats with `count` counters each, at most HEARTH__SEATS_COUNTERS; NULL: no memory. */
 hearth__seats *hearth__seats_create(size_t count) __attribute__((warn_unused_result));
 
+/* What a thread has besides its counters: memory that is all zero at first, aligned to 64. */
+typedef struct hearth__seats_extra {
+    size_t bytes;
+    /* Gives what an ending thread leaves to the one that all those have in common. No other thread is in either. */
+    void (*fold)(void *common, const void *ended);
+} hearth__seats_extra;
+
+/* The same with extra memory. */
+hearth__seats *hearth__seats_create_with(size_t count, const hearth__seats_extra *extra)
+    __attribute__((warn_unused_result));
+
 /* Nobody may use them any more. NULL is allowed. */
 void hearth__seats_destroy(hearth__seats *seats);
 
 /* The sum over all threads, those that ended included. Any thread. */
 uint64_t hearth__seats_sum(hearth__seats *seats, size_t index);
+
+/* Calls `visit` with the extra memory of each thread, and with that of those that ended. Threads use theirs meanwhile, but none
+ * comes or goes; `visit` may take no lock. Any thread. */
+void hearth__seats_visit(hearth__seats *seats, void (*visit)(void *arg, const void *extra),
+                         void *arg);
+
+/* The bytes that all of it takes now. Any thread. */
+size_t hearth__seats_extra_bytes(hearth__seats *seats);
 
 /* Lets nobody in any more and waits until all have left. */
 void hearth__seats_shut(hearth__seats *seats);
@@ -35,17 +54,22 @@ enum { HEARTH__SEATS_COUNTERS = 64 };
 struct hearth__seat {
     _Atomic int64_t inside;
     bool shared; /* by those without memory for one */
+    /* the owner's: what a counter has to reach for something to be done; a shared seat's is 0, and never if nobody has
+     * extra memory */
+    uint64_t due;
     _Atomic uint64_t counters[HEARTH__SEATS_COUNTERS];
     hearth__seats *owner;
     hearth__seat *next_of_owner;
     hearth__seat *next_of_thread;
     uint64_t fork_generation;       /* of the process that made it */
     hearth__seat **first_of_thread; /* where its thread's list begins */
+    void *extra;                    /* NULL: none */
 };
 
 struct hearth__seats {
     uint64_t id; /* never used again, unlike an address */
     size_t count;
+    hearth__seats_extra extra;
     _Atomic bool shut;
     bool
         asymmetric; /* seats are unfenced: who enters needs no fence, who shuts makes one for all threads */
@@ -74,20 +98,20 @@ static inline hearth__seat *hearth__seats_own(hearth__seats *seats) {
     return hearth__seats_find(seats);
 }
 
-/* Adds to a counter of the calling thread's seat. */
-static inline void hearth__seat_add(hearth__seat *seat, size_t index, uint64_t amount) {
+/* Adds to a counter of the calling thread's seat, and tells what it is now. */
+static inline uint64_t hearth__seat_add(hearth__seat *seat, size_t index, uint64_t amount) {
     _Atomic uint64_t *counter = &seat->counters[index];
     if (seat->shared) {
-        atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
-        return;
+        return atomic_fetch_add_explicit(counter, amount, memory_order_relaxed) + amount;
     }
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed) + amount;
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+    return value;
 }
 
 /* Adds to the calling thread's counter at `index`. Any thread. */
 static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_t amount) {
-    hearth__seat_add(hearth__seats_own(seats), index, amount);
+    (void)hearth__seat_add(hearth__seats_own(seats), index, amount);
 }
 
 /* Leaves what was entered, on the same thread. */
@@ -100,18 +124,17 @@ static inline void hearth__seat_leave(hearth__seat *seat) {
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
 }
 
-/* Adds one to a counter and leaves. */
-static inline void hearth__seat_count_and_leave(hearth__seat *seat, size_t index) {
-    if (seat->shared) {
-        atomic_fetch_add_explicit(&seat->counters[index], 1, memory_order_relaxed);
-        atomic_fetch_sub(&seat->inside, 1);
-        return;
-    }
+/* Adds one to the counter that `due` is of, and leaves. False: it would be due, and nothing was done. */
+static inline bool hearth__seat_count_and_leave(hearth__seat *seat, size_t index) {
     _Atomic uint64_t *counter = &seat->counters[index];
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed) + 1;
+    if (__builtin_expect(value >= seat->due, 0)) {
+        return false;
+    }
     int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
-    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, value, memory_order_relaxed);
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
+    return true;
 }
 
 static inline void hearth__seats_leave(hearth__seats *seats) {

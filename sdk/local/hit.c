@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash_key.h"
 #include "base/stat.h"
+#include "local/hot_keys.h"
 #include "local/shard.h"
 #include "local/sight.h"
 #include "local/tags.h"
@@ -94,6 +95,16 @@ take(hearth__sight *sight, const hearth__shard *shard, const void *key, size_t k
 
 /* ---- one -------------------------------------------------------------------------------- */
 
+/* Counts a hit that may be due to be looked at. */
+static __attribute__((noinline)) void count_due_and_leave(hearth__local *local,
+                                                          hearth__seat *seat, const void *key,
+                                                          size_t key_size) {
+    if (hearth__hot_is_due(seat, hearth__seat_add(seat, HEARTH__STAT_local_hits, 1))) {
+        hearth__hot_sample(local, seat, key, key_size);
+    }
+    hearth__seat_leave(seat);
+}
+
 /* Whatever has no short way. The caller is inside, and leaves. */
 static __attribute__((noinline)) int32_t go_on(hearth__local *local, const void *key,
                                                size_t key_size, hearth__buffer *bytes,
@@ -103,7 +114,7 @@ static __attribute__((noinline)) int32_t go_on(hearth__local *local, const void 
     uint64_t until = until_now(local);
     if (hearth__shard_look(local, key, key_size, bytes, raw) == HEARTH_OK &&
         raw_is_fresh(raw, until)) {
-        hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits);
+        count_due_and_leave(local, seat, key, key_size);
         return HEARTH_OK;
     }
     hearth__seat_leave(seat);
@@ -140,7 +151,9 @@ __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const v
     if (!hit) {
         return go_on(local, key, key_size, bytes, raw, otherwise);
     }
-    hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits);
+    if (!hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits)) {
+        count_due_and_leave(local, seat, key, key_size);
+    }
     return HEARTH_OK;
 }
 
@@ -167,6 +180,17 @@ bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms) {
 }
 
 /* ---- many ------------------------------------------------------------------------------- */
+
+/* Looks at those of the last hits of a seat that are due. */
+static __attribute__((noinline)) void sample_many(hearth__local *local, hearth__seat *seat,
+                                                  uint64_t hits, const hearth__local_ask *asks,
+                                                  const int32_t *statuses, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (statuses[i] == HEARTH_OK && hearth__hot_is_due(seat, ++hits)) {
+            hearth__hot_sample(local, seat, asks[i].key, asks[i].key_size);
+        }
+    }
+}
 
 /* Three rounds, each of which asks for the memory that the next one needs. */
 __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
@@ -208,5 +232,9 @@ __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
         statuses[i] = found && raw_is_fresh(ask->raw, until) ? HEARTH_OK : HEARTH_MISS;
         hits += statuses[i] == HEARTH_OK;
     }
-    hearth__seats_add(local->counters, HEARTH__STAT_local_hits, hits);
+    hearth__seat *seat = hearth__seats_own(local->counters);
+    uint64_t all_hits = hearth__seat_add(seat, HEARTH__STAT_local_hits, hits);
+    if (hearth__hot_is_due(seat, all_hits)) {
+        sample_many(local, seat, all_hits - hits, asks, statuses, count);
+    }
 }

@@ -25,7 +25,7 @@ typedef struct hearth__local_config {
     size_t expected_entry_bytes; /* the index is made for entries of this size; 0: 128 */
     const char *policy;          /* its name: hearth__policy_find(); NULL: s3fifo */
     int64_t now_ms;              /* hearth__boot_ms() */
-    hearth__seats *counters;     /* of base/stat.h; outlives the tier */
+    hearth__seats *counters;     /* hearth__local_seats_create(); outlives the tier */
     void *owner;                 /* for hearth__local_otherwise */
 } hearth__local_config;
 
@@ -148,6 +148,33 @@ void hearth__local_ahead(const hearth__local *local, const void *key, size_t key
 /* Keeps a value without a write of the remote tier; fills under way for its stripe are void. True: it is kept. */
 bool hearth__local_put(hearth__local *local, const void *key, size_t key_size,
                        const hearth__local_entry *entry, const void *data, size_t size);
+
+/* ---- the account of reads ---- */
+
+/* Seats for a tier: the counters of base/stat.h, and what the hot keys need of each thread. NULL: no memory. */
+hearth__seats *hearth__local_seats_create(void) __attribute__((warn_unused_result));
+
+/* Count a read that hearth__local_hit() and hearth__local_hit_many() did not answer: of the local tier, or not. By the thread's
+ * own seat of the tier's counters. */
+void hearth__local_count_hit(hearth__local *local, hearth__seat *seat, const void *key,
+                             size_t key_size);
+void hearth__local_count_miss(hearth__local *local, hearth__seat *seat, const void *key,
+                              size_t key_size);
+
+enum { HEARTH__HOT_KEY_BYTES = 128 };
+
+/* A key that is asked for often. */
+typedef struct hearth__hot_key {
+    uint64_t requests_per_s;
+    uint64_t key_size;  /* of it is kept */
+    uint64_t full_size; /* of all of it */
+    unsigned char key[HEARTH__HOT_KEY_BYTES];
+} hearth__hot_key;
+
+/* Gives the keys most asked for in the last 8 to 16 s, at most `most` of them, the hottest first. HEARTH_OK, HEARTH_E_NOMEM:
+ * none was given. Any thread. */
+int32_t hearth__local_hot_keys(hearth__local *local, size_t most,
+                               void (*give)(void *arg, const hearth__hot_key *key), void *arg);
 
 typedef struct hearth__local_usage {
     uint64_t entries;

@@ -75,7 +75,7 @@ static int32_t open_remote(hearth *cache) {
 
 static int32_t open_rooms(hearth *cache) {
     cache->prefix_size = strlen(cache->config.remote_prefix);
-    cache->counters = hearth__seats_create(HEARTH__STATS);
+    cache->counters = hearth__local_seats_create();
     cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
     cache->flights = hearth__chain_flights_create();
     if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL) {

@@ -123,13 +123,18 @@ static int32_t ask_remote(struct read *read, const hearth__route *route, int64_t
 /* Gives the caller what was found: the one exit, the one place for the accounting. */
 static int32_t deliver(struct read *read, int32_t status) {
     hearth__seats *counters = read->cache->counters;
-    if (status != HEARTH_OK && status != HEARTH_ABSENT) {
-        HEARTH__COUNT(counters, reads);
+    hearth__local *tier = read->cache->local;
+    bool answered = status == HEARTH_OK || status == HEARTH_ABSENT;
+    bool local = answered && read->value->answer.tier == HEARTH_TIER_LOCAL;
+    if (local) {
+        hearth__local_count_hit(tier, hearth__seats_own(counters), read->key, read->key_size);
+    } else {
+        hearth__local_count_miss(tier, hearth__seats_own(counters), read->key, read->key_size);
+    }
+    if (!answered) {
         hearth__value_clear(read->value);
         return status;
     }
-    bool local = read->value->answer.tier == HEARTH_TIER_LOCAL;
-    hearth__seats_add(counters, local ? HEARTH__STAT_local_hits : HEARTH__STAT_reads, 1);
     if (status == HEARTH_OK && is_stale(read)) {
         HEARTH__COUNT(counters, stale_served);
         if (local) {

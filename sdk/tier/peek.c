@@ -75,7 +75,12 @@ void *hearth__peek_with(hearth *cache, const void *key, size_t key_size) {
     hearth__seat *seat = hearth__seats_enter(cache->counters);
     if (seat != NULL) {
         found = copy_any_size(cache, key, key_size, &bytes);
-        hearth__seat_add(seat, found ? HEARTH__STAT_local_hits : HEARTH__STAT_reads, 1);
+        if (found) {
+            hearth__local_count_hit(cache->local, seat, key, key_size);
+        } else {
+            /* Not one of the hot keys' requests: who goes on asks once more. */
+            (void)hearth__seat_add(seat, HEARTH__STAT_reads, 1);
+        }
         hearth__seat_leave(seat);
     }
     void *object =
@@ -104,7 +109,7 @@ int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
     if (entry.version == 0) {
         return HEARTH_MISS; /* two values without a version must not be taken for the same */
     }
-    HEARTH__COUNT(cache->counters, local_hits);
+    hearth__local_count_hit(cache->local, hearth__seats_own(cache->counters), key, key_size);
     *version = entry.version;
     return HEARTH_OK;
 }

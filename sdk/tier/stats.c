@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cache's statistics, as numbers and as Prometheus text. */
+/* A cache's statistics, as numbers and as Prometheus text; its hot keys. */
 #include "tier/cache.h"
 
 #include <stdarg.h>
@@ -20,8 +20,14 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->local_bytes = usage.bytes;
     stats->local_limit_bytes = usage.limit_bytes;
     stats->local_dead_bytes = usage.dead_bytes;
+    stats->hot_keys_bytes = hearth__seats_extra_bytes(cache->counters);
     stats->flights = hearth__flights_count(cache->flights);
     stats->log_lost = hearth__log_lost(cache->log);
+}
+
+int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
+                               void (*give)(void *arg, const hearth__hot_key *key), void *arg) {
+    return hearth__local_hot_keys(cache->local, most, give, arg);
 }
 
 /* A text that may not fit: what it needs is counted all the same. */

@@ -78,6 +78,9 @@ void hearth__cache_leave(hearth *cache);
 void hearth__cache_stats(hearth *cache, hearth_stats *stats);
 /* As hearth_stats_text(). */
 int32_t hearth__cache_stats_text(hearth *cache, char *text, size_t size, size_t *needed);
+/* As hearth__local_hot_keys(). */
+int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
+                               void (*give)(void *arg, const hearth__hot_key *key), void *arg);
 int32_t hearth__cache_log_next(hearth *cache, hearth_log_record *record);
 int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
                               char *name, size_t name_size);

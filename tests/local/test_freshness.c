@@ -21,8 +21,8 @@ struct tier {
 };
 
 static void tier_open(struct tier *tier) {
-    *tier = (struct tier){.counters = hearth__seats_create(HEARTH__STATS),
-                          .opened_ms = hearth__boot_ms()};
+    *tier =
+        (struct tier){.counters = hearth__local_seats_create(), .opened_ms = hearth__boot_ms()};
     assert_non_null(tier->counters);
     const hearth__local_config config = {.max_bytes = HEARTH__LOCAL_MIN_BYTES,
                                          .policy = "lru",

@@ -102,7 +102,7 @@ static const struct registers_store tier = {enter, leave, set, get, drop, clear}
 /* Plays a load on a tier of so many bytes. Returns how many entries made room for others. */
 static uint64_t play(const char *policy, size_t max_bytes, const struct registers_load *load) {
     size_t rounds = getenv("HEARTH_LONG") != NULL ? LONG_ROUNDS : 1;
-    hearth__seats *counters = hearth__seats_create(HEARTH__STATS);
+    hearth__seats *counters = hearth__local_seats_create();
     assert_non_null(counters);
     const hearth__local_config config = {.max_bytes = max_bytes,
                                          .max_entry_bytes = max_bytes / 8,

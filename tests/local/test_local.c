@@ -28,7 +28,7 @@ struct tier {
 static void tier_open_with(struct tier *tier, size_t max_bytes, size_t max_entry_bytes,
                            const char *policy) {
     *tier = (struct tier){.blocks = failing_memory_blocks()};
-    tier->counters = hearth__seats_create(HEARTH__STATS);
+    tier->counters = hearth__local_seats_create();
     assert_non_null(tier->counters);
     const hearth__local_config config = {.max_bytes = max_bytes,
                                          .max_entry_bytes = max_entry_bytes,
@@ -337,7 +337,7 @@ static void without_memory_for_the_value_a_get_says_so(void **state) {
 
 static void without_memory_it_does_not_open(void **state) {
     (void)state;
-    hearth__seats *counters = hearth__seats_create(HEARTH__STATS);
+    hearth__seats *counters = hearth__local_seats_create();
     const hearth__local_config config = {.max_bytes = 1 << 20, .counters = counters};
     const int64_t blocks = failing_memory_blocks();
     for (uint64_t i = 0; i < 3; i++) {

@@ -128,7 +128,7 @@ static void mix(void *arg, size_t index) {
 }
 
 static void play(size_t max_bytes, bool evicts) {
-    struct scene scene = {.counters = hearth__seats_create(HEARTH__STATS)};
+    struct scene scene = {.counters = hearth__local_seats_create()};
     const hearth__local_config config = {
         .max_bytes = max_bytes, .max_entry_bytes = 2000, .counters = scene.counters};
     assert_int_equal(hearth__local_open(&config, &scene.local), HEARTH_OK);

@@ -191,7 +191,7 @@ static void choose_keys(struct world *world, bool same_stripe) {
 
 static void play(const struct actor actors[ACTORS], bool same_stripe) {
     struct world world = {.actors = actors};
-    world.counters = hearth__seats_create(HEARTH__STATS);
+    world.counters = hearth__local_seats_create();
     assert_non_null(world.counters);
     const hearth__local_config config = {.max_bytes = 1 << 20, .counters = world.counters};
     assert_int_equal(hearth__local_open(&config, &world.local), HEARTH_OK);

@@ -296,7 +296,7 @@ static uint32_t begin(void) {
 
 /* Plays all scenes, each in this way. */
 static void play_all(const char *policy, long offset, void (*play)(long offset)) {
-    world.counters = hearth__seats_create(HEARTH__STATS);
+    world.counters = hearth__local_seats_create();
     assert_non_null(world.counters);
     const hearth__local_config config = {.max_bytes = TIER_BYTES,
                                          .max_entry_bytes = 2000,

@@ -151,7 +151,7 @@ typedef void (*writer)(uint64_t which, uint64_t number);
 
 static void open_tier(const char *policy) {
     memset(&world, 0, sizeof world);
-    world.counters = hearth__seats_create(HEARTH__STATS);
+    world.counters = hearth__local_seats_create();
     assert_non_null(world.counters);
     const hearth__local_config config = {.max_bytes = TIER_BYTES,
                                          .max_entry_bytes = 2000,

@@ -21,7 +21,7 @@ static hearth__local *local;
 
 static int open_local(void **state) {
     (void)state;
-    counters = hearth__seats_create(HEARTH__STATS);
+    counters = hearth__local_seats_create();
     const hearth__local_config config = {.max_bytes = 1 << 20, .counters = counters};
     return counters != NULL && hearth__local_open(&config, &local) == HEARTH_OK ? 0 : -1;
 }

@@ -24,7 +24,7 @@ static hearth__seats *counters;
 static hearth__local *local;
 
 static void tier_open(const char *policy, size_t max_bytes) {
-    counters = hearth__seats_create(HEARTH__STATS);
+    counters = hearth__local_seats_create();
     assert_non_null(counters);
     const hearth__local_config config = {
         .max_bytes = max_bytes, .policy = policy, .counters = counters};

@@ -153,7 +153,7 @@ static void play(void *arg, size_t index) {
 static void no_read_is_torn(const char *policy) {
     struct scene scene = {.readers_left = READERS,
                           .hits_wanted = getenv("HEARTH_LONG") != NULL ? LONG_HITS : HITS,
-                          .counters = hearth__seats_create(HEARTH__STATS)};
+                          .counters = hearth__local_seats_create()};
     assert_non_null(scene.counters);
     const hearth__local_config config = {.max_bytes = TIER_BYTES,
                                          .max_entry_bytes = 128 << 10,

@@ -21,7 +21,7 @@ struct tier {
 };
 
 static void tier_open(struct tier *tier) {
-    *tier = (struct tier){.counters = hearth__seats_create(HEARTH__STATS)};
+    *tier = (struct tier){.counters = hearth__local_seats_create()};
     assert_non_null(tier->counters);
     const hearth__local_config config = {.max_bytes = HEARTH__LOCAL_MIN_BYTES,
                                          .counters = tier->counters};

@@ -274,7 +274,7 @@ static inline void choose_names(struct stage *stage) {
 }
 
 static inline void open_stage(struct stage *stage) {
-    *stage = (struct stage){.counters = hearth__seats_create(HEARTH__STATS), .size = SHORT};
+    *stage = (struct stage){.counters = hearth__local_seats_create(), .size = SHORT};
     assert_non_null(stage->counters);
     const hearth__local_config config = {.max_bytes = HEARTH__LOCAL_MIN_BYTES,
                                          .expected_entry_bytes = 1 << 16,
