@@ -2,8 +2,8 @@
 /* The Redis backend against a server that breaks off, stalls or sends what is no answer: no
  * wrong value, no answer for another operation, no memory by a number from the network. */
 #include "remote/redis_rig.h"
-#include "remote/scripted_server.h"
 #include "support/crowd.h"
+#include "support/scripted_server.h"
 
 #include <unistd.h>
 
@@ -21,7 +21,7 @@ struct stage {
 };
 
 static void open_stage(struct stage *stage, scripted_serve *serve) {
-    scripted_server_start(&stage->server, serve, &stage->script);
+    scripted_server_start(&stage->server, 1, serve, &stage->script);
     stage->rig = redis_rig_at(stage->server.path, 0);
     redis_rig_open(&stage->rig);
 }
@@ -39,19 +39,17 @@ static hearth__remote_op plain_get(struct stage *stage, const char *key) {
 
 /* ---- replies in pieces ---------------------------------------------------------------------- */
 
-static void answer_in_pieces(struct scripted_server *server, int fd, unsigned number,
-                             void *arg) {
+static void answer_in_pieces(struct scripted_client *client, void *arg) {
     const struct script *script = arg;
     const struct redis_wire *wire = &script->wire;
-    (void)number;
     for (size_t cut = 1; cut < wire->size; cut++) {
-        if (!scripted_await(server, fd, "\r\nkey\r\n") ||
-            !scripted_send(server, fd, wire->bytes, cut) || !scripted_await_read(server, fd) ||
-            !scripted_send(server, fd, wire->bytes + cut, wire->size - cut)) {
+        if (!scripted_await(client, "\r\nkey\r\n") ||
+            !scripted_send(client, wire->bytes, cut) || !scripted_await_read(client) ||
+            !scripted_send(client, wire->bytes + cut, wire->size - cut)) {
             return;
         }
     }
-    scripted_await_close(server, fd);
+    scripted_await_close(client);
 }
 
 static void a_reply_split_anywhere_is_whole(void **state) {
@@ -67,10 +65,10 @@ static void a_reply_split_anywhere_is_whole(void **state) {
     close_stage(&stage);
 }
 
-static void cut_off(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void cut_off(struct scripted_client *client, void *arg) {
     const struct script *script = arg;
-    if (scripted_await(server, fd, "\r\nkey\r\n")) {
-        (void)scripted_send(server, fd, script->wire.bytes, number);
+    if (scripted_await(client, "\r\nkey\r\n")) {
+        (void)scripted_send(client, script->wire.bytes, client->number);
     }
 }
 
@@ -86,18 +84,18 @@ static void a_reply_cut_anywhere_is_an_error(void **state) {
 }
 
 /* The first connection is never answered in time; its answer comes when another asks. */
-static void answer_late(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void answer_late(struct scripted_client *client, void *arg) {
     const struct redis_wire *late = &((const struct script *)arg)->wire;
     struct redis_wire own = redis_wire_of("other", "other body");
-    if (number == 0) {
-        (void)scripted_await(server, fd, "\r\nkey\r\n");
-        scripted_await_close(server, fd);
-        (void)scripted_send(server, fd, late->bytes, late->size);
+    if (client->number == 0) {
+        (void)scripted_await(client, "\r\nkey\r\n");
+        scripted_await_close(client);
+        (void)scripted_send(client, late->bytes, late->size);
         return;
     }
-    (void)scripted_await(server, fd, "\r\nother\r\n");
-    (void)scripted_send(server, fd, own.bytes, own.size);
-    scripted_await_close(server, fd);
+    (void)scripted_await(client, "\r\nother\r\n");
+    (void)scripted_send(client, own.bytes, own.size);
+    scripted_await_close(client);
 }
 
 static void a_late_answer_is_for_nobody(void **state) {
@@ -114,17 +112,17 @@ static void a_late_answer_is_for_nobody(void **state) {
 }
 
 /* One answer too many, at once or later. */
-static void answer_twice(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void answer_twice(struct scripted_client *client, void *arg) {
     struct script *script = arg;
     const struct redis_wire *wire = &script->wire;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
-    (void)scripted_send(server, fd, wire->bytes, wire->size);
-    if (number % 2 == 0) {
-        (void)scripted_await_read(server, fd);
+    (void)scripted_await(client, "\r\nkey\r\n");
+    (void)scripted_send(client, wire->bytes, wire->size);
+    if (client->number % 2 == 0) {
+        (void)scripted_await_read(client);
     }
-    (void)scripted_send(server, fd, wire->bytes, wire->size);
+    (void)scripted_send(client, wire->bytes, wire->size);
     atomic_fetch_add(&script->excess, 1);
-    scripted_await_close(server, fd);
+    scripted_await_close(client);
 }
 
 static bool excess_was_sent(void *arg) {
@@ -146,17 +144,14 @@ static void an_excess_answer_ends_the_connection(void **state) {
 }
 
 /* A server that reads no question before the answer to the last one is taken. */
-static void answer_before_reading_on(struct scripted_server *server, int fd, unsigned number,
-                                     void *arg) {
+static void answer_before_reading_on(struct scripted_client *client, void *arg) {
     static const char filler[65536] = {0};
-    (void)number;
     (void)arg;
-    while (scripted_await(server, fd, "$3\r\nGET\r\n") &&
-           scripted_send(server, fd, "$262144\r\n", 9)) {
+    while (scripted_await(client, "$3\r\nGET\r\n") && scripted_send(client, "$262144\r\n", 9)) {
         for (size_t i = 0; i < 4; i++) {
-            (void)scripted_send(server, fd, filler, sizeof filler);
+            (void)scripted_send(client, filler, sizeof filler);
         }
-        (void)scripted_send(server, fd, "\r\n", 2);
+        (void)scripted_send(client, "\r\n", 2);
     }
 }
 
@@ -183,20 +178,19 @@ static void answers_are_read_while_questions_are_sent(void **state) {
 /* ---- connections that break ----------------------------------------------------------------- */
 
 /* Answers what is said on every second connection, and closes the others when they are used. */
-static void close_when_used(struct scripted_server *server, int fd, unsigned number,
-                            void *arg) {
+static void close_when_used(struct scripted_client *client, void *arg) {
     const struct script *script = arg;
     const struct redis_wire *wire = &script->wire;
-    if (!scripted_await(server, fd, "\r\nkey\r\n")) {
+    if (!scripted_await(client, "\r\nkey\r\n")) {
         return;
     }
-    if (number % 2 == 0) {
-        (void)scripted_send(server, fd, wire->bytes, wire->size);
-        (void)scripted_await(server, fd, "\r\nkey\r\n");
+    if (client->number % 2 == 0) {
+        (void)scripted_send(client, wire->bytes, wire->size);
+        (void)scripted_await(client, "\r\nkey\r\n");
         return;
     }
-    (void)scripted_send(server, fd, wire->bytes, wire->size);
-    scripted_await_close(server, fd);
+    (void)scripted_send(client, wire->bytes, wire->size);
+    scripted_await_close(client);
 }
 
 static void a_read_is_asked_again_where_an_idle_connection_ended(void **state) {
@@ -224,10 +218,9 @@ static void a_write_is_not_asked_again_where_an_idle_connection_ended(void **sta
 }
 
 /* Ends every connection as soon as it was asked something. */
-static void hang_up(struct scripted_server *server, int fd, unsigned number, void *arg) {
-    (void)number;
+static void hang_up(struct scripted_client *client, void *arg) {
     (void)arg;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
+    (void)scripted_await(client, "\r\nkey\r\n");
 }
 
 static void a_write_without_an_answer_is_unknown_and_sent_once(void **state) {
@@ -253,13 +246,12 @@ static void a_write_without_an_answer_is_unknown_and_sent_once(void **state) {
     }
 }
 
-static void hang_up_then_answer(struct scripted_server *server, int fd, unsigned number,
-                                void *arg) {
+static void hang_up_then_answer(struct scripted_client *client, void *arg) {
     (void)arg;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
-    if (number == 1) {
-        (void)scripted_send(server, fd, ":1\r\n", 4);
-        scripted_await_close(server, fd);
+    (void)scripted_await(client, "\r\nkey\r\n");
+    if (client->number == 1) {
+        (void)scripted_send(client, ":1\r\n", 4);
+        scripted_await_close(client);
     }
 }
 
@@ -274,12 +266,10 @@ static void a_delete_is_sent_once_more(void **state) {
 }
 
 /* In a pipeline the answered stay answered; the rest is told apart by verb. */
-static void answer_two_then_hang_up(struct scripted_server *server, int fd, unsigned number,
-                                    void *arg) {
-    (void)number;
+static void answer_two_then_hang_up(struct scripted_client *client, void *arg) {
     (void)arg;
-    (void)scripted_await(server, fd, "\r\nkey3\r\n");
-    (void)scripted_send(server, fd, "+OK\r\n$-1\r\n", 10);
+    (void)scripted_await(client, "\r\nkey3\r\n");
+    (void)scripted_send(client, "+OK\r\n$-1\r\n", 10);
 }
 
 static void a_broken_pipeline_tells_what_is_known(void **state) {
@@ -311,10 +301,9 @@ static void a_write_that_waits_too_long_is_unknown(void **state) {
     close_stage(&stage);
 }
 
-static void sleep_through(struct scripted_server *server, int fd, unsigned number, void *arg) {
-    (void)number;
+static void sleep_through(struct scripted_client *client, void *arg) {
     (void)arg;
-    scripted_await_close(server, fd);
+    scripted_await_close(client);
 }
 
 /* Nobody takes connections, as when a process is stopped: that is no refusal. */
@@ -323,7 +312,7 @@ static void a_full_backlog_is_waited_for_until_the_deadline(void **state) {
     struct scripted_server server;
     int fillers[64];
     size_t count = 0;
-    scripted_server_start(&server, sleep_through, NULL);
+    scripted_server_start(&server, 1, sleep_through, NULL);
     struct redis_rig rig = redis_rig_at(server.path, 0);
     redis_rig_open(&rig);
     while (count < 64 && (fillers[count] = scripted_connect(&server)) >= 0) {

@@ -2,7 +2,7 @@
 /* Threads against a server that answers most questions rightly and the others in every wrong
  * way: no answer is ever another key's, or changed. */
 #include "remote/redis_rig.h"
-#include "remote/scripted_server.h"
+#include "support/scripted_server.h"
 
 #include "base/clock.h"
 
@@ -27,18 +27,18 @@ static struct redis_wire answer_to(const char *key) {
 }
 
 /* One answer, or what comes instead. False: the connection is to be closed. */
-static bool answer(struct scripted_server *server, int fd, const char *key, uint32_t *seed) {
+static bool answer(struct scripted_client *client, const char *key, uint32_t *seed) {
     struct redis_wire wire = answer_to(key);
     size_t place = 1 + next(seed) % (wire.size - 1);
     switch (next(seed) % 40) {
     case 0: /* cut */
-        (void)scripted_send(server, fd, wire.bytes, place);
+        (void)scripted_send(client, wire.bytes, place);
         return false;
     case 1: /* never */
-        scripted_await_close(server, fd);
+        scripted_await_close(client);
         return false;
     case 2: /* twice */
-        (void)scripted_send(server, fd, wire.bytes, wire.size);
+        (void)scripted_send(client, wire.bytes, wire.size);
         break;
     case 3: /* another key's */
         wire = answer_to("key-x");
@@ -47,28 +47,25 @@ static bool answer(struct scripted_server *server, int fd, const char *key, uint
         wire.bytes[place] = (char)(wire.bytes[place] ^ (1 + (int)(next(seed) % 255)));
         break;
     case 5: /* half of it, and the rest for the next to hear */
-        (void)scripted_send(server, fd, wire.bytes, place);
-        scripted_await_close(server, fd);
+        (void)scripted_send(client, wire.bytes, place);
+        scripted_await_close(client);
         return false;
     case 6:
     case 7:
     case 8: /* in two pieces */
-        return scripted_send(server, fd, wire.bytes, place) &&
-               scripted_await_read(server, fd) &&
-               scripted_send(server, fd, wire.bytes + place, wire.size - place);
+        return scripted_send(client, wire.bytes, place) && scripted_await_read(client) &&
+               scripted_send(client, wire.bytes + place, wire.size - place);
     default:
         break;
     }
-    return scripted_send(server, fd, wire.bytes, wire.size);
+    return scripted_send(client, wire.bytes, wire.size);
 }
 
-static void serve(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void serve(struct scripted_client *client, void *arg) {
     uint32_t *seed = arg;
     char key[32] = "key-";
-    (void)number;
-    while (scripted_await(server, fd, "\r\nkey-") &&
-           scripted_read_line(server, fd, key + 4, sizeof key - 4) &&
-           answer(server, fd, key, seed)) {
+    while (scripted_await(client, "\r\nkey-") &&
+           scripted_read_line(client, key + 4, sizeof key - 4) && answer(client, key, seed)) {
     }
 }
 
@@ -121,7 +118,7 @@ static void no_answer_is_wrong(void **state) {
     struct reader readers[THREADS];
     struct reader all = {.seed = 0};
     uint32_t seed = 20240229;
-    scripted_server_start(&server, serve, &seed);
+    scripted_server_start(&server, 1, serve, &seed);
     struct redis_rig rig = redis_rig_at(server.path, 0);
     rig.config.lanes = 1; /* the server serves one at a time */
     redis_rig_open(&rig);

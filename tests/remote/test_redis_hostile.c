@@ -2,7 +2,7 @@
 /* Replies that are no replies, or refusals: an error, the connection closed where it is out of
  * step, and never memory or time by a number that the network said. */
 #include "remote/redis_rig.h"
-#include "remote/scripted_server.h"
+#include "support/scripted_server.h"
 
 #include "base/clock.h"
 
@@ -29,7 +29,7 @@ struct stage {
 };
 
 static void open_stage(struct stage *stage, scripted_serve *serve) {
-    scripted_server_start(&stage->server, serve, &stage->reply);
+    scripted_server_start(&stage->server, 1, serve, &stage->reply);
     stage->rig = redis_rig_at(stage->server.path, 0);
     redis_rig_open(&stage->rig);
 }
@@ -40,11 +40,10 @@ static void close_stage(struct stage *stage) {
 }
 
 /* Says the same to every question. */
-static void say(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void say(struct scripted_client *client, void *arg) {
     const struct reply *reply = arg;
-    (void)number;
-    while (scripted_await(server, fd, "\r\nkey\r\n") &&
-           scripted_send(server, fd, reply->bytes, reply->size)) {
+    while (scripted_await(client, "\r\nkey\r\n") &&
+           scripted_send(client, reply->bytes, reply->size)) {
     }
 }
 
@@ -142,13 +141,12 @@ static void a_write_answered_by_nonsense_is_unknown(void **state) {
 
 /* ---- no end, and too much ------------------------------------------------------------------- */
 
-static void go_on(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void go_on(struct scripted_client *client, void *arg) {
     static const char more[65536] = {0};
     struct reply *reply = arg;
-    (void)number;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
-    (void)scripted_send(server, fd, reply->bytes, reply->size);
-    while (scripted_send(server, fd, more, sizeof more)) {
+    (void)scripted_await(client, "\r\nkey\r\n");
+    (void)scripted_send(client, reply->bytes, reply->size);
+    while (scripted_send(client, more, sizeof more)) {
         atomic_fetch_add(&reply->endless, sizeof more);
     }
 }
@@ -197,15 +195,14 @@ static void nonsense_does_not_grow_with_the_number_it_says(void **state) {
 }
 
 /* The largest value that is allowed, whole. */
-static void say_much(struct scripted_server *server, int fd, unsigned number, void *arg) {
+static void say_much(struct scripted_client *client, void *arg) {
     static const char most[REDIS_RIG_MAX_VALUE + 4096] = {0};
-    (void)number;
     (void)arg;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
-    (void)scripted_send(server, fd, "$1052672\r\n", 10);
-    (void)scripted_send(server, fd, most, sizeof most);
-    (void)scripted_send(server, fd, "\r\n", 2);
-    scripted_await_close(server, fd);
+    (void)scripted_await(client, "\r\nkey\r\n");
+    (void)scripted_send(client, "$1052672\r\n", 10);
+    (void)scripted_send(client, most, sizeof most);
+    (void)scripted_send(client, "\r\n", 2);
+    scripted_await_close(client);
 }
 
 static void the_largest_reply_is_taken(void **state) {
@@ -221,12 +218,11 @@ static void the_largest_reply_is_taken(void **state) {
 }
 
 /* A server that says a byte now and then is still no server that answers. */
-static void trickle(struct scripted_server *server, int fd, unsigned number, void *arg) {
-    (void)number;
+static void trickle(struct scripted_client *client, void *arg) {
     (void)arg;
-    (void)scripted_await(server, fd, "\r\nkey\r\n");
-    (void)scripted_send(server, fd, "$1000000\r\n", 10);
-    while (scripted_send(server, fd, "a", 1) && scripted_await_read(server, fd)) {
+    (void)scripted_await(client, "\r\nkey\r\n");
+    (void)scripted_send(client, "$1000000\r\n", 10);
+    while (scripted_send(client, "a", 1) && scripted_await_read(client)) {
     }
 }
 
