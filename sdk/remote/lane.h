@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes: a node's connections, a few, shared by all threads; of any protocol (lane_codec.h).
+ *
+ * Who asks takes an idle lane if there is one, and drives it: sends, reads, and has its answer
+ * as if the connection were its own. If all are busy, its exchange waits in a lane's queue. The
+ * thread that drives a lane sends all that is queued in one go, gives every answer that comes to
+ * whom it belongs, and hands the lane to the oldest of those who wait once its own answer is
+ * there. So many threads make pipelines without knowing of each other.
+ *
+ * Exchanges belong to the lanes, never to a thread's stack: who gives up at its deadline leaves
+ * its exchange behind, as an orphan whose replies are read and dropped in their place. Only what
+ * shows that the connection is out of step or dead closes it, and with it fails what was asked
+ * there: a reply that cannot be one, silence (the oldest exchange in flight is older than
+ * `stall_ms`, and nobody waits for it any more), or too many orphans. No reply is ever given to
+ * another request.
+ *
+ * No lock is held over a system call. Any thread may call these.
+ */
+#ifndef HEARTH_REMOTE_LANE_H
+#define HEARTH_REMOTE_LANE_H
+
+#include "remote/backend.h"
+#include "remote/lane_codec.h"
+
+typedef struct hearth__lanes hearth__lanes;
+
+/* `codec`, `config` and what it points to, and `node`, which is the codec's, must outlive the
+ * lanes. Connects to nothing. HEARTH_OK, HEARTH_E_NOMEM. */
+int32_t hearth__lanes_create(const hearth__codec *codec, const hearth__node_config *config,
+                             void *node, hearth__lanes **lanes);
+
+/* Nobody may be inside. Closes the connections. In a forked child what came from the parent is
+ * left alone but for the child's copies of the sockets. NULL is allowed. */
+void hearth__lanes_destroy(hearth__lanes *lanes);
+
+/*
+ * An exchange for up to `requests` requests, to be filled (lane_codec.h) and then given to
+ * hearth__lanes_begin() or hearth__exchange_discard(). NULL: no memory.
+ */
+hearth__exchange *hearth__exchange_create(hearth__lanes *lanes, uint32_t requests);
+void hearth__exchange_discard(hearth__exchange *exchange);
+
+/* What was said so far. */
+size_t hearth__exchange_bytes(const hearth__exchange *exchange);
+uint32_t hearth__exchange_requests(const hearth__exchange *exchange);
+
+/* A lane that one caller has to itself, for requests that must not mix with others'. */
+typedef struct hearth__lane hearth__lane;
+
+/* Waits for one, to the deadline. HEARTH_OK, or why there is none, as hearth__lanes_begin(). */
+int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth__lane **lane);
+
+/* `clean`: it is as it was; else its connection is closed. */
+void hearth__lanes_unreserve(hearth__lane *lane, bool clean);
+
+/*
+ * Queues an exchange on a lane, opening one if that is needed, and sends it if nobody else will.
+ * `lane`: reserved before; NULL: any. `fresh`: a connection that served nobody before.
+ * May block to the deadline while a connection is made. HEARTH_OK: hearth__lanes_finish() must
+ * follow, on this thread. Else nothing was sent and the exchange is gone: HEARTH_E_UNAVAILABLE: no
+ * connection, just now or a moment ago; HEARTH_E_TIMEOUT, HEARTH_E_PROTOCOL, HEARTH_E_NOMEM.
+ */
+int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
+                            hearth__lane *lane, bool fresh, int64_t deadline_ns);
+
+/* Takes the answer to the request at `index`; called on the thread that asked, in order. */
+typedef void hearth__answer_taker(void *arg, uint32_t index, const hearth__notes *notes,
+                                  hearth__kept kept);
+
+/* How an exchange ended. */
+typedef struct hearth__outcome {
+    int32_t status;    /* HEARTH_OK: all were answered */
+    uint32_t answered; /* requests whose answers were taken */
+    uint32_t sent;     /* requests of which the server may have got something, these included */
+    bool reused;       /* the connection had served others before */
+    bool unheard;      /* and the server said nothing more on it: it had given it up */
+} hearth__outcome;
+
+/*
+ * Awaits the answers, driving the lane or not, to the deadline and no longer. The exchange is gone
+ * afterwards. Statuses besides HEARTH_OK: HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE: the connection
+ * ended; the codec's.
+ */
+hearth__outcome hearth__lanes_finish(hearth__lanes *lanes, hearth__exchange *exchange,
+                                     int64_t deadline_ns, hearth__answer_taker *taker,
+                                     void *arg);
+
+/* A reply on this thread's last exchange turned out to belong to another key. Once can be the
+ * server's data, twice in a row is a connection out of step, which is then closed. */
+void hearth__lanes_suspect(hearth__lanes *lanes, const hearth__outcome *outcome, bool suspect);
+
+#endif

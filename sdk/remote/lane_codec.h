@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a protocol does for the lanes (lane.h): it says what is sent, and finds the replies in
+ * what comes. No I/O, no waiting, no locks, no clocks.
+ *
+ * A request is what one operation sends in one go, a command or a few, and has as many replies
+ * as it needs. Who reads its replies is not always who asked: so a reply is first heard (on any
+ * thread, and the operation must not be touched), and what was heard is then taken by who asked.
+ */
+#ifndef HEARTH_REMOTE_LANE_CODEC_H
+#define HEARTH_REMOTE_LANE_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct hearth__exchange hearth__exchange;
+
+/* What a codec writes down about one request: lanes only carry it. Begins as who asks says. */
+typedef struct hearth__notes {
+    uint32_t asked;   /* what was asked, as the codec numbers it */
+    uint32_t heard;   /* replies so far */
+    uint32_t answer;  /* what was answered, as the codec numbers it */
+    int32_t status;   /* HEARTH_OK, or what an error that was answered means */
+    int64_t number;   /* what was answered */
+    int64_t ttl_ms;   /* the life that is left at the server */
+    uint64_t cas;     /* the item's unique number */
+    uint32_t opaque;  /* what a reply must repeat */
+    uint32_t flags;   /* the item's */
+    int64_t began_ns; /* when it was asked for, or 0 */
+} hearth__notes;
+
+enum hearth__heard {
+    HEARTH__HEARD_MORE,     /* further replies belong to this request */
+    HEARTH__HEARD_ALL,      /* this was its last */
+    HEARTH__HEARD_NONSENSE, /* this is no reply to it: the connection is closed */
+};
+
+/* Bytes of a reply that who asked wants to see. */
+typedef struct hearth__kept {
+    const void *bytes; /* NULL: none */
+    size_t size;
+} hearth__kept;
+
+/* Gets one reply, in the codec's own form, valid during the call. False: it is not what was asked
+ * for. */
+typedef bool hearth__hearer(void *arg, const void *reply);
+
+/* How a new connection's greeting was received. */
+typedef struct hearth__welcome {
+    int32_t status;
+    bool refused;  /* a person must change something */
+    char why[160]; /* if it failed: words for a log, never a password */
+} hearth__welcome;
+
+/* `node` is what the lanes were made with. */
+typedef struct hearth__codec {
+    /* Makes a connection's parser. HEARTH_OK, HEARTH_E_NOMEM. */
+    int32_t (*open)(void *node, void **parser);
+    void (*close)(void *parser);
+
+    /*
+     * Takes bytes from the server, gives each reply that is complete to `hearer`, and keeps the
+     * rest. HEARTH_OK; HEARTH_E_PROTOCOL: no replies of this protocol, a line or a number beyond
+     * any bound, or the hearer refused; HEARTH_E_TOO_LARGE: a value over the limit;
+     * HEARTH_E_NOMEM. After an error the connection is of no further use; replies before it were
+     * given.
+     */
+    int32_t (*parse)(void *parser, const void *bytes, size_t size, hearth__hearer *hearer,
+                     void *arg);
+
+    /* Bytes of the reply that is under way, as far as that is announced; 0: none is. */
+    size_t (*under_way)(const void *parser);
+
+    /* Gives back memory that a large reply took; none is under way. */
+    void (*trim)(void *parser);
+
+    /*
+     * Hears the next reply to a request. `half_sent`: not all of the request has been sent, so
+     * that only a refusal can be a reply. What is kept must lie in the reply; with
+     * HEARTH__HEARD_MORE nothing is kept.
+     */
+    enum hearth__heard (*hear)(hearth__notes *notes, const void *reply, bool half_sent,
+                               hearth__kept *kept);
+
+    /* Adds to an exchange what is said first on a new connection, if anything. HEARTH_OK,
+     * HEARTH_E_NOMEM. */
+    int32_t (*greet)(void *node, hearth__exchange *exchange);
+
+    /* Judges the answer to the greeting's request at `index`; `welcome` begins as HEARTH_OK. */
+    void (*welcome)(void *node, uint32_t index, const hearth__notes *notes, hearth__kept kept,
+                    hearth__welcome *welcome);
+} hearth__codec;
+
+/*
+ * Composing: adds the bytes of a command to an exchange. They are copied. False: no memory.
+ */
+bool hearth__exchange_say(hearth__exchange *exchange, const void *bytes, size_t size)
+    __attribute__((warn_unused_result));
+
+/* The same without a copy where they are many: `release` frees them, now or later, also when it
+ * answers false. */
+bool hearth__exchange_give(hearth__exchange *exchange, void *bytes, size_t size,
+                           void (*release)(void *bytes)) __attribute__((warn_unused_result));
+
+/* Ends a request: what was said since the last one is what it sends. The exchange must have been
+ * made for so many. */
+void hearth__exchange_ask(hearth__exchange *exchange, const hearth__notes *notes);
+
+/* Takes back what was said since the last request. */
+void hearth__exchange_unsay(hearth__exchange *exchange);
+
+#endif
