@@ -39,11 +39,12 @@ typedef struct hearth__backend {
     /*
      * Starts `count` operations on this node: takes or opens a connection and writes all
      * requests, or as many as it can without reading an answer. May block to the deadline.
+     * `at_once`: finish follows without another node's begin or finish in between.
      * Operations that fail here get their status; the others stay HEARTH__PENDING. *batch may
      * stay NULL when nothing is pending. It keeps no reference to `ops` itself, only to what
      * the operations point to.
      */
-    void (*begin)(hearth__node *node, hearth__remote_op **ops, size_t count,
+    void (*begin)(hearth__node *node, hearth__remote_op **ops, size_t count, bool at_once,
                   int64_t deadline_ns, hearth__batch **batch);
 
     /*

@@ -157,8 +157,9 @@ static void get(const hearth__node *node, hearth__remote_op *op, const struct pl
         op->status = HEARTH_MISS;
         return;
     }
-    hearth__envelope_answer(node->config, op, hearth__entry_value(place->entry),
-                            hearth__entry_size(place->entry), false, left_of(place), true);
+    (void)hearth__envelope_answer(node->config, op, hearth__entry_value(place->entry),
+                                  hearth__entry_size(place->entry), false, left_of(place),
+                                  true);
 }
 
 /* Puts `fresh` (NULL: it would not fit) in the place of what is there. */
@@ -299,8 +300,9 @@ static void execute(hearth__node *node, struct tier *tier, hearth__remote_op *op
     pthread_mutex_unlock(&place.table->lock);
 }
 
-static void begin(hearth__node *node, hearth__remote_op **ops, size_t count,
+static void begin(hearth__node *node, hearth__remote_op **ops, size_t count, bool at_once,
                   int64_t deadline_ns, hearth__batch **batch) {
+    (void)at_once;
     (void)deadline_ns;
     (void)batch;
     struct tier *tier = own_tier(node);

@@ -287,7 +287,7 @@ static void judge_lives(hearth__remote_op *op, const hearth__envelope *envelope,
                            : (int64_t)envelope->soft_ms - op->found_age_ms;
 }
 
-void hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
+bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
                              const void *bytes, size_t size, bool must_have_key,
                              int64_t server_ttl_ms, bool server_expires_exactly) {
     hearth__envelope envelope;
@@ -296,22 +296,23 @@ void hearth__envelope_answer(const hearth__remote_config *config, hearth__remote
     op->status = HEARTH_MISS;
     op->found_version = envelope.kind == HEARTH__KIND_LEASE ? 0 : envelope.version;
     if (!accept(config, verdict) || envelope.kind == HEARTH__KIND_LEASE) {
-        return;
+        return verdict != HEARTH__ENVELOPE_DAMAGED;
     }
     judge_lives(op, &envelope, server_ttl_ms);
     bool over = envelope.hard_ms != HEARTH__ENVELOPE_NO_TTL &&
                 op->found_age_ms >= (int64_t)envelope.hard_ms;
     if (over && !server_expires_exactly) {
-        return;
+        return true;
     }
     op->found = envelope.kind;
     op->found_content = envelope.content;
     op->found_delta_ms = envelope.delta_ms;
     if (envelope.kind == HEARTH__KIND_ABSENT) {
         op->status = HEARTH_ABSENT;
-        return;
+        return true;
     }
     bool kept =
         op->body == NULL || hearth__buffer_assign(op->body, envelope.body, envelope.body_size);
     op->status = kept ? HEARTH_OK : HEARTH_E_NOMEM;
+    return true;
 }

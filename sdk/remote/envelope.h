@@ -95,9 +95,9 @@ bool hearth__envelope_version(const void *bytes, size_t size, uint64_t *version)
  * Answers a GET from a node's bytes: counts what is refused, judges age and lives from the
  * server's remaining TTL (or TTL_UNKNOWN, TTL_NONE), copies the body, sets status and found_...
  * of the op. `server_expires_exactly`: the server alone decides when a value is over; else the
- * header decides too, by this host's wall clock.
+ * header decides too, by this host's wall clock. False: the bytes are not whole, or not of this key.
  */
-void hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
+bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
                              const void *bytes, size_t size, bool must_have_key,
                              int64_t server_ttl_ms, bool server_expires_exactly);
 

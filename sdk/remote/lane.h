@@ -38,7 +38,7 @@ void hearth__lanes_destroy(hearth__lanes *lanes);
  * An exchange for up to `requests` requests, to be filled (lane_codec.h) and then given to
  * hearth__lanes_begin() or hearth__exchange_discard(). NULL: no memory.
  */
-hearth__exchange *hearth__exchange_create(hearth__lanes *lanes, uint32_t requests);
+hearth__exchange *hearth__exchange_create(uint32_t requests);
 void hearth__exchange_discard(hearth__exchange *exchange);
 
 /* What was said so far. */
@@ -54,18 +54,26 @@ int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth_
 /* `clean`: it is as it was; else its connection is closed. */
 void hearth__lanes_unreserve(hearth__lane *lane, bool clean);
 
+/* How an exchange is sent. */
+typedef struct hearth__way {
+    hearth__lane *lane; /* reserved before; NULL: any */
+    bool fresh;         /* not on a connection that nothing was heard of for a while */
+    bool at_once; /* hearth__lanes_finish() follows at once: nothing is waited for before */
+} hearth__way;
+
 /*
  * Queues an exchange on a lane, opening one if that is needed, and sends it if nobody else will.
- * `lane`: reserved before; NULL: any. `fresh`: a connection that served nobody before.
  * May block to the deadline while a connection is made. HEARTH_OK: hearth__lanes_finish() must
  * follow, on this thread. Else nothing was sent and the exchange is gone: HEARTH_E_UNAVAILABLE: no
  * connection, just now or a moment ago; HEARTH_E_TIMEOUT, HEARTH_E_PROTOCOL, HEARTH_E_NOMEM.
  */
 int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
-                            hearth__lane *lane, bool fresh, int64_t deadline_ns);
+                            const hearth__way *way, int64_t deadline_ns);
 
-/* Takes the answer to the request at `index`; called on the thread that asked, in order. */
-typedef void hearth__answer_taker(void *arg, uint32_t index, const hearth__notes *notes,
+/* Takes the answer to the request at `index`; called on the thread that asked, in order. False: it
+ * does not fit what was asked: once that can be the server's data, twice in a row it is a
+ * connection out of step, which is then closed. */
+typedef bool hearth__answer_taker(void *arg, uint32_t index, const hearth__notes *notes,
                                   hearth__kept kept);
 
 /* How an exchange ended. */
@@ -73,21 +81,17 @@ typedef struct hearth__outcome {
     int32_t status;    /* HEARTH_OK: all were answered */
     uint32_t answered; /* requests whose answers were taken */
     uint32_t sent;     /* requests of which the server may have got something, these included */
-    bool reused;       /* the connection had served others before */
-    bool unheard;      /* and the server said nothing more on it: it had given it up */
+    bool
+        given_up; /* the connection had served others, and the server said nothing more on it */
+    bool victim;  /* it was closed for what had nothing to do with this exchange */
 } hearth__outcome;
 
 /*
- * Awaits the answers, driving the lane or not, to the deadline and no longer. The exchange is gone
- * afterwards. Statuses besides HEARTH_OK: HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE: the connection
- * ended; the codec's.
+ * Awaits the answers, driving the lane or not, to the deadline and no longer; what had come by
+ * then is still taken. The exchange is gone afterwards. Statuses besides HEARTH_OK:
+ * HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE: the connection ended; the codec's.
  */
-hearth__outcome hearth__lanes_finish(hearth__lanes *lanes, hearth__exchange *exchange,
-                                     int64_t deadline_ns, hearth__answer_taker *taker,
-                                     void *arg);
-
-/* A reply on this thread's last exchange turned out to belong to another key. Once can be the
- * server's data, twice in a row is a connection out of step, which is then closed. */
-void hearth__lanes_suspect(hearth__lanes *lanes, const hearth__outcome *outcome, bool suspect);
+hearth__outcome hearth__lanes_finish(hearth__exchange *exchange, int64_t deadline_ns,
+                                     hearth__answer_taker *taker, void *arg);
 
 #endif

@@ -40,6 +40,7 @@ enum hearth__heard {
 typedef struct hearth__kept {
     const void *bytes; /* NULL: none */
     size_t size;
+    bool lost; /* there was no memory for them */
 } hearth__kept;
 
 /* Gets one reply, in the codec's own form, valid during the call. False: it is not what was asked
@@ -55,6 +56,8 @@ typedef struct hearth__welcome {
 
 /* `node` is what the lanes were made with. */
 typedef struct hearth__codec {
+    const char *server; /* what speaks it, for messages: "Redis" */
+
     /* Makes a connection's parser. HEARTH_OK, HEARTH_E_NOMEM. */
     int32_t (*open)(void *node, void **parser);
     void (*close)(void *parser);
@@ -69,10 +72,13 @@ typedef struct hearth__codec {
     int32_t (*parse)(void *parser, const void *bytes, size_t size, hearth__hearer *hearer,
                      void *arg);
 
-    /* Bytes of the reply that is under way, as far as that is announced; 0: none is. */
+    /* Whether nothing lies behind the last reply. */
+    bool (*is_empty)(const void *parser);
+
+    /* How large the reply that is under way will be, as far as that was announced; else 0. */
     size_t (*under_way)(const void *parser);
 
-    /* Gives back memory that a large reply took; none is under way. */
+    /* Gives back memory that a large reply took; it is empty. */
     void (*trim)(void *parser);
 
     /*
@@ -90,6 +96,9 @@ typedef struct hearth__codec {
     /* Judges the answer to the greeting's request at `index`; `welcome` begins as HEARTH_OK. */
     void (*welcome)(void *node, uint32_t index, const hearth__notes *notes, hearth__kept kept,
                     hearth__welcome *welcome);
+
+    /* Tells, for the log, that a connection was closed for a parse()'s error. Under no lock. */
+    void (*ended)(void *node, int32_t status);
 } hearth__codec;
 
 /*

@@ -76,8 +76,8 @@ static int32_t receive_reads(const hearth__node *node, hearth__batch *batch,
         if (status != HEARTH_OK) {
             return status == HEARTH_MISS ? HEARTH_OK : status;
         }
-        hearth__envelope_answer(node->config.remote, ops[at], item.bytes, item.size,
-                                batch->keys[at].hidden, HEARTH__TTL_UNKNOWN, false);
+        (void)hearth__envelope_answer(node->config.remote, ops[at], item.bytes, item.size,
+                                      batch->keys[at].hidden, HEARTH__TTL_UNKNOWN, false);
         at++;
         ++*answered;
     }
@@ -173,8 +173,9 @@ static void fail_all(hearth__remote_op **ops, size_t count, int32_t status) {
     }
 }
 
-static void begin(hearth__node *node, hearth__remote_op **ops, size_t count,
+static void begin(hearth__node *node, hearth__remote_op **ops, size_t count, bool at_once,
                   int64_t deadline_ns, hearth__batch **out) {
+    (void)at_once;
     hearth__batch *batch =
         hearth__alloc_zero(1, sizeof *batch + count * sizeof(hearth__wire_key));
     hearth__mc_pool *pool = own_pool(node);

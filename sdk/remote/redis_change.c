@@ -108,10 +108,9 @@ static void decide_increment(const hearth__remote_op *op, const hearth__redis_si
     }
 }
 
-static void decide_store(hearth__redis_connection *connection, const hearth__remote_op *op,
+static void decide_store(const hearth__remote_op *op, hearth__buffer *scratch,
                          hearth__redis_change *change) {
-    change->status =
-        hearth__redis_set(connection, op, &change->numbers[0], &change->commands[0]);
+    change->status = hearth__redis_set(op, scratch, &change->numbers[0], &change->commands[0]);
     change->count = change->status == HEARTH_OK ? 1 : 0;
 }
 
@@ -124,8 +123,8 @@ static int32_t status_over(const hearth__remote_op *op, const hearth__redis_sigh
     return hearth__swap_status(bytes, sight->bytes.size, op->if_version);
 }
 
-void hearth__redis_decide(hearth__redis_connection *connection, const hearth__remote_op *op,
-                          hearth__redis_sight *sight, hearth__redis_change *change) {
+void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
+                          hearth__buffer *scratch, hearth__redis_change *change) {
     *change = (hearth__redis_change){.status = status_over(op, sight)};
     if (op->verb == HEARTH__DELETE) { /* also what is no value */
         if (holding_of(sight) != HEARTH__HOLDS_NOTHING) {
@@ -138,6 +137,6 @@ void hearth__redis_decide(hearth__redis_connection *connection, const hearth__re
     } else if (op->verb == HEARTH__INCREMENT) {
         decide_increment(op, sight, change);
     } else {
-        decide_store(connection, op, change);
+        decide_store(op, scratch, change);
     }
 }

@@ -13,7 +13,7 @@ typedef struct hearth__redis_sight {
     int64_t ttl_ms;       /* as PTTL has it: -2: there is nothing */
 } hearth__redis_sight;
 
-/* What is to be written; points into itself, the op and the connection's scratch. */
+/* What is to be written; points into itself, the op and the scratch. */
 typedef struct hearth__redis_change {
     int32_t status; /* the op's, once it is written */
     int64_t sum;    /* INCREMENT's, with HEARTH_OK */
@@ -28,8 +28,8 @@ typedef struct hearth__redis_change {
 size_t hearth__redis_sight_wanted(const hearth__redis_sight *sight,
                                   const hearth__remote_op *op);
 
-/* Decides. The sight's buffer may grow. */
-void hearth__redis_decide(hearth__redis_connection *connection, const hearth__remote_op *op,
-                          hearth__redis_sight *sight, hearth__redis_change *change);
+/* Decides. The sight's buffer and the scratch may grow. */
+void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
+                          hearth__buffer *scratch, hearth__redis_change *change);
 
 #endif

@@ -10,7 +10,6 @@
 enum {
     LINE_MAX_BYTES = 4096,   /* of everything that is not a string */
     LENGTH_MAX_DIGITS = 19,  /* of a string's announced length and what ends it */
-    MUCH_BYTES = 16 * 1024,  /* a string that is worth larger reads */
     KEPT_BYTES = 256 * 1024, /* the reader's buffer between two uses */
 };
 
@@ -188,11 +187,12 @@ bool hearth__redis_parser_is_empty(const hearth__redis_parser *parser) {
     return unread(parser->reader) == 0;
 }
 
-bool hearth__redis_parser_expects_much(const hearth__redis_parser *parser) {
+size_t hearth__redis_parser_under_way(const hearth__redis_parser *parser) {
     const redisReader *reader = parser->reader;
     uint64_t length = 0;
-    return type_under_way(reader) == REDIS_REPLY_STRING &&
-           announced(reader, &length) == HEARTH_OK && length > MUCH_BYTES;
+    bool known =
+        type_under_way(reader) == REDIS_REPLY_STRING && announced(reader, &length) == HEARTH_OK;
+    return known ? (size_t)length : 0;
 }
 
 void hearth__redis_parser_trim(hearth__redis_parser *parser) {

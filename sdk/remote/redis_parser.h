@@ -61,8 +61,8 @@ int32_t hearth__redis_parser_next(hearth__redis_parser *parser, hearth__redis_ta
 /* Whether nothing lies behind the last reply. */
 bool hearth__redis_parser_is_empty(const hearth__redis_parser *parser);
 
-/* Whether a string of many bytes is under way, so that it is worth reading more at once. */
-bool hearth__redis_parser_expects_much(const hearth__redis_parser *parser);
+/* The announced size of the string that is under way; 0: there is none, or none yet. */
+size_t hearth__redis_parser_under_way(const hearth__redis_parser *parser);
 
 /* Gives memory back that a large reply left. Between two replies only. */
 void hearth__redis_parser_trim(hearth__redis_parser *parser);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "remote/redis_steps.h"
 
+#include "base/clock.h"
+#include "remote/lane_batch.h"
 #include "remote/redis_change.h"
+#include "remote/redis_codec.h"
 #include "remote/redis_scripts.h"
 #include "remote/verbs.h"
 
@@ -13,130 +16,150 @@ enum {
     LOOK_BYTES = 512, /* a header, and the fields it usually has */
     TOUCH_TRIES = 3,
     TRIES = 8,
+    ROUND_REQUESTS = 4,
 };
 
 /* One operation on its way. */
 struct steps {
     hearth__node *node;
-    hearth__redis_connection *connection;
+    hearth__lane *lane; /* a transaction's */
     hearth__remote_op *op;
     int64_t deadline_ns;
-    uint64_t *write_at;
+    bool fresh;      /* it is tried on another connection */
+    bool maybe_done; /* its write may have been carried out on a connection that broke */
     size_t look_bytes;
     unsigned conflicts;
-    bool watched;    /* the key is watched: a transaction follows */
-    bool in_multi;   /* and it is open */
-    int expected;    /* the type of the next reply */
-    int got;         /* the type it had */
-    int64_t integer; /* of the last integer */
     int32_t refusal; /* the first error that the server answered, or HEARTH_OK */
-    bool scripted;   /* a script was asked for */
-    bool forbidden;  /* it was that scripts may not run */
+    bool scripted;   /* a script is asked for */
+    bool forbidden;  /* and scripts may not run */
+    bool in_multi;   /* a transaction is open */
+    uint32_t got;    /* the type of the last answer */
+    int64_t integer; /* of the last integer */
     hearth__redis_sight sight;
+    hearth__buffer scratch;  /* what is to be stored, in one piece */
+    hearth__outcome outcome; /* of the last round */
 };
 
-bool hearth__redis_needs_steps(const hearth__node *node, const hearth__remote_op *op) {
+bool hearth__redis_needs_steps(hearth__node *node, const hearth__remote_op *op) {
     return op->verb == HEARTH__TOUCH ||
            (hearth__redis_needs_script(op->verb) &&
             atomic_load_explicit(&node->scripts, memory_order_relaxed) !=
                 HEARTH__REDIS_SCRIPTS_ALLOWED);
 }
 
-/* ---- asking and expecting ------------------------------------------------------------------- */
+/* ---- a round: commands that are sent together, and their answers ----------------------------- */
 
-static void refuse(struct steps *steps, const hearth__redis_reply *reply) {
-    if (steps->scripted && hearth__redis_refuses_scripts(reply)) {
+static void refuse(struct steps *steps, const hearth__notes *notes, hearth__kept kept) {
+    bool is_error = notes->answer == REDIS_REPLY_ERROR;
+    if (steps->scripted && hearth__redis_refuses_scripts(notes, kept)) {
         steps->forbidden = true;
         return;
     }
-    if (steps->op->verb == HEARTH__DELETE && reply->status == HEARTH_E_TYPE) {
+    if (steps->op->verb == HEARTH__DELETE && notes->status == HEARTH_E_TYPE) {
         return; /* what cannot be read can be removed: it counts as foreign */
     }
-    int32_t status = hearth__redis_refusal(steps->node, reply);
+    int32_t status =
+        hearth__redis_refusal(steps->node, notes->status, is_error ? kept : (hearth__kept){0});
     if (steps->refusal == HEARTH_OK) {
         steps->refusal = status;
     }
 }
 
-static bool take(void *arg, const hearth__redis_reply *reply) {
+static bool take(void *arg, uint32_t index, const hearth__notes *notes, hearth__kept kept) {
     struct steps *steps = arg;
-    steps->got = reply->type;
-    steps->integer = reply->integer;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        refuse(steps, reply);
-        return true;
+    (void)index;
+    steps->got = notes->answer;
+    if (notes->answer == REDIS_REPLY_INTEGER) {
+        steps->integer = notes->number;
     }
-    if (reply->type == REDIS_REPLY_NIL && steps->expected == REDIS_REPLY_ARRAY) {
-        return true; /* a transaction that did not run */
-    }
-    if (reply->type == REDIS_REPLY_STRING &&
-        !hearth__buffer_assign(&steps->sight.bytes, reply->text, reply->size)) {
+    if (notes->status != HEARTH_OK) {
+        refuse(steps, notes, kept);
+    } else if (kept.lost ||
+               (notes->answer == REDIS_REPLY_STRING &&
+                !hearth__buffer_assign(&steps->sight.bytes, kept.bytes, kept.size))) {
         steps->refusal = HEARTH_E_NOMEM;
     }
-    for (size_t i = 0; i < reply->count; i++) {
-        if (reply->elements[i].type == REDIS_REPLY_ERROR) {
-            refuse(steps, &reply->elements[i]);
+    return true;
+}
+
+/* Sends it and awaits all answers. `writes`: the first of its requests that changes something. */
+static int32_t exchange_all(struct steps *steps, hearth__exchange *exchange,
+                            hearth__answer_taker *taker, uint32_t writes) {
+    const hearth__way way = {.lane = steps->lane, .fresh = steps->fresh, .at_once = true};
+    int32_t status =
+        hearth__lanes_begin(steps->node->lanes, exchange, &way, steps->deadline_ns);
+    steps->outcome = (hearth__outcome){.status = status};
+    if (status == HEARTH_OK) {
+        steps->outcome = hearth__lanes_finish(exchange, steps->deadline_ns, taker, steps);
+    }
+    if (steps->outcome.status != HEARTH_OK && steps->outcome.sent > writes) {
+        steps->maybe_done = true;
+    }
+    return steps->outcome.status;
+}
+
+static int32_t ask(struct steps *steps, const hearth__redis_command *commands,
+                   const hearth__notes *notes, size_t count, uint32_t writes) {
+    hearth__exchange *exchange = hearth__exchange_create(ROUND_REQUESTS);
+    int32_t status = exchange != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
+    for (size_t i = 0; i < count && status == HEARTH_OK; i++) {
+        status = hearth__redis_say(exchange, &commands[i]);
+        if (status == HEARTH_OK) {
+            hearth__exchange_ask(exchange, &notes[i]);
         }
     }
-    return reply->type == steps->expected;
-}
-
-static int32_t expect(struct steps *steps, int type) {
-    steps->expected = type;
-    return hearth__redis_await(steps->connection, take, steps, steps->deadline_ns);
-}
-
-static int32_t expect_many(struct steps *steps, const int *types, size_t count) {
-    int32_t status = HEARTH_OK;
-    for (size_t i = 0; i < count && status == HEARTH_OK; i++) {
-        status = expect(steps, types[i]);
+    if (status != HEARTH_OK) {
+        steps->outcome = (hearth__outcome){.status = status};
+        if (exchange != NULL) {
+            hearth__exchange_discard(exchange);
+        }
+        return status;
     }
-    return status;
+    return exchange_all(steps, exchange, take, writes);
+}
+
+static hearth__notes expect(enum hearth__redis_asked asked) {
+    return (hearth__notes){.asked = (uint32_t)asked};
 }
 
 /* Ends what look() began, if nothing is to be written. */
 static int32_t release(struct steps *steps) {
-    if (!steps->watched) {
+    if (steps->lane == NULL) {
         return HEARTH_OK;
     }
+    const hearth__notes notes = expect(HEARTH__REDIS_ASKED_STATUS);
     hearth__redis_command command = {0};
     hearth__redis_text(&command, steps->in_multi ? "DISCARD" : "UNWATCH");
-    int32_t status = hearth__redis_queue(steps->connection, &command, 1);
-    return status == HEARTH_OK ? expect(steps, REDIS_REPLY_STATUS) : status;
+    return ask(steps, &command, &notes, 1, 1);
 }
 
 /* ---- looking -------------------------------------------------------------------------------- */
 
-/* MULTI comes along, and its answer is known before any write is sent: were it refused, the
- * writes would run without a condition. */
-static int32_t look(struct steps *steps, bool watch) {
-    hearth__redis_command commands[4] = {0};
+/* On a lane of its own MULTI comes along, and its answer is known before any write is sent: were
+ * it refused, the writes would run without a condition. */
+static int32_t look(struct steps *steps) {
+    hearth__redis_command commands[ROUND_REQUESTS] = {0};
+    hearth__notes notes[ROUND_REQUESTS];
     hearth__redis_number last;
     size_t count = 0;
-    if (watch) {
+    if (steps->lane != NULL) {
+        notes[count] = expect(HEARTH__REDIS_ASKED_STATUS);
         hearth__redis_verb(&commands[count++], "WATCH", steps->op);
     }
+    notes[count] = expect(HEARTH__REDIS_ASKED_STRING);
     hearth__redis_verb(&commands[count], "GETRANGE", steps->op);
     hearth__redis_text(&commands[count], "0");
     hearth__redis_integer(&commands[count++], (int64_t)steps->look_bytes - 1, &last);
+    notes[count] = expect(HEARTH__REDIS_ASKED_INTEGER);
     hearth__redis_verb(&commands[count++], "PTTL", steps->op);
-    if (watch) {
+    if (steps->lane != NULL) {
+        notes[count] = expect(HEARTH__REDIS_ASKED_STATUS);
         hearth__redis_text(&commands[count++], "MULTI");
     }
-    int32_t status = hearth__redis_queue(steps->connection, commands, count);
-    steps->watched = watch && status == HEARTH_OK;
-    if (steps->watched) {
-        status = expect(steps, REDIS_REPLY_STATUS);
-    }
-    if (status == HEARTH_OK) {
-        const int types[] = {REDIS_REPLY_STRING, REDIS_REPLY_INTEGER};
-        status = expect_many(steps, types, 2);
-        steps->sight.ttl_ms = steps->integer;
-    }
-    if (status == HEARTH_OK && watch) {
-        status = expect(steps, REDIS_REPLY_STATUS);
-        steps->in_multi = steps->got == REDIS_REPLY_STATUS;
-    }
+    int32_t status = ask(steps, commands, notes, count, (uint32_t)count);
+    steps->sight.ttl_ms = steps->integer;
+    steps->in_multi =
+        status == HEARTH_OK && steps->lane != NULL && steps->got == REDIS_REPLY_STATUS;
     return status;
 }
 
@@ -150,28 +173,17 @@ static void conclude(struct steps *steps, const hearth__redis_change *change) {
     }
 }
 
-static int32_t queue_write(struct steps *steps, const hearth__redis_command *commands,
-                           size_t count) {
-    uint64_t write_at = steps->connection->queued;
-    int32_t status = hearth__redis_queue(steps->connection, commands, count);
-    if (status == HEARTH_OK) {
-        *steps->write_at = write_at;
-    }
-    return status;
-}
-
 /* The writes of an open transaction, and its end. */
 static int32_t transact(struct steps *steps, const hearth__redis_change *change) {
     hearth__redis_command commands[3] = {0};
+    hearth__notes notes[3];
     memcpy(commands, change->commands, change->count * sizeof commands[0]);
+    for (size_t i = 0; i < change->count; i++) {
+        notes[i] = expect(HEARTH__REDIS_ASKED_STATUS);
+    }
+    notes[change->count] = expect(HEARTH__REDIS_ASKED_EXEC);
     hearth__redis_text(&commands[change->count], "EXEC");
-    int32_t status = queue_write(steps, commands, change->count + 1);
-    for (size_t i = 0; i < change->count && status == HEARTH_OK; i++) {
-        status = expect(steps, REDIS_REPLY_STATUS);
-    }
-    if (status == HEARTH_OK) {
-        status = expect(steps, REDIS_REPLY_ARRAY);
-    }
+    int32_t status = ask(steps, commands, notes, change->count + 1, 0);
     if (status == HEARTH_OK && steps->got == REDIS_REPLY_NIL) {
         steps->conflicts++;
     } else if (status == HEARTH_OK) {
@@ -201,13 +213,12 @@ static void compose_touch(const struct steps *steps, hearth__redis_change *chang
 static int32_t touch_by_script(struct steps *steps, hearth__redis_change *change) {
     hearth__redis_command command;
     hearth__redis_column column = hearth__redis_column_of(HEARTH__TOUCH);
+    hearth__notes notes = expect(HEARTH__REDIS_ASKED_SCRIPT);
+    notes.flags = HEARTH__TOUCH;
     compose_touch(steps, change, &column, &command);
-    int32_t status = queue_write(steps, &command, 1);
-    if (status == HEARTH_OK) {
-        steps->scripted = true;
-        status = expect(steps, REDIS_REPLY_INTEGER);
-        steps->scripted = false;
-    }
+    steps->scripted = true;
+    int32_t status = ask(steps, &command, &notes, 1, 0);
+    steps->scripted = false;
     if (status != HEARTH_OK || steps->forbidden) {
         return status;
     }
@@ -216,31 +227,35 @@ static int32_t touch_by_script(struct steps *steps, hearth__redis_change *change
     }
     if (change->status == HEARTH_CONFLICT) {
         steps->conflicts++;
-    } else if (change->status != HEARTH_E_PROTOCOL) {
+    } else {
         conclude(steps, change);
     }
-    return change->status != HEARTH_E_PROTOCOL ? HEARTH_OK : HEARTH_E_PROTOCOL;
+    return HEARTH_OK;
 }
 
 /* ---- one try -------------------------------------------------------------------------------- */
 
-static bool take_answer(void *arg, const hearth__redis_reply *reply) {
+static bool take_script(void *arg, uint32_t index, const hearth__notes *notes,
+                        hearth__kept kept) {
     struct steps *steps = arg;
-    hearth__redis_progress progress = {0};
-    steps->forbidden = hearth__redis_refuses_scripts(reply);
-    return steps->forbidden || hearth__redis_answer(steps->node, steps->op, &progress, reply);
+    (void)index;
+    steps->forbidden = hearth__redis_refuses_scripts(notes, kept);
+    return steps->forbidden || hearth__redis_take(steps->node, steps->op, notes, kept);
 }
 
 /* A script's verb, while it is not known whether scripts may run. */
 static int32_t try_script(struct steps *steps) {
-    uint64_t write_at = steps->connection->queued;
-    int32_t status = hearth__redis_ask(steps->connection, steps->op);
+    hearth__exchange *exchange = hearth__exchange_create(1);
+    if (exchange == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    int32_t status = hearth__redis_compose(steps->node, steps->op, exchange);
     if (status != HEARTH_OK) {
+        hearth__exchange_discard(exchange);
         steps->op->status = status;
         return HEARTH_OK;
     }
-    *steps->write_at = write_at;
-    status = hearth__redis_await(steps->connection, take_answer, steps, steps->deadline_ns);
+    status = exchange_all(steps, exchange, take_script, 0);
     if (status == HEARTH_OK && !steps->forbidden && steps->op->status >= 0) {
         atomic_store(&steps->node->scripts, HEARTH__REDIS_SCRIPTS_ALLOWED);
     }
@@ -248,9 +263,9 @@ static int32_t try_script(struct steps *steps) {
 }
 
 /* Looks, decides and writes. */
-static int32_t try_steps(struct steps *steps, bool watch) {
+static int32_t try_steps(struct steps *steps) {
     hearth__redis_change change;
-    int32_t status = look(steps, watch);
+    int32_t status = look(steps);
     if (status != HEARTH_OK) {
         return status;
     }
@@ -263,51 +278,80 @@ static int32_t try_steps(struct steps *steps, bool watch) {
         steps->look_bytes = wanted;
         return release(steps);
     }
-    hearth__redis_decide(steps->connection, steps->op, &steps->sight, &change);
+    hearth__redis_decide(steps->op, &steps->sight, &steps->scratch, &change);
     if (change.count == 0) {
         steps->op->status = change.status;
         return release(steps);
     }
-    return watch ? transact(steps, &change) : touch_by_script(steps, &change);
+    return steps->lane != NULL ? transact(steps, &change) : touch_by_script(steps, &change);
+}
+
+/* The same, as a transaction. */
+static int32_t try_transaction(struct steps *steps) {
+    int32_t status =
+        hearth__lanes_reserve(steps->node->lanes, steps->deadline_ns, &steps->lane);
+    if (status != HEARTH_OK) {
+        steps->outcome = (hearth__outcome){.status = status};
+        return status;
+    }
+    status = try_steps(steps);
+    hearth__lanes_unreserve(steps->lane, status == HEARTH_OK);
+    steps->lane = NULL;
+    return status;
 }
 
 static int32_t try_once(struct steps *steps) {
-    int scripts = atomic_load(&steps->node->scripts);
-    bool by_script = scripts != HEARTH__REDIS_SCRIPTS_FORBIDDEN;
-    steps->watched = steps->in_multi = steps->forbidden = false;
-    int32_t status = by_script && steps->op->verb != HEARTH__TOUCH
-                         ? try_script(steps)
-                         : try_steps(steps, !by_script);
+    bool by_script = atomic_load(&steps->node->scripts) != HEARTH__REDIS_SCRIPTS_FORBIDDEN;
+    steps->forbidden = steps->in_multi = false;
+    if (!by_script) {
+        int32_t status = try_transaction(steps);
+        if (steps->refusal == HEARTH_E_UNAVAILABLE) {
+            atomic_store(&steps->node->scripts, HEARTH__REDIS_SCRIPTS_UNKNOWN);
+        }
+        return status;
+    }
+    int32_t status = steps->op->verb == HEARTH__TOUCH ? try_steps(steps) : try_script(steps);
     if (steps->forbidden) {
-        *steps->write_at = UINT64_MAX; /* it was refused as a whole */
         atomic_store(&steps->node->scripts, HEARTH__REDIS_SCRIPTS_FORBIDDEN);
-    } else if (!by_script && steps->refusal == HEARTH_E_UNAVAILABLE) {
-        atomic_store(&steps->node->scripts, HEARTH__REDIS_SCRIPTS_UNKNOWN);
     }
     return status;
 }
 
-int32_t hearth__redis_run_steps(hearth__node *node, hearth__redis_connection *connection,
-                                hearth__remote_op *op, int64_t deadline_ns,
-                                uint64_t *write_at) {
-    struct steps steps = {.node = node,
-                          .connection = connection,
-                          .op = op,
-                          .deadline_ns = deadline_ns,
-                          .write_at = write_at,
-                          .look_bytes = LOOK_BYTES};
-    unsigned tries = op->verb == HEARTH__TOUCH ? TOUCH_TRIES : TRIES;
+/* Until it has its status; else why it could not be carried out. */
+static int32_t try_all(struct steps *steps) {
+    unsigned tries = steps->op->verb == HEARTH__TOUCH ? TOUCH_TRIES : TRIES;
     int32_t status = HEARTH_OK;
-    for (unsigned round = 0; round < 2 * TRIES && steps.conflicts < tries &&
-                             status == HEARTH_OK && op->status == HEARTH__PENDING;
+    for (unsigned round = 0; round < 2 * TRIES && steps->conflicts < tries &&
+                             status == HEARTH_OK && steps->op->status == HEARTH__PENDING;
          round++) {
-        status = try_once(&steps);
+        status = try_once(steps);
     }
-    hearth__buffer_fini(&steps.sight.bytes);
-    if (status == HEARTH_OK && op->status == HEARTH__PENDING) {
-        op->status = op->verb == HEARTH__TOUCH || op->verb == HEARTH__SWAP
-                         ? HEARTH_CONFLICT
-                         : HEARTH_E_UNAVAILABLE;
+    if (status == HEARTH_OK && steps->op->status == HEARTH__PENDING) {
+        steps->op->status = steps->op->verb == HEARTH__TOUCH || steps->op->verb == HEARTH__SWAP
+                                ? HEARTH_CONFLICT
+                                : HEARTH_E_UNAVAILABLE;
     }
     return status;
+}
+
+void hearth__redis_run_steps(hearth__node *node, hearth__remote_op *op, int64_t deadline_ns) {
+    struct steps steps = {
+        .node = node, .op = op, .deadline_ns = deadline_ns, .look_bytes = LOOK_BYTES};
+    int32_t status = try_all(&steps);
+    if (status != HEARTH_OK && hearth__monotonic_ns() < deadline_ns &&
+        hearth__lane_may_repeat(&steps.outcome, steps.outcome.sent, op)) {
+        bool unsent_or_delete = !steps.maybe_done || op->verb == HEARTH__DELETE;
+        if (unsent_or_delete) {
+            steps.fresh = true;
+            status = try_all(&steps);
+        }
+    }
+    if (op->status == HEARTH__PENDING) {
+        op->status = status;
+    }
+    if (steps.maybe_done && op->status < 0) {
+        op->status = HEARTH_E_UNKNOWN;
+    }
+    hearth__buffer_fini(&steps.sight.bytes);
+    hearth__buffer_fini(&steps.scratch);
 }

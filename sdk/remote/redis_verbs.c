@@ -2,7 +2,9 @@
 #include "remote/redis_verbs.h"
 
 #include "base/clock.h"
+#include "base/thread_buffer.h"
 #include "remote/envelope.h"
+#include "remote/redis_codec.h"
 #include "remote/redis_scripts.h"
 #include "remote/verbs.h"
 
@@ -15,7 +17,8 @@
 enum {
     WORDS_SIZE = 121, /* of a server's words in the log */
     DIGIT_TOO_LARGE = 6,
-    DIGIT_TYPE = 7, /* other statuses are digits themselves */
+    SCRATCH_KEPT_BYTES = 256 * 1024, /* for a thread's next store */
+    DIGIT_TYPE = 7,                  /* other statuses are digits themselves */
 };
 
 /* The scripts have these numbers written out. */
@@ -31,10 +34,10 @@ bool hearth__redis_needs_script(enum hearth__verb verb) {
            verb == HEARTH__INCREMENT || verb == HEARTH__DELETE;
 }
 
-bool hearth__redis_refuses_scripts(const hearth__redis_reply *reply) {
-    return reply->type == REDIS_REPLY_ERROR &&
-           (hearth__redis_begins_with(reply->text, reply->size, "NOPERM") ||
-            hearth__redis_begins_with(reply->text, reply->size, "ERR unknown command"));
+bool hearth__redis_refuses_scripts(const hearth__notes *notes, hearth__kept kept) {
+    return notes->answer == REDIS_REPLY_ERROR &&
+           (hearth__redis_begins_with(kept.bytes, kept.size, "NOPERM") ||
+            hearth__redis_begins_with(kept.bytes, kept.size, "ERR unknown command"));
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -64,14 +67,8 @@ void hearth__redis_script(hearth__redis_command *command, const char *text,
     hearth__redis_word(command, op->key, op->key_size);
 }
 
-void hearth__redis_integer(hearth__redis_command *command, int64_t integer,
-                           hearth__redis_number *number) {
-    (void)snprintf(number->text, sizeof number->text, "%" PRId64, integer);
-    hearth__redis_text(command, number->text);
-}
-
 /* Adds what the op stores: header and body must be one word, so that is one copy. */
-static int32_t add_value(hearth__redis_connection *connection, const hearth__remote_op *op,
+static int32_t add_value(const hearth__remote_op *op, hearth__buffer *scratch,
                          hearth__redis_command *command) {
     unsigned char header[HEARTH__ENVELOPE_HEADER];
     size_t header_size = hearth__envelope_compose(op, false, header);
@@ -80,19 +77,19 @@ static int32_t add_value(hearth__redis_connection *connection, const hearth__rem
         return HEARTH_OK;
     }
     if (op->data_size > SIZE_MAX - header_size ||
-        !hearth__buffer_reserve(&connection->scratch, header_size + op->data_size) ||
-        !hearth__buffer_assign(&connection->scratch, header, header_size) ||
-        !hearth__buffer_append(&connection->scratch, op->data, op->data_size)) {
+        !hearth__buffer_reserve(scratch, header_size + op->data_size) ||
+        !hearth__buffer_assign(scratch, header, header_size) ||
+        !hearth__buffer_append(scratch, op->data, op->data_size)) {
         return HEARTH_E_NOMEM;
     }
-    hearth__redis_word(command, connection->scratch.data, connection->scratch.size);
+    hearth__redis_word(command, scratch->data, scratch->size);
     return HEARTH_OK;
 }
 
-int32_t hearth__redis_set(hearth__redis_connection *connection, const hearth__remote_op *op,
+int32_t hearth__redis_set(const hearth__remote_op *op, hearth__buffer *scratch,
                           hearth__redis_number *number, hearth__redis_command *command) {
     hearth__redis_verb(command, "SET", op);
-    int32_t status = add_value(connection, op, command);
+    int32_t status = add_value(op, scratch, command);
     if (op->ttl_ms != 0) {
         hearth__redis_text(command, "PX");
         hearth__redis_integer(command, op->ttl_ms, number);
@@ -100,24 +97,27 @@ int32_t hearth__redis_set(hearth__redis_connection *connection, const hearth__re
     return status;
 }
 
-static int32_t ask_get(hearth__redis_connection *connection, const hearth__remote_op *op) {
-    hearth__redis_command commands[2];
-    size_t count = 0;
+static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) {
+    hearth__redis_command command;
+    int32_t status = HEARTH_OK;
     if (op->want_ttl) { /* before the value: were it written in between, its life is not longer */
-        hearth__redis_verb(&commands[count++], "PTTL", op);
+        hearth__redis_verb(&command, "PTTL", op);
+        status = hearth__redis_say(exchange, &command);
     }
-    hearth__redis_verb(&commands[count++], "GET", op);
-    return hearth__redis_queue(connection, commands, count);
+    hearth__redis_verb(&command, "GET", op);
+    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
-static int32_t ask_set(hearth__redis_connection *connection, const hearth__remote_op *op) {
+static int32_t say_set(const hearth__remote_op *op, hearth__buffer *scratch,
+                       hearth__exchange *exchange) {
     hearth__redis_command command;
     hearth__redis_number ttl;
-    int32_t status = hearth__redis_set(connection, op, &ttl, &command);
-    return status == HEARTH_OK ? hearth__redis_queue(connection, &command, 1) : status;
+    int32_t status = hearth__redis_set(op, scratch, &ttl, &command);
+    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
-static int32_t ask_store(hearth__redis_connection *connection, const hearth__remote_op *op) {
+static int32_t say_store(const hearth__remote_op *op, hearth__buffer *scratch,
+                         hearth__exchange *exchange) {
     hearth__redis_command command;
     hearth__redis_number ttl;
     hearth__redis_column column = hearth__redis_column_of(op->verb);
@@ -132,15 +132,14 @@ static int32_t ask_store(hearth__redis_connection *connection, const hearth__rem
         hearth__redis_script(&command, hearth__lua_store, op);
         hearth__redis_word(&command, column.digits, sizeof column.digits);
     }
-    int32_t status = add_value(connection, op, &command);
+    int32_t status = add_value(op, scratch, &command);
     if (op->ttl_ms != 0) {
         hearth__redis_integer(&command, op->ttl_ms, &ttl);
     }
-    return status == HEARTH_OK ? hearth__redis_queue(connection, &command, 1) : status;
+    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
-static int32_t ask_increment(hearth__redis_connection *connection,
-                             const hearth__remote_op *op) {
+static int32_t say_increment(const hearth__remote_op *op, hearth__exchange *exchange) {
     hearth__redis_command command;
     hearth__redis_number amount;
     hearth__redis_number bound;
@@ -152,35 +151,69 @@ static int32_t ask_increment(hearth__redis_connection *connection,
     hearth__redis_word(&command, column.digits, sizeof column.digits);
     hearth__redis_integer(&command, op->number, &amount);
     hearth__redis_text(&command, bound.text);
-    return hearth__redis_queue(connection, &command, 1);
+    return hearth__redis_say(exchange, &command);
 }
 
-static int32_t ask_delete(hearth__redis_connection *connection, const hearth__remote_op *op) {
+static int32_t say_delete(const hearth__remote_op *op, hearth__exchange *exchange) {
     hearth__redis_command command;
     hearth__redis_column column = hearth__redis_column_of(op->verb);
     hearth__redis_script(&command, hearth__lua_delete, op);
     hearth__redis_word(&command, column.digits, sizeof column.digits);
-    return hearth__redis_queue(connection, &command, 1);
+    return hearth__redis_say(exchange, &command);
 }
 
-int32_t hearth__redis_ask(hearth__redis_connection *connection, const hearth__remote_op *op) {
+static int32_t say(const hearth__remote_op *op, hearth__buffer *scratch,
+                   hearth__exchange *exchange) {
     switch (op->verb) {
     case HEARTH__GET:
-        return ask_get(connection, op);
+        return say_get(op, exchange);
     case HEARTH__SET:
-        return ask_set(connection, op);
+        return say_set(op, scratch, exchange);
     case HEARTH__ADD:
     case HEARTH__REPLACE:
     case HEARTH__SWAP:
-        return ask_store(connection, op);
+        return say_store(op, scratch, exchange);
     case HEARTH__INCREMENT:
-        return ask_increment(connection, op);
+        return say_increment(op, exchange);
     case HEARTH__DELETE:
-        return ask_delete(connection, op);
+        return say_delete(op, exchange);
     case HEARTH__TOUCH:
         break;
     }
     return HEARTH_E_PROTOCOL;
+}
+
+static uint32_t asked_by(const hearth__remote_op *op) {
+    if (op->verb == HEARTH__GET) {
+        return op->want_ttl ? HEARTH__REDIS_ASKED_TTL_GET : HEARTH__REDIS_ASKED_GET;
+    }
+    return op->verb == HEARTH__SET ? HEARTH__REDIS_ASKED_SET : HEARTH__REDIS_ASKED_SCRIPT;
+}
+
+static bool stores(const hearth__remote_op *op) {
+    return op->data_size != 0;
+}
+
+int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
+                              hearth__exchange *exchange) {
+    const hearth__notes notes = {.asked = asked_by(op),
+                                 .flags = (uint32_t)op->verb,
+                                 .began_ns = op->want_ttl ? hearth__monotonic_ns() : 0};
+    hearth__buffer scratch = {0};
+    (void)node;
+    if (stores(op)) {
+        scratch = hearth__thread_buffer_take();
+    }
+    int32_t status = say(op, &scratch, exchange);
+    if (scratch.capacity <= SCRATCH_KEPT_BYTES) {
+        hearth__thread_buffer_put(&scratch);
+    } else {
+        hearth__buffer_fini(&scratch);
+    }
+    if (status == HEARTH_OK) {
+        hearth__exchange_ask(exchange, &notes);
+    }
+    return status;
 }
 
 /* ---- answering ------------------------------------------------------------------------------ */
@@ -218,12 +251,12 @@ void hearth__redis_complain(hearth__node *node, int32_t status, const char *what
                     node->config.name, what, printable);
 }
 
-int32_t hearth__redis_refusal(hearth__node *node, const hearth__redis_reply *reply) {
-    bool usual = reply->status == HEARTH_E_TYPE || reply->status == HEARTH_E_TOO_LARGE;
-    if (!usual && reply->text != NULL) {
-        hearth__redis_complain(node, reply->status, "refuses: ", reply->text, reply->size);
+int32_t hearth__redis_refusal(hearth__node *node, int32_t status, hearth__kept words) {
+    bool usual = status == HEARTH_E_TYPE || status == HEARTH_E_TOO_LARGE;
+    if (!usual && words.bytes != NULL) {
+        hearth__redis_complain(node, status, "refuses: ", words.bytes, words.size);
     }
-    return reply->status;
+    return status;
 }
 
 int32_t hearth__redis_verdict(enum hearth__verb verb, int64_t number) {
@@ -240,78 +273,54 @@ int32_t hearth__redis_verdict(enum hearth__verb verb, int64_t number) {
     return number == DIGIT_TYPE ? HEARTH_E_TYPE : (int32_t)number;
 }
 
-static bool answer_script(hearth__remote_op *op, const hearth__redis_reply *reply) {
-    int64_t sum = 0;
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        int32_t status = hearth__redis_verdict(op->verb, reply->integer);
-        op->status = status != HEARTH_E_PROTOCOL ? status : op->status;
-    } else if (op->verb == HEARTH__INCREMENT && reply->type == REDIS_REPLY_STRING &&
-               hearth__envelope_is_integer(reply->text, reply->size, &sum)) {
-        op->status = HEARTH_OK;
-        op->number = sum;
+static int32_t take_script(hearth__remote_op *op, const hearth__notes *notes,
+                           hearth__kept kept) {
+    if (notes->answer == REDIS_REPLY_INTEGER) {
+        return hearth__redis_verdict(op->verb, notes->number);
     }
-    return op->status != HEARTH__PENDING;
+    (void)hearth__envelope_is_integer(kept.bytes, kept.size, &op->number);
+    return HEARTH_OK;
 }
 
 /* What is left of the life that PTTL told of, by now; HEARTH__TTL_NONE: it has no end. */
-static int64_t left_of(const hearth__redis_progress *progress) {
-    if (progress->ttl_ms < 0) {
-        return progress->ttl_ms;
+static int64_t left_of(const hearth__notes *notes) {
+    if (notes->ttl_ms < 0) {
+        return notes->ttl_ms;
     }
-    int64_t passed_ns = hearth__monotonic_ns() - progress->began_ns;
-    int64_t left_ms = progress->ttl_ms - (passed_ns + 999999) / 1000000;
+    int64_t passed_ns = hearth__monotonic_ns() - notes->began_ns;
+    int64_t left_ms = notes->ttl_ms - (passed_ns + 999999) / 1000000;
     return left_ms > 0 ? left_ms : 0;
 }
 
-static bool answer_ttl(hearth__node *node, hearth__redis_progress *progress,
-                       const hearth__redis_reply *reply) {
-    progress->asked_ttl = true;
-    progress->ttl_status = HEARTH_OK;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        progress->ttl_status = hearth__redis_refusal(node, reply);
+static bool take_get(hearth__node *node, hearth__remote_op *op, const hearth__notes *notes,
+                     hearth__kept kept) {
+    int64_t left_ms = op->want_ttl ? left_of(notes) : HEARTH__TTL_UNKNOWN;
+    bool came_between = left_ms == -2; /* after PTTL: nobody knows its life */
+    if (notes->answer == REDIS_REPLY_NIL || came_between) {
+        op->status = HEARTH_MISS;
         return true;
     }
-    progress->ttl_ms = reply->integer;
-    return reply->type == REDIS_REPLY_INTEGER && reply->integer >= -2;
+    return hearth__envelope_answer(node->config.remote, op, kept.bytes, kept.size, false,
+                                   left_ms, true);
 }
 
-static bool answer_get(hearth__node *node, hearth__remote_op *op,
-                       hearth__redis_progress *progress, const hearth__redis_reply *reply) {
-    if (op->want_ttl && !progress->asked_ttl) {
-        return answer_ttl(node, progress, reply);
-    }
-    int64_t left_ms = op->want_ttl ? left_of(progress) : HEARTH__TTL_UNKNOWN;
-    bool came_between = left_ms == -2; /* after PTTL: nobody knows its life */
-    if (op->want_ttl && progress->ttl_status != HEARTH_OK) {
-        op->status = progress->ttl_status;
-    } else if (reply->type == REDIS_REPLY_NIL ||
-               (reply->type == REDIS_REPLY_STRING && came_between)) {
-        op->status = HEARTH_MISS;
-    } else if (reply->type == REDIS_REPLY_STRING) {
-        hearth__envelope_answer(node->config.remote, op, reply->text, reply->size, false,
-                                left_ms, true);
-    }
-    return op->status != HEARTH__PENDING;
-}
-
-bool hearth__redis_answer(hearth__node *node, hearth__remote_op *op,
-                          hearth__redis_progress *progress, const hearth__redis_reply *reply) {
-    bool awaits_ttl = op->verb == HEARTH__GET && op->want_ttl && !progress->asked_ttl;
-    if (reply->type == REDIS_REPLY_ERROR && !awaits_ttl) {
-        if (hearth__redis_needs_script(op->verb) && hearth__redis_refuses_scripts(reply)) {
+bool hearth__redis_take(hearth__node *node, hearth__remote_op *op, const hearth__notes *notes,
+                        hearth__kept kept) {
+    if (kept.lost) {
+        op->status = HEARTH_E_NOMEM;
+    } else if (notes->status != HEARTH_OK) {
+        if (hearth__redis_needs_script(op->verb) &&
+            hearth__redis_refuses_scripts(notes, kept)) {
             atomic_store(&node->scripts, HEARTH__REDIS_SCRIPTS_UNKNOWN);
         }
-        op->status = hearth__redis_refusal(node, reply);
-        return true;
+        op->status = hearth__redis_refusal(
+            node, notes->status, notes->answer == REDIS_REPLY_ERROR ? kept : (hearth__kept){0});
+    } else if (op->verb == HEARTH__GET) {
+        return take_get(node, op, notes, kept);
+    } else if (op->verb == HEARTH__SET) {
+        op->status = HEARTH_OK;
+    } else {
+        op->status = take_script(op, notes, kept);
     }
-    if (op->verb == HEARTH__GET) {
-        return answer_get(node, op, progress, reply);
-    }
-    if (op->verb == HEARTH__SET) {
-        bool done = reply->type == REDIS_REPLY_STATUS && reply->size == 2 &&
-                    memcmp(reply->text, "OK", 2) == 0;
-        op->status = done ? HEARTH_OK : op->status;
-        return done;
-    }
-    return answer_script(op, reply);
+    return true;
 }

@@ -3,37 +3,29 @@
 #ifndef HEARTH_REMOTE_REDIS_VERBS_H
 #define HEARTH_REMOTE_REDIS_VERBS_H
 
-#include "remote/redis_pool.h"
-
-/* What is known of an operation whose replies are not all there. */
-typedef struct hearth__redis_progress {
-    bool asked_ttl;     /* PTTL's reply is there */
-    int64_t began_ns;   /* before any of it was sent: lives are counted from here */
-    int64_t ttl_ms;     /* what PTTL said */
-    int32_t ttl_status; /* or its error */
-} hearth__redis_progress;
+#include "base/buffer.h"
+#include "remote/redis_command.h"
+#include "remote/redis_node.h"
 
 /* Whether the verb is a script's. */
 bool hearth__redis_needs_script(enum hearth__verb verb);
 
-/* Whether this reply refuses scripts as such. */
-bool hearth__redis_refuses_scripts(const hearth__redis_reply *reply);
+/* Whether this answer refuses scripts as such. */
+bool hearth__redis_refuses_scripts(const hearth__notes *notes, hearth__kept kept);
 
 /*
- * Queues what asks for the operation (not for TOUCH, which needs to see the value first).
- * HEARTH_OK; HEARTH_E_NOMEM, HEARTH_E_TOO_LARGE: nothing is queued.
+ * Adds to an exchange what asks for the operation (not for TOUCH, which needs to see the value
+ * first). HEARTH_OK; HEARTH_E_NOMEM, HEARTH_E_TOO_LARGE: part of it may be said.
  */
-int32_t hearth__redis_ask(hearth__redis_connection *connection, const hearth__remote_op *op);
+int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
+                              hearth__exchange *exchange);
 
-/*
- * Takes the next reply of the operation; when it was the last, op->status is no longer
- * HEARTH__PENDING. False: this is no reply to it.
- */
-bool hearth__redis_answer(hearth__node *node, hearth__remote_op *op,
-                          hearth__redis_progress *progress, const hearth__redis_reply *reply);
+/* Gives the operation its status by what was answered. False: that is another key's value. */
+bool hearth__redis_take(hearth__node *node, hearth__remote_op *op, const hearth__notes *notes,
+                        hearth__kept kept);
 
-/* The status that an error reply gives, logged if the server refuses to serve. */
-int32_t hearth__redis_refusal(hearth__node *node, const hearth__redis_reply *reply);
+/* The status that an error gives, logged if the server refuses to serve; `words` may be none. */
+int32_t hearth__redis_refusal(hearth__node *node, int32_t status, hearth__kept words);
 
 /* Logs what a server did, and its words with unprintable bytes replaced: at most once a second
  * and node. */
@@ -57,16 +49,9 @@ void hearth__redis_script(hearth__redis_command *command, const char *text,
 void hearth__redis_verb(hearth__redis_command *command, const char *verb,
                         const hearth__remote_op *op);
 
-/* A number's digits, which must live until the command is queued. */
-typedef struct hearth__redis_number {
-    char text[24];
-} hearth__redis_number;
-void hearth__redis_integer(hearth__redis_command *command, int64_t integer,
-                           hearth__redis_number *number);
-
-/* The plain SET of what the op stores. HEARTH_OK, HEARTH_E_NOMEM. The connection's scratch and
- * `number` are used until the command is queued. */
-int32_t hearth__redis_set(hearth__redis_connection *connection, const hearth__remote_op *op,
+/* The plain SET of what the op stores. HEARTH_OK, HEARTH_E_NOMEM. `scratch` and `number` are used
+ * until the command is said. */
+int32_t hearth__redis_set(const hearth__remote_op *op, hearth__buffer *scratch,
                           hearth__redis_number *number, hearth__redis_command *command);
 
 #endif

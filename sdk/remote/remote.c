@@ -201,7 +201,7 @@ static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];
         backend->begin(remote->nodes[share->node].state, sorted + share->first, share->count,
-                       deadline_ns, &share->batch);
+                       count == 1, deadline_ns, &share->batch);
     }
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];

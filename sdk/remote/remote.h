@@ -49,8 +49,9 @@ void hearth__remote_url_fini(hearth__remote_url *url);
  * the remote. */
 typedef struct hearth__remote_config {
     const hearth__remote_url *url;
-    uint32_t lanes;            /* connections to a node at the most */
-    int64_t timeout_ms;        /* for opening a connection, within the operation's deadline */
+    uint32_t lanes;     /* connections to a node at the most */
+    int64_t timeout_ms; /* for opening a connection, within the operation's deadline */
+    int64_t stall_ms;   /* how long a node may be silent before its connection counts as dead */
     size_t max_value_bytes;    /* of a value's body */
     size_t embedded_max_bytes; /* of the embedded tier */
     bool accept_foreign;       /* values without our header are answers */

@@ -65,6 +65,7 @@ static int32_t open_remote(hearth *cache) {
         .url = &cache->url,
         .lanes = (uint32_t)cache->config.remote_lanes,
         .timeout_ms = cache->config.remote_timeout_ms,
+        .stall_ms = cache->config.remote_stall_ms,
         .max_value_bytes = (size_t)cache->config.remote_max_value_bytes,
         .embedded_max_bytes = (size_t)cache->config.embedded_max_bytes,
         .accept_foreign = cache->config.remote_accept_foreign != 0,

@@ -23,6 +23,9 @@ enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
       "Put before every key on the nodes, so that several applications can share them.")        \
     X("remote.timeout_ms", remote_timeout_ms, MS, 1, 3600000, "50",                             \
       "Deadline of an operation on a node, connecting included.")                               \
+    X("remote.stall_ms", remote_stall_ms, MS, 1, 3600000, "100",                                \
+      "A connection on which an operation is unanswered for so long, and past its deadline, "   \
+      "counts as dead and is closed.")                                                          \
     X("remote.max_value_bytes", remote_max_value_bytes, BYTES, 1024, 536870912, "64mb",         \
       "The largest value that is stored or accepted from a node.")                              \
     X("remote.lanes", remote_lanes, COUNT, 1, 1024, "4",                                        \

@@ -54,6 +54,7 @@ int rig_open_for(void **state, size_t max_value_bytes) {
         .url = &url,
         .lanes = 4,
         .timeout_ms = RIG_DEADLINE_MS,
+        .stall_ms = 100,
         .max_value_bytes = max_value_bytes,
         .embedded_max_bytes = max_value_bytes * 8,
         .counters = rig->counters,

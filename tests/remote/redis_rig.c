@@ -10,7 +10,10 @@ struct redis_rig redis_rig_at(char *host, uint16_t port) {
     return (struct redis_rig){
         .address = {.host = host, .port = port, .weight = 1},
         .url = {.kind = HEARTH__REDIS, .count = 1},
-        .config = {.lanes = 4, .timeout_ms = 1000, .max_value_bytes = REDIS_RIG_MAX_VALUE},
+        .config = {.lanes = 4,
+                   .timeout_ms = 1000,
+                   .stall_ms = 100,
+                   .max_value_bytes = REDIS_RIG_MAX_VALUE},
         .version = (uint64_t)hearth__wall_ms() << 16,
     };
 }
@@ -32,6 +35,12 @@ void redis_rig_close(struct redis_rig *rig) {
     hearth__seats_destroy(rig->config.counters);
     hearth__log_destroy(rig->config.log);
     hearth__buffer_fini(&rig->body);
+}
+
+void redis_rig_reopen(struct redis_rig *rig, uint32_t lanes) {
+    hearth__backend_redis.close(rig->node);
+    rig->config.lanes = lanes;
+    assert_int_equal(hearth__backend_redis.open(&rig->node_config, &rig->node), HEARTH_OK);
 }
 
 hearth__remote_op redis_rig_op(struct redis_rig *rig, enum hearth__verb verb, const char *key,
@@ -65,7 +74,7 @@ void redis_rig_run_many(struct redis_rig *rig, hearth__remote_op *ops, size_t co
         ops[i].status = HEARTH__PENDING;
         pointers[i] = &ops[i];
     }
-    hearth__backend_redis.begin(rig->node, pointers, count, deadline_ns, &batch);
+    hearth__backend_redis.begin(rig->node, pointers, count, true, deadline_ns, &batch);
     hearth__backend_redis.finish(rig->node, pointers, count, deadline_ns, batch);
 }
 

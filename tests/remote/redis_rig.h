@@ -45,6 +45,9 @@ struct redis_rig redis_rig_at(char *host, uint16_t port);
 void redis_rig_open(struct redis_rig *rig);
 void redis_rig_close(struct redis_rig *rig);
 
+/* Opens the node anew, with so many lanes and what else was changed in `config`. */
+void redis_rig_reopen(struct redis_rig *rig, uint32_t lanes);
+
 /* ---- operations ---- */
 
 hearth__remote_op redis_rig_op(struct redis_rig *rig, enum hearth__verb verb, const char *key,

@@ -199,7 +199,7 @@ static void *set_and_get(void *arg) {
         hearth__batch *batch = NULL;
         int64_t deadline_ns = hearth__deadline_ns(REDIS_RIG_DEADLINE_MS);
         op.status = HEARTH__PENDING;
-        hearth__backend_redis.begin(own->rig->node, ops, 1, deadline_ns, &batch);
+        hearth__backend_redis.begin(own->rig->node, ops, 1, true, deadline_ns, &batch);
         hearth__backend_redis.finish(own->rig->node, ops, 1, deadline_ns, batch);
         if (op.status != HEARTH_OK) {
             atomic_fetch_add(own->failed, 1);

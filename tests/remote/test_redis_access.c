@@ -240,7 +240,7 @@ static int32_t run(struct worker *own, hearth__remote_op *op) {
     hearth__batch *batch = NULL;
     int64_t deadline_ns = hearth__deadline_ns(REDIS_RIG_DEADLINE_MS);
     op->status = HEARTH__PENDING;
-    hearth__backend_redis.begin(own->rig->node, &op, 1, deadline_ns, &batch);
+    hearth__backend_redis.begin(own->rig->node, &op, 1, true, deadline_ns, &batch);
     hearth__backend_redis.finish(own->rig->node, &op, 1, deadline_ns, batch);
     return op->status;
 }

@@ -83,30 +83,54 @@ static void a_reply_cut_anywhere_is_an_error(void **state) {
     close_stage(&stage);
 }
 
-/* The first connection is never answered in time; its answer comes when another asks. */
+/* Answers only when it has heard the next question. */
 static void answer_late(struct scripted_client *client, void *arg) {
     const struct redis_wire *late = &((const struct script *)arg)->wire;
     struct redis_wire own = redis_wire_of("other", "other body");
-    if (client->number == 0) {
-        (void)scripted_await(client, "\r\nkey\r\n");
-        scripted_await_close(client);
+    if (scripted_await(client, "\r\nkey\r\n") && scripted_await(client, "\r\nother\r\n")) {
         (void)scripted_send(client, late->bytes, late->size);
-        return;
+        (void)scripted_send(client, own.bytes, own.size);
+        scripted_await_close(client);
     }
-    (void)scripted_await(client, "\r\nother\r\n");
-    (void)scripted_send(client, own.bytes, own.size);
-    scripted_await_close(client);
 }
 
-static void a_late_answer_is_for_nobody(void **state) {
+static void a_late_answer_is_dropped_in_its_place(void **state) {
     (void)state;
     struct stage stage = {.script.wire = redis_wire_of("key", "body")};
     open_stage(&stage, answer_late);
+    stage.rig.config.stall_ms = REDIS_RIG_DEADLINE_MS;
+    redis_rig_reopen(&stage.rig, 1);
     hearth__remote_op op = plain_get(&stage, "key");
     redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
                           HEARTH_E_TIMEOUT, "get without an answer");
     (void)redis_rig_expect(&stage.rig, plain_get(&stage, "other"), HEARTH_OK);
     assert_memory_equal(stage.rig.body.data, "other body", 10);
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_connects), 1);
+    assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_disconnects), 0);
+    close_stage(&stage);
+}
+
+/* Says nothing on its first connection. */
+static void be_silent_first(struct scripted_client *client, void *arg) {
+    struct redis_wire own = redis_wire_of("other", "other body");
+    (void)arg;
+    if (client->number != 0 && scripted_await(client, "\r\nother\r\n")) {
+        (void)scripted_send(client, own.bytes, own.size);
+    }
+    scripted_await_close(client);
+}
+
+static void a_silent_connection_is_given_up(void **state) {
+    (void)state;
+    struct stage stage = {.script.excess = 0};
+    open_stage(&stage, be_silent_first);
+    redis_rig_reopen(&stage.rig, 1);
+    hearth__remote_op op = plain_get(&stage, "key");
+    redis_rig_same_status(redis_rig_run_within(&stage.rig, &op, REDIS_RIG_SHORT_MS),
+                          HEARTH_E_TIMEOUT, "get without an answer");
+    (void)redis_rig_expect(&stage.rig, plain_get(&stage, "other"), HEARTH_OK);
+    assert_memory_equal(stage.rig.body.data, "other body", 10);
+    assert_int_equal(atomic_load(&stage.server.connections), 2);
     assert_int_equal(redis_rig_count(&stage.rig, HEARTH__STAT_disconnects), 1);
     close_stage(&stage);
 }
@@ -333,7 +357,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_split_anywhere_is_whole),
         cmocka_unit_test(a_reply_cut_anywhere_is_an_error),
-        cmocka_unit_test(a_late_answer_is_for_nobody),
+        cmocka_unit_test(a_late_answer_is_dropped_in_its_place),
+        cmocka_unit_test(a_silent_connection_is_given_up),
         cmocka_unit_test(an_excess_answer_ends_the_connection),
         cmocka_unit_test(answers_are_read_while_questions_are_sent),
         cmocka_unit_test(a_read_is_asked_again_where_an_idle_connection_ended),

@@ -89,7 +89,7 @@ static void read_one(struct reader *own, hearth__buffer *body) {
     op.key = key;
     op.key_size = (size_t)snprintf(key, sizeof key, "key-%u", next(&own->seed) % KEYS);
     body_of(key, expected, sizeof expected);
-    hearth__backend_redis.begin(own->rig->node, ops, 1, deadline_ns, &batch);
+    hearth__backend_redis.begin(own->rig->node, ops, 1, true, deadline_ns, &batch);
     hearth__backend_redis.finish(own->rig->node, ops, 1, deadline_ns, batch);
     if (op.status != HEARTH_OK) {
         own->missed += op.status == HEARTH_MISS;
@@ -121,6 +121,7 @@ static void no_answer_is_wrong(void **state) {
     scripted_server_start(&server, 1, serve, &seed);
     struct redis_rig rig = redis_rig_at(server.path, 0);
     rig.config.lanes = 1; /* the server serves one at a time */
+    rig.config.stall_ms = DEADLINE_MS;
     redis_rig_open(&rig);
     for (unsigned i = 0; i < THREADS; i++) {
         readers[i] = (struct reader){.rig = &rig, .seed = i};

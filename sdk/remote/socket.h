@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets that never block, leave no trace in an exec'd program and raise no signal. */
-#ifndef HEARTH_REMOTE_REDIS_SOCKET_H
-#define HEARTH_REMOTE_REDIS_SOCKET_H
+#ifndef HEARTH_REMOTE_SOCKET_H
+#define HEARTH_REMOTE_SOCKET_H
 
 #include "remote/remote.h"
 
@@ -13,12 +13,12 @@
  * `why`; *fd is -1. It names every socket in *fd from the moment it exists to its close. A host
  * name is looked up by this thread, which may take longer than the deadline.
  */
-int32_t hearth__redis_socket_open(const hearth__node_address *address, int64_t deadline_ns,
-                                  _Atomic int *fd, char *why, size_t why_size);
+int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadline_ns,
+                            _Atomic int *fd, char *why, size_t why_size);
 
 /* Waits for any of `events`. HEARTH_OK with them, or an error's or end's, in *seen;
  * HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE. After the deadline it still looks once. Signals do not
  * shorten or lengthen it. */
-int32_t hearth__redis_poll(int fd, short events, int64_t deadline_ns, short *seen);
+int32_t hearth__socket_poll(int fd, short events, int64_t deadline_ns, short *seen);
 
 #endif

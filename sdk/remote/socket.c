@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "remote/redis_socket.h"
+#include "remote/socket.h"
 
 #include "base/clock.h"
 
@@ -30,7 +30,7 @@ static struct timespec span(int64_t ns) {
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-int32_t hearth__redis_poll(int fd, short events, int64_t deadline_ns, short *seen) {
+int32_t hearth__socket_poll(int fd, short events, int64_t deadline_ns, short *seen) {
     struct pollfd poller = {.fd = fd, .events = events};
     for (;;) {
         int64_t left = deadline_ns - hearth__monotonic_ns();
@@ -63,7 +63,7 @@ static int32_t timed_out(const struct attempt *attempt) {
 
 static int32_t await_connected(const struct attempt *attempt, int fd) {
     short seen = 0;
-    int32_t status = hearth__redis_poll(fd, POLLOUT, attempt->deadline_ns, &seen);
+    int32_t status = hearth__socket_poll(fd, POLLOUT, attempt->deadline_ns, &seen);
     if (status == HEARTH_E_TIMEOUT) {
         return timed_out(attempt);
     }
@@ -189,8 +189,8 @@ static int32_t try_each(const struct attempt *attempt, const struct addrinfo *li
     return status;
 }
 
-int32_t hearth__redis_socket_open(const hearth__node_address *address, int64_t deadline_ns,
-                                  _Atomic int *fd, char *why, size_t why_size) {
+int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadline_ns,
+                            _Atomic int *fd, char *why, size_t why_size) {
     struct attempt attempt = {
         .fd = fd, .deadline_ns = deadline_ns, .why = why, .why_size = why_size};
     if (address->port == 0) {

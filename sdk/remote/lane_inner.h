@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A lane, between the files that make it up: lane.c shares it, lane_send.c sends, lane_drive.c reads
+ * and answers, lane_open.c connects, lane_pick.c picks one of a node's, which lanes.c has.
+ *
+ * A lane's driver is the thread that has the right to its socket, its parser and what is in
+ * flight: at most one, given and taken under the lock. What is queued is under the lock. The lock
+ * is never held over a system call but the kernel's own for waiting for it.
+ */
+#ifndef HEARTH_REMOTE_LANE_INNER_H
+#define HEARTH_REMOTE_LANE_INNER_H
+
+#include "base/bell.h"
+#include "remote/exchange.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct hearth__lane_set hearth__lane_set;
+
+enum { HEARTH__LANE_CHUNK = 64 * 1024 };
+
+/* Exchanges in their order. */
+typedef struct hearth__line {
+    hearth__exchange *first;
+    hearth__exchange *last;
+} hearth__line;
+
+struct hearth__lane {
+    hearth__lane_set *set;
+
+    /* Read by all who look for a lane; a hint. */
+    _Atomic uint32_t load; /* exchanges queued and in flight, orphans included */
+    _Atomic bool open;
+    _Atomic uint32_t bulk; /* those of them behind which others shall not stand */
+    _Atomic bool bulky;    /* a large reply is under way */
+    _Atomic bool reserved; /* one caller has it, or waits until the others are done */
+
+    pthread_mutex_t lock;
+    _Atomic bool driven; /* changed under the lock */
+    /* Under the lock: */
+    uint32_t strokes;
+    hearth__line queue;
+
+    hearth__bell bell;        /* exchanges are done, or there is a new driver */
+    _Atomic int fd;           /* -1: none. A forked child reads it, to close its copy */
+    _Atomic int32_t orphans;  /* requests in flight that nobody waits for */
+    _Atomic uint32_t misfits; /* answers in a row that did not fit */
+
+    /* The driver's: */
+    hearth__line flight;
+    hearth__exchange *unsent; /* the first in flight that is not fully sent */
+    size_t piece;             /* of its pieces */
+    size_t offset;            /* in it */
+    uint64_t asked; /* bytes in all since the connection was made: taken from the queue, */
+    uint64_t sent;  /* sent, */
+    uint64_t heard; /* received */
+    size_t dropped; /* of orphans' answers, in a row */
+    uint32_t heard_requests; /* of the first in flight */
+    bool deaf;               /* the server takes no more; what it said may still be read */
+    bool doomed;             /* it is to be closed when what came is delivered */
+    bool used;               /* it served somebody before */
+    void *parser;
+    unsigned char *chunk; /* what one read brings */
+};
+
+/* Who drives, while driving. */
+typedef struct hearth__drive {
+    hearth__lane *lane;
+    hearth__exchange *own; /* NULL: the driver wants nothing for itself */
+    hearth__answer_taker *taker;
+    void *arg;
+    uint32_t strokes; /* whom to wake */
+} hearth__drive;
+
+/* ---- lane.c ---- */
+
+bool hearth__lane_init(hearth__lane *lane, hearth__lane_set *set);
+void hearth__lane_fini(hearth__lane *lane);
+
+enum hearth__join { HEARTH__JOIN_IDLE, HEARTH__JOIN_ANY, HEARTH__JOIN_RESERVED };
+
+/* Opens a new connection to all, and queues the exchange as the first: the caller goes on
+ * driving. */
+void hearth__lane_admit(hearth__lane *lane, hearth__exchange *exchange, bool waits);
+
+/*
+ * Queues an exchange. False: the lane is not open, not idle or not for us. If nobody drives,
+ * exchange->drives is set, and the caller does. `waits`: hearth__lane_finish() follows at once.
+ */
+bool hearth__lane_join(hearth__lane *lane, hearth__exchange *exchange, enum hearth__join how,
+                       bool waits);
+
+/* Queues an exchange on a lane that the caller drives. */
+void hearth__lane_queue(hearth__lane *lane, hearth__exchange *exchange);
+
+/* An exchange is no longer the lane's. */
+void hearth__lane_unload(hearth__lane *lane, const hearth__exchange *exchange);
+
+/* Whether nobody drives; a hint. */
+bool hearth__lane_is_left(const hearth__lane *lane);
+
+/* Takes the right to drive, if nobody has it; only an idle lane, if `idle`. */
+bool hearth__lane_take(hearth__lane *lane, bool idle);
+
+/* Counts whether an answer fitted what was asked. */
+void hearth__lane_judge(hearth__lane *lane, bool fits);
+
+/* Hands the lane to the oldest who waits, or leaves it; wakes whom the drive has answered. */
+void hearth__lane_hand_over(hearth__drive *drive);
+
+/* ---- lane_send.c ---- */
+
+/* Takes what is queued, and sends without waiting. */
+void hearth__lane_send(hearth__lane *lane);
+
+/* Whether something is to be sent when the server takes it. */
+bool hearth__lane_wants_to_send(const hearth__lane *lane);
+
+/* ---- lane_drive.c ---- */
+
+/*
+ * Sends and reads until the own exchange is done (without one: until nothing is in flight), to the
+ * deadline. HEARTH_OK; HEARTH_E_TIMEOUT; any other error: the lane is broken and closed. The
+ * caller still drives.
+ */
+int32_t hearth__lane_drive(hearth__drive *drive, int64_t deadline_ns);
+
+/* Takes what has already come, for those in flight. As hearth__lane_drive(). */
+int32_t hearth__lane_drain(hearth__drive *drive);
+
+/* Whether nothing came that nobody asked for, and the connection is there. */
+bool hearth__lane_is_quiet(hearth__lane *lane);
+
+/* Closes the connection and fails what is in flight and queued. The caller still drives. */
+void hearth__lane_break(hearth__drive *drive, int32_t status);
+
+/* ---- lane_open.c ---- */
+
+/* Connects a lane that is closed, which the caller drives, and greets. */
+void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome *welcome);
+
+/* Closes the socket and frees what it needed. */
+void hearth__lane_close(hearth__lane *lane);
+
+/* ---- lanes.c ---- */
+
+struct hearth__lane_set {
+    hearth__lanes *lanes; /* the node's */
+    uint64_t fork_generation;
+    hearth__lane_set *inherited; /* the parent's */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool attempting; /* one thread makes a connection */
+    bool down;       /* the last one could not be made */
+    int64_t retry_at_ns;
+    uint32_t count;
+    hearth__lane all[];
+};
+
+struct hearth__lanes {
+    const hearth__codec *codec;
+    hearth__node_config config;
+    void *node;
+    int64_t stall_ns;
+    _Atomic(hearth__lane_set *) set;
+};
+
+/* The set of this process; NULL: no memory. */
+hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes);
+
+/* Connects a lane that the caller drives; set->attempting is the caller's, and no longer. */
+int32_t hearth__lane_set_attempt(hearth__lane *lane, int64_t deadline_ns);
+
+/* Under the set's lock: waits for a lane to become idle or closed, or for the end of an attempt.
+ * False: the deadline passed. */
+bool hearth__lane_set_await(hearth__lane_set *set, int64_t deadline_ns);
+
+/* For those who wait. */
+void hearth__lane_set_changed(hearth__lane_set *set);
+
+#endif

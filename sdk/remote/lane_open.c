@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/lane_inner.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/stat.h"
+#include "remote/socket.h"
+
+#include <hearth/errors.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { GREETINGS = 4 };
+
+struct greeting {
+    const hearth__lanes *lanes;
+    hearth__welcome *welcome;
+};
+
+static bool take_welcome(void *arg, uint32_t index, const hearth__notes *notes,
+                         hearth__kept kept) {
+    const struct greeting *greeting = arg;
+    if (greeting->welcome->status == HEARTH_OK) {
+        greeting->lanes->codec->welcome(greeting->lanes->node, index, notes, kept,
+                                        greeting->welcome);
+    }
+    return true;
+}
+
+/* The exchange is freed. */
+static int32_t send_greeting(hearth__lane *lane, hearth__exchange *exchange,
+                             int64_t deadline_ns, struct greeting *greeting) {
+    hearth__drive drive = {
+        .lane = lane, .own = exchange, .taker = take_welcome, .arg = greeting};
+    exchange->deadline_ns = deadline_ns;
+    hearth__lane_queue(lane, exchange);
+    int32_t status = hearth__lane_drive(&drive, deadline_ns);
+    if (status != HEARTH_OK) {
+        (void)snprintf(greeting->welcome->why, sizeof greeting->welcome->why,
+                       "it did not answer as a %s server does", greeting->lanes->codec->server);
+    }
+    if (status == HEARTH_E_TIMEOUT && lane->flight.first != NULL) {
+        lane->flight = (hearth__line){NULL, NULL};
+        lane->unsent = NULL;
+        hearth__lane_unload(lane, exchange);
+    }
+    hearth__exchange_free(exchange);
+    return status;
+}
+
+static int32_t greet(hearth__lane *lane, int64_t deadline_ns, hearth__welcome *welcome) {
+    const hearth__lanes *lanes = lane->set->lanes;
+    struct greeting greeting = {.lanes = lanes, .welcome = welcome};
+    hearth__exchange *exchange = hearth__exchange_create(GREETINGS);
+    if (exchange == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    int32_t status = lanes->codec->greet(lanes->node, exchange);
+    if (status != HEARTH_OK || exchange->count == 0) {
+        hearth__exchange_free(exchange);
+        return status;
+    }
+    return send_greeting(lane, exchange, deadline_ns, &greeting);
+}
+
+static int32_t prepare(hearth__lane *lane) {
+    const hearth__lanes *lanes = lane->set->lanes;
+    lane->flight = (hearth__line){NULL, NULL};
+    lane->unsent = NULL;
+    lane->piece = lane->offset = lane->dropped = 0;
+    lane->asked = lane->sent = lane->heard = 0;
+    lane->heard_requests = 0;
+    lane->deaf = lane->doomed = lane->used = false;
+    atomic_store(&lane->bulky, false);
+    atomic_store(&lane->orphans, 0);
+    atomic_store(&lane->misfits, 0);
+    lane->chunk = hearth__alloc(HEARTH__LANE_CHUNK);
+    if (lane->chunk == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    return lanes->codec->open(lanes->node, &lane->parser);
+}
+
+void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome *welcome) {
+    const hearth__lanes *lanes = lane->set->lanes;
+    hearth__seats *counters = lanes->config.remote->counters;
+    *welcome = (hearth__welcome){.status = HEARTH_OK, .why = "out of memory"};
+    int32_t status = hearth__socket_open(lanes->config.address, deadline_ns, &lane->fd,
+                                         welcome->why, sizeof welcome->why);
+    if (status == HEARTH_OK) {
+        status = prepare(lane);
+    }
+    if (status == HEARTH_OK) {
+        status = greet(lane, deadline_ns, welcome);
+    }
+    if (status == HEARTH_OK) {
+        status = welcome->status;
+    }
+    welcome->status = status;
+    if (status == HEARTH_OK) {
+        HEARTH__COUNT(counters, connects);
+    } else {
+        hearth__lane_close(lane);
+        HEARTH__COUNT(counters, connect_errors);
+    }
+}
+
+void hearth__lane_close(hearth__lane *lane) {
+    int fd =
+        atomic_exchange(&lane->fd, -1); /* first: a child must not close a number used anew */
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (lane->parser != NULL) {
+        lane->set->lanes->codec->close(lane->parser);
+        lane->parser = NULL;
+    }
+    hearth__free(lane->chunk);
+    lane->chunk = NULL;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/lane_inner.h"
+
+#include "base/clock.h"
+
+#include <hearth/errors.h>
+
+static uint32_t load_of(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->load, memory_order_relaxed);
+}
+
+static bool is_open(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->open, memory_order_relaxed);
+}
+
+static bool is_reserved(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->reserved, memory_order_relaxed);
+}
+
+static bool is_bulky(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->bulky, memory_order_relaxed) ||
+           atomic_load_explicit(&lane->bulk, memory_order_relaxed) != 0;
+}
+
+static bool join_idle(hearth__lane_set *set, hearth__exchange *exchange, bool waits) {
+    for (uint32_t i = 0; i < set->count; i++) {
+        hearth__lane *lane = &set->all[i];
+        if (is_open(lane) && load_of(lane) == 0 &&
+            hearth__lane_join(lane, exchange, HEARTH__JOIN_IDLE, waits)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The least loaded; one behind something large only if all are. */
+static bool join_busy(hearth__lane_set *set, hearth__exchange *exchange, bool waits) {
+    hearth__lane *best = NULL;
+    uint32_t best_load = UINT32_MAX;
+    for (uint32_t i = 0; i < set->count; i++) {
+        hearth__lane *lane = &set->all[i];
+        uint32_t load = load_of(lane);
+        load = is_bulky(lane) && load < UINT32_MAX / 2 ? load + UINT32_MAX / 2 : load;
+        if (is_open(lane) && load < best_load && !is_reserved(lane)) {
+            best = lane;
+            best_load = load;
+        }
+    }
+    return best != NULL && hearth__lane_join(best, exchange, HEARTH__JOIN_ANY, waits);
+}
+
+static bool may_open(const hearth__lane_set *set) {
+    return !set->attempting && !(set->down && hearth__monotonic_ns() < set->retry_at_ns);
+}
+
+/* Leaves a lane that the caller drives. */
+static void leave(hearth__lane *lane) {
+    hearth__drive drive = {.lane = lane};
+    hearth__lane_hand_over(&drive);
+}
+
+static bool is_closed(const hearth__lane *lane) {
+    return !is_open(lane) && !is_reserved(lane) && hearth__lane_is_left(lane);
+}
+
+/* A closed lane, which the caller drives now. */
+static hearth__lane *take_closed(hearth__lane_set *set) {
+    for (uint32_t i = 0; i < set->count; i++) {
+        hearth__lane *lane = &set->all[i];
+        if (is_closed(lane) && hearth__lane_take(lane, true)) {
+            if (!is_open(lane)) {
+                return lane;
+            }
+            leave(lane); /* another was faster, and is done already */
+        }
+    }
+    return NULL;
+}
+
+static bool any_open(const hearth__lane_set *set) {
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (is_open(&set->all[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_closed(const hearth__lane_set *set) {
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (is_closed(&set->all[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_free(const hearth__lane_set *set) {
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (is_open(&set->all[i]) && !is_reserved(&set->all[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the caller may try to connect, as the only one. */
+static bool begin_attempt(hearth__lane_set *set) {
+    pthread_mutex_lock(&set->lock);
+    bool may = may_open(set);
+    set->attempting = set->attempting || may;
+    pthread_mutex_unlock(&set->lock);
+    return may;
+}
+
+static void drop_attempt(hearth__lane_set *set) {
+    pthread_mutex_lock(&set->lock);
+    set->attempting = false;
+    pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* Makes a connection, if one may be made now: HEARTH_OK, HEARTH_MISS: not now; or why it could
+ * not be made. */
+static int32_t open_one(hearth__lane_set *set, hearth__exchange *exchange, bool waits,
+                        int64_t deadline_ns) {
+    if (!has_closed(set) || !begin_attempt(set)) {
+        return HEARTH_MISS;
+    }
+    hearth__lane *lane = take_closed(set);
+    if (lane == NULL) {
+        drop_attempt(set);
+        return HEARTH_MISS;
+    }
+    int32_t status = hearth__lane_set_attempt(lane, deadline_ns);
+    if (status == HEARTH_OK) {
+        hearth__lane_admit(lane, exchange, waits);
+    } else {
+        leave(lane);
+    }
+    return status;
+}
+
+/* Nothing could be joined: HEARTH_OK: it may be worth another look; else why not. */
+static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
+    int32_t status = HEARTH_OK;
+    pthread_mutex_lock(&set->lock);
+    bool must_wait = !has_free(set) && (!has_closed(set) || !may_open(set));
+    if (must_wait && set->down && !any_open(set)) {
+        status = HEARTH_E_UNAVAILABLE;
+    } else if (must_wait && !hearth__lane_set_await(set, deadline_ns)) {
+        status = HEARTH_E_TIMEOUT;
+    }
+    pthread_mutex_unlock(&set->lock);
+    return status;
+}
+
+/* Queues an exchange where it is answered soonest. */
+static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hearth__way *way,
+                    int64_t deadline_ns) {
+    int32_t status = HEARTH_OK;
+    while (status == HEARTH_OK) {
+        if (!way->fresh && join_idle(set, exchange, way->at_once)) {
+            return HEARTH_OK;
+        }
+        status = open_one(set, exchange, way->at_once, deadline_ns);
+        if (status == HEARTH_OK || (status != HEARTH_MISS && !any_open(set))) {
+            return status;
+        }
+        if (join_idle(set, exchange, way->at_once) || join_busy(set, exchange, way->at_once)) {
+            return HEARTH_OK;
+        }
+        status = await_lane(set, deadline_ns);
+    }
+    return status;
+}
+
+/* ---- setting off ---------------------------------------------------------------------------- */
+
+/* What had come on the connection before our exchange is sent. */
+static int32_t look_first(hearth__drive *drive) {
+    hearth__lane *lane = drive->lane;
+    if (lane->flight.first != NULL) {
+        return hearth__lane_drain(drive);
+    }
+    if (!lane->used || hearth__lane_is_quiet(lane)) {
+        return HEARTH_OK;
+    }
+    hearth__lane_break(drive, HEARTH_E_UNAVAILABLE);
+    return HEARTH_E_UNAVAILABLE;
+}
+
+/* Sends what the caller, who drives, has queued. False: the connection had ended before; nothing
+ * was sent, and the exchange is the caller's again. */
+static bool set_off(hearth__exchange *exchange, bool at_once) {
+    hearth__drive drive = {.lane = exchange->lane, .own = exchange};
+    bool good = look_first(&drive) == HEARTH_OK;
+    if (good) {
+        hearth__lane_send(drive.lane);
+    } else {
+        atomic_store(&exchange->state, HEARTH__EXCHANGE_QUEUED);
+    }
+    if (!good || !at_once) {
+        atomic_store(&exchange->drives, false);
+        hearth__lane_hand_over(&drive);
+    }
+    return good;
+}
+
+int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
+                            const hearth__way *way, int64_t deadline_ns) {
+    hearth__lane_set *set = hearth__lane_set_own(lanes);
+    int32_t status = set != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
+    exchange->deadline_ns = deadline_ns;
+    while (status == HEARTH_OK) {
+        if (way->lane == NULL) {
+            status = join(set, exchange, way, deadline_ns);
+        } else if (!hearth__lane_join(way->lane, exchange, HEARTH__JOIN_RESERVED,
+                                      way->at_once)) {
+            status = HEARTH_E_UNAVAILABLE;
+        }
+        if (status == HEARTH_OK &&
+            (!atomic_load_explicit(&exchange->drives, memory_order_relaxed) ||
+             set_off(exchange, way->at_once))) {
+            return HEARTH_OK;
+        }
+    }
+    hearth__exchange_free(exchange);
+    return status;
+}
+
+/* ---- a lane for one caller ------------------------------------------------------------------ */
+
+/* Under the set's lock: a lane that others join no more; an idle one if there is any. */
+static hearth__lane *claim(hearth__lane_set *set) {
+    hearth__lane *best = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        hearth__lane *lane = &set->all[i];
+        if (!is_reserved(lane) && (best == NULL || load_of(lane) < load_of(best) ||
+                                   (load_of(lane) == load_of(best) && is_open(lane)))) {
+            best = lane;
+        }
+    }
+    if (best != NULL) {
+        atomic_store(&best->reserved, true);
+    }
+    return best;
+}
+
+static void release(hearth__lane *lane) {
+    atomic_store(&lane->reserved, false);
+    hearth__lane_set_changed(lane->set);
+}
+
+/* Until nobody else is on it: then the caller drives. */
+static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
+    hearth__drive drive = {.lane = lane};
+    int32_t status = HEARTH_OK;
+    while (status == HEARTH_OK && !hearth__lane_take(lane, true)) {
+        if (hearth__lane_take(lane, false)) { /* orphans are on it */
+            status = hearth__lane_drive(&drive, deadline_ns);
+            status = status == HEARTH_E_TIMEOUT && is_open(lane) ? status : HEARTH_OK;
+            hearth__lane_hand_over(&drive);
+            continue;
+        }
+        pthread_mutex_lock(&lane->set->lock);
+        if (!hearth__lane_is_left(lane) && !hearth__lane_set_await(lane->set, deadline_ns)) {
+            status = HEARTH_E_TIMEOUT;
+        }
+        pthread_mutex_unlock(&lane->set->lock);
+    }
+    return status;
+}
+
+/* Waits while another thread makes a connection; then it is the caller's turn. */
+static int32_t await_attempt(hearth__lane_set *set, int64_t deadline_ns) {
+    int32_t status = HEARTH_OK;
+    pthread_mutex_lock(&set->lock);
+    while (status == HEARTH_OK && !may_open(set)) {
+        if (set->down) {
+            status = HEARTH_E_UNAVAILABLE;
+        } else if (!hearth__lane_set_await(set, deadline_ns)) {
+            status = HEARTH_E_TIMEOUT;
+        }
+    }
+    set->attempting = set->attempting || status == HEARTH_OK;
+    pthread_mutex_unlock(&set->lock);
+    return status;
+}
+
+/* The caller drives: makes it a lane with a connection that works. */
+static int32_t make_ready(hearth__lane *lane, int64_t deadline_ns) {
+    hearth__lane_set *set = lane->set;
+    hearth__drive drive = {.lane = lane};
+    if (is_open(lane) && look_first(&drive) == HEARTH_OK) {
+        return HEARTH_OK;
+    }
+    int32_t status = await_attempt(set, deadline_ns);
+    if (status == HEARTH_OK) {
+        status = hearth__lane_set_attempt(lane, deadline_ns);
+    }
+    if (status == HEARTH_OK) {
+        atomic_store(&lane->open, true);
+    }
+    return status;
+}
+
+int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth__lane **out) {
+    hearth__lane_set *set = hearth__lane_set_own(lanes);
+    hearth__lane *lane = NULL;
+    if (set == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    pthread_mutex_lock(&set->lock);
+    while ((lane = claim(set)) == NULL) {
+        if (!hearth__lane_set_await(set, deadline_ns)) {
+            pthread_mutex_unlock(&set->lock);
+            return HEARTH_E_TIMEOUT;
+        }
+    }
+    pthread_mutex_unlock(&set->lock);
+    int32_t status = await_others(lane, deadline_ns);
+    if (status == HEARTH_OK) {
+        status = make_ready(lane, deadline_ns);
+        leave(lane);
+    }
+    if (status != HEARTH_OK) {
+        release(lane);
+        return status;
+    }
+    *out = lane;
+    return HEARTH_OK;
+}
+
+void hearth__lanes_unreserve(hearth__lane *lane, bool clean) {
+    if (!clean && is_open(lane) && hearth__lane_take(lane, false)) {
+        hearth__drive drive = {.lane = lane};
+        hearth__lane_break(&drive, HEARTH_E_UNAVAILABLE);
+        hearth__lane_hand_over(&drive);
+    }
+    release(lane);
+}

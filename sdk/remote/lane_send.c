@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/lane_inner.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { PIECES = 64 }; /* of what is sent in one system call */
+
+static void take_queue(hearth__lane *lane) {
+    pthread_mutex_lock(&lane->lock);
+    hearth__line taken = lane->queue;
+    lane->queue = (hearth__line){NULL, NULL};
+    for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
+        atomic_store_explicit(&at->state, HEARTH__EXCHANGE_SENT, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (taken.first == NULL) {
+        return;
+    }
+    int64_t now_ns = hearth__monotonic_ns();
+    for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
+        at->begin = lane->asked;
+        at->sent_ns = now_ns;
+        at->heard = lane->heard;
+        lane->asked += at->bytes;
+    }
+    if (lane->flight.first == NULL) {
+        lane->flight = taken;
+    } else {
+        lane->flight.last->next = taken.first;
+        lane->flight.last = taken.last;
+    }
+    if (lane->unsent == NULL) {
+        lane->unsent = taken.first;
+    }
+}
+
+static size_t gather(const hearth__lane *lane, struct iovec *pieces) {
+    size_t used = 0;
+    size_t piece = lane->piece;
+    size_t offset = lane->offset;
+    for (const hearth__exchange *at = lane->unsent; at != NULL; at = at->next) {
+        for (; piece < at->piece_count; piece++) {
+            if (used == PIECES) {
+                return used;
+            }
+            pieces[used++] = (struct iovec){.iov_base = at->pieces[piece].bytes + offset,
+                                            .iov_len = at->pieces[piece].size - offset};
+            offset = 0;
+        }
+        piece = 0;
+    }
+    return used;
+}
+
+/* So many bytes are the kernel's. */
+static void advance(hearth__lane *lane, size_t bytes) {
+    lane->sent += bytes;
+    while (lane->unsent != NULL) {
+        const hearth__exchange *at = lane->unsent;
+        while (lane->piece < at->piece_count) {
+            size_t left = at->pieces[lane->piece].size - lane->offset;
+            if (bytes < left) {
+                lane->offset += bytes;
+                return;
+            }
+            bytes -= left;
+            lane->offset = 0;
+            lane->piece++;
+        }
+        lane->piece = 0;
+        lane->unsent = at->next;
+    }
+}
+
+bool hearth__lane_wants_to_send(const hearth__lane *lane) {
+    return lane->unsent != NULL && !lane->deaf;
+}
+
+static void send_unsent(hearth__lane *lane) {
+    int fd = atomic_load_explicit(&lane->fd, memory_order_relaxed);
+    while (hearth__lane_wants_to_send(lane)) {
+        struct iovec pieces[PIECES];
+        struct msghdr message = {.msg_iov = pieces};
+        message.msg_iovlen = gather(lane, pieces);
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) {
+            advance(lane, (size_t)sent);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+            return;
+        } else if (errno != EINTR) {
+            lane->deaf = true; /* the server may have said why: that is read first */
+        }
+    }
+}
+
+void hearth__lane_send(hearth__lane *lane) {
+    take_queue(lane);
+    send_unsent(lane);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "remote/redis_codec.h"
+
+#include "base/memory.h"
+#include "remote/envelope.h"
+#include "remote/redis_command.h"
+#include "remote/redis_node.h"
+#include "remote/redis_verbs.h"
+
+#include <hearth/errors.h>
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CODE_SIZE = 24,
+    REPLY_EXTRA_BYTES = 4096, /* what a reply may be longer than a value's body */
+};
+
+/* ---- the parser ----------------------------------------------------------------------------- */
+
+static int32_t open_parser(void *node, void **out) {
+    const hearth__node *own = node;
+    hearth__redis_parser *parser = hearth__alloc(sizeof *parser);
+    if (parser == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    int32_t status = hearth__redis_parser_init(parser, own->config.remote->max_value_bytes +
+                                                           REPLY_EXTRA_BYTES);
+    if (status != HEARTH_OK) {
+        hearth__free(parser);
+        return status;
+    }
+    *out = parser;
+    return HEARTH_OK;
+}
+
+static void close_parser(void *parser) {
+    hearth__redis_parser_fini(parser);
+    hearth__free(parser);
+}
+
+/* What hearth__redis_parser_next() gives a reply to. */
+struct audience {
+    hearth__hearer *hearer;
+    void *arg;
+};
+
+static bool pass_on(void *arg, const hearth__redis_reply *reply) {
+    const struct audience *audience = arg;
+    return audience->hearer(audience->arg, reply);
+}
+
+static int32_t parse(void *parser, const void *bytes, size_t size, hearth__hearer *hearer,
+                     void *arg) {
+    struct audience audience = {.hearer = hearer, .arg = arg};
+    int32_t status = hearth__redis_parser_feed(parser, bytes, size);
+    while (status == HEARTH_OK) {
+        status = hearth__redis_parser_next(parser, pass_on, &audience);
+    }
+    return status == HEARTH_MISS ? HEARTH_OK : status;
+}
+
+static bool is_empty(const void *parser) {
+    return hearth__redis_parser_is_empty(parser);
+}
+
+static size_t under_way(const void *parser) {
+    return hearth__redis_parser_under_way(parser);
+}
+
+static void trim(void *parser) {
+    hearth__redis_parser_trim(parser);
+}
+
+/* ---- hearing -------------------------------------------------------------------------------- */
+
+static bool is_expected(uint32_t asked, int type) {
+    switch ((enum hearth__redis_asked)asked) {
+    case HEARTH__REDIS_ASKED_GET:
+    case HEARTH__REDIS_ASKED_TTL_GET:
+        return type == REDIS_REPLY_STRING || type == REDIS_REPLY_NIL;
+    case HEARTH__REDIS_ASKED_SCRIPT:
+        return type == REDIS_REPLY_INTEGER || type == REDIS_REPLY_STRING;
+    case HEARTH__REDIS_ASKED_STRING:
+        return type == REDIS_REPLY_STRING;
+    case HEARTH__REDIS_ASKED_INTEGER:
+        return type == REDIS_REPLY_INTEGER;
+    case HEARTH__REDIS_ASKED_SET:
+    case HEARTH__REDIS_ASKED_STATUS:
+        return type == REDIS_REPLY_STATUS;
+    case HEARTH__REDIS_ASKED_EXEC:
+        return type == REDIS_REPLY_ARRAY || type == REDIS_REPLY_NIL;
+    }
+    return false;
+}
+
+static bool is_ok(const hearth__redis_reply *reply) {
+    return reply->size == 2 && memcmp(reply->text, "OK", 2) == 0;
+}
+
+/* A script's verdict, or a sum. */
+static bool fits_script(enum hearth__verb verb, const hearth__redis_reply *reply) {
+    int64_t sum = 0;
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        return hearth__redis_verdict(verb, reply->integer) != HEARTH_E_PROTOCOL;
+    }
+    return verb == HEARTH__INCREMENT &&
+           hearth__envelope_is_integer(reply->text, reply->size, &sum);
+}
+
+static bool fits(const hearth__notes *notes, const hearth__redis_reply *reply) {
+    if (!is_expected(notes->asked, reply->type)) {
+        return false;
+    }
+    if (notes->asked == HEARTH__REDIS_ASKED_SET) {
+        return is_ok(reply);
+    }
+    return notes->asked != HEARTH__REDIS_ASKED_SCRIPT ||
+           fits_script((enum hearth__verb)notes->flags, reply);
+}
+
+static void note_elements(hearth__notes *notes, const hearth__redis_reply *reply) {
+    for (size_t i = 0; i < reply->count; i++) {
+        if (reply->elements[i].type == REDIS_REPLY_ERROR && notes->status == HEARTH_OK) {
+            notes->status = reply->elements[i].status;
+        }
+    }
+}
+
+static enum hearth__heard hear_ttl(hearth__notes *notes, const hearth__redis_reply *reply) {
+    if (reply->type == REDIS_REPLY_ERROR) {
+        notes->status = reply->status;
+        return HEARTH__HEARD_MORE;
+    }
+    notes->ttl_ms = reply->integer;
+    bool is_life = reply->type == REDIS_REPLY_INTEGER && reply->integer >= -2;
+    return is_life ? HEARTH__HEARD_MORE : HEARTH__HEARD_NONSENSE;
+}
+
+static enum hearth__heard hear(hearth__notes *notes, const void *heard, bool half_sent,
+                               hearth__kept *kept) {
+    const hearth__redis_reply *reply = heard;
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    if (half_sent && !is_error) {
+        return HEARTH__HEARD_NONSENSE; /* nobody can have answered it */
+    }
+    if (notes->asked == HEARTH__REDIS_ASKED_TTL_GET && notes->heard++ == 0) {
+        return hear_ttl(notes, reply);
+    }
+    if (!is_error && !fits(notes, reply)) {
+        return HEARTH__HEARD_NONSENSE;
+    }
+    notes->answer = (uint32_t)reply->type;
+    notes->number = reply->integer;
+    if (is_error && notes->status == HEARTH_OK) {
+        notes->status = reply->status;
+    }
+    note_elements(notes, reply);
+    if (is_error || reply->type == REDIS_REPLY_STRING) {
+        *kept = (hearth__kept){.bytes = reply->text, .size = reply->size};
+    }
+    return HEARTH__HEARD_ALL;
+}
+
+/* ---- greeting ------------------------------------------------------------------------------- */
+
+enum { GREETING_AUTH, GREETING_SELECT };
+
+static int32_t say(hearth__exchange *exchange, const hearth__redis_command *command,
+                   uint32_t flags) {
+    const hearth__notes notes = {.asked = HEARTH__REDIS_ASKED_STATUS, .flags = flags};
+    int32_t status = hearth__redis_say(exchange, command);
+    if (status == HEARTH_OK) {
+        hearth__exchange_ask(exchange, &notes);
+    }
+    return status;
+}
+
+static int32_t greet(void *node, hearth__exchange *exchange) {
+    const hearth__remote_url *url = ((const hearth__node *)node)->config.remote->url;
+    int32_t status = HEARTH_OK;
+    if (url->password != NULL) {
+        hearth__redis_command auth = {0};
+        hearth__redis_text(&auth, "AUTH");
+        if (url->user != NULL) {
+            hearth__redis_text(&auth, url->user);
+        }
+        hearth__redis_text(&auth, url->password);
+        status = say(exchange, &auth, GREETING_AUTH);
+    }
+    if (status == HEARTH_OK && url->database != 0) {
+        hearth__redis_command select = {0};
+        hearth__redis_number number;
+        hearth__redis_text(&select, "SELECT");
+        hearth__redis_integer(&select, url->database, &number);
+        status = say(exchange, &select, GREETING_SELECT);
+    }
+    return status;
+}
+
+/* Only the code: a server that does not know AUTH repeats the password in its message. */
+static void copy_code(hearth__kept kept, char code[CODE_SIZE]) {
+    const char *text = kept.bytes;
+    size_t at = 0;
+    for (; at < kept.size && at < CODE_SIZE - 1; at++) {
+        if ((text[at] < 'A' || text[at] > 'Z') && text[at] != '_') {
+            break;
+        }
+        code[at] = text[at];
+    }
+    code[at] = '\0';
+}
+
+static void welcome(void *node, uint32_t index, const hearth__notes *notes, hearth__kept kept,
+                    hearth__welcome *welcome) {
+    char code[CODE_SIZE];
+    (void)node;
+    (void)index;
+    if (notes->answer != REDIS_REPLY_ERROR) {
+        return;
+    }
+    copy_code(kept, code);
+    (void)snprintf(welcome->why, sizeof welcome->why, "it refused %s (%s): see remote.url",
+                   notes->flags == GREETING_AUTH ? "the user or password" : "the database",
+                   code);
+    welcome->refused = true;
+    welcome->status = HEARTH_E_UNAVAILABLE;
+}
+
+static void ended(void *node, int32_t status) {
+    if (status == HEARTH_E_PROTOCOL) {
+        hearth__redis_complain(node, status, "sent what is no answer of a Redis server", "", 0);
+    } else if (status == HEARTH_E_TOO_LARGE) {
+        hearth__redis_complain(node, status, "has a value over remote.max_value_bytes", "", 0);
+    }
+}
+
+const hearth__codec hearth__redis_codec = {
+    .server = "Redis",
+    .open = open_parser,
+    .close = close_parser,
+    .parse = parse,
+    .is_empty = is_empty,
+    .under_way = under_way,
+    .trim = trim,
+    .hear = hear,
+    .greet = greet,
+    .welcome = welcome,
+    .ended = ended,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Redis' protocol for the lanes: RESP2. */
+#ifndef HEARTH_REMOTE_REDIS_CODEC_H
+#define HEARTH_REMOTE_REDIS_CODEC_H
+
+#include "remote/lane_codec.h"
+#include "remote/redis_parser.h"
+
+/* notes.asked: what a request is. notes.answer is then the type of its last reply
+ * (REDIS_REPLY_...), notes.status what it means if that is an error, notes.number an integer, and
+ * what is kept a string or an error's words. */
+enum hearth__redis_asked {
+    HEARTH__REDIS_ASKED_GET,     /* answered by a string or nil */
+    HEARTH__REDIS_ASKED_TTL_GET, /* by PTTL's integer, in notes.ttl_ms, and then the same; an error
+                                    of PTTL's is in notes.status, whatever came then */
+    HEARTH__REDIS_ASKED_SET,     /* by OK */
+    HEARTH__REDIS_ASKED_SCRIPT, /* by a verdict on the verb in notes.flags, or a sum in digits */
+    HEARTH__REDIS_ASKED_STRING,
+    HEARTH__REDIS_ASKED_INTEGER,
+    HEARTH__REDIS_ASKED_STATUS,
+    HEARTH__REDIS_ASKED_EXEC, /* by an array, notes.status being the first error in it, or nil */
+};
+
+extern const hearth__codec hearth__redis_codec;
+
+#endif
