@@ -207,6 +207,14 @@ static bool set_off(hearth__exchange *exchange, bool at_once) {
     return good;
 }
 
+/* Whether the caller drives, and nobody has sent its exchange: a driver may have sent it and then handed the lane on to it, and
+ * then its answers are for hearth__lanes_finish() to take. */
+static bool is_to_set_off(const hearth__exchange *exchange) {
+    return atomic_load_explicit(&exchange->drives, memory_order_acquire) &&
+           atomic_load_explicit(&exchange->state, memory_order_relaxed) ==
+               HEARTH__EXCHANGE_QUEUED;
+}
+
 int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
                             const hearth__way *way, int64_t deadline_ns) {
     hearth__lane_set *set = hearth__lane_set_own(lanes);
@@ -220,8 +228,7 @@ int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
             status = HEARTH_E_UNAVAILABLE;
         }
         if (status == HEARTH_OK &&
-            (!atomic_load_explicit(&exchange->drives, memory_order_relaxed) ||
-             set_off(exchange, way->at_once))) {
+            (!is_to_set_off(exchange) || set_off(exchange, way->at_once))) {
             return HEARTH_OK;
         }
     }
