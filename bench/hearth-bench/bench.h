@@ -46,6 +46,7 @@ struct suite {
 
 extern const struct suite suite_local;
 extern const struct suite suite_memory;
+extern const struct suite suite_remote;
 extern const struct suite suite_ring;
 
 /* A value, and how far its measurements lie apart (a share of it; below 0: measured once). */

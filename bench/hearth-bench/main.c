@@ -12,7 +12,8 @@
 
 enum { EXIT_USAGE = 2, CASES_MOST = 64, ROUNDS_USUAL = 7 };
 
-static const struct suite *const suites[] = {&suite_local, &suite_memory, &suite_ring};
+static const struct suite *const suites[] = {&suite_local, &suite_memory, &suite_remote,
+                                             &suite_ring};
 enum { SUITES = sizeof suites / sizeof suites[0] };
 
 /* What the command line asks for. */

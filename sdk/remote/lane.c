@@ -103,20 +103,23 @@ void hearth__lane_queue(hearth__lane *lane, hearth__exchange *exchange) {
     pthread_mutex_unlock(&lane->lock);
 }
 
-bool hearth__lane_join(hearth__lane *lane, hearth__exchange *exchange, enum hearth__join how,
-                       bool waits) {
+enum hearth__joined hearth__lane_join(hearth__lane *lane, hearth__exchange *exchange,
+                                      enum hearth__join how, bool waits) {
+    enum hearth__joined joined = HEARTH__JOINED_NOT;
     pthread_mutex_lock(&lane->lock);
     bool may = is_open(lane) && is_reserved(lane) == (how == HEARTH__JOIN_RESERVED) &&
                (how != HEARTH__JOIN_IDLE || is_idle(lane));
     if (may) {
         enqueue(lane, exchange);
         exchange->waits = waits;
+        joined = HEARTH__JOINED_QUEUE;
         if (hearth__lane_is_left(lane)) {
             drive(lane, exchange);
+            joined = HEARTH__JOINED_TO_DRIVE;
         }
     }
     pthread_mutex_unlock(&lane->lock);
-    return may;
+    return joined;
 }
 
 void hearth__lane_admit(hearth__lane *lane, hearth__exchange *exchange, bool waits) {

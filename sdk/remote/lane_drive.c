@@ -23,6 +23,9 @@ enum {
     MISFITS_MAX = 2,
 };
 
+/* A wait by the socket's own timeout, HEARTH__LANE_WAIT_MS, ends within this. */
+#define SHORT_WAIT_NS (4 * HEARTH__LANE_WAIT_MS * INT64_C(1000000))
+
 static int socket_of(hearth__lane *lane) {
     return atomic_load_explicit(&lane->fd, memory_order_relaxed);
 }
@@ -126,18 +129,20 @@ static int32_t judge(hearth__lane *lane) {
     return lane->doomed || has_too_many_orphans(lane) ? HEARTH_E_UNAVAILABLE : HEARTH_OK;
 }
 
-/* HEARTH_OK; HEARTH_MISS: nothing is there; else the connection has ended. */
-static int32_t read_some(hearth__drive *drive) {
+/* HEARTH_OK; HEARTH_MISS: nothing is there; else the connection has ended. `flags`: MSG_DONTWAIT, or
+ * 0: it may wait for as long as the socket's own timeout says. */
+static int32_t read_some(hearth__drive *drive, int flags) {
     hearth__lane *lane = drive->lane;
     const hearth__codec *codec = codec_of(lane);
     bool much = codec->under_way(lane->parser) > MUCH_BYTES;
-    ssize_t got = recv(socket_of(lane), lane->chunk, much ? CHUNK_BYTES : SMALL_CHUNK_BYTES,
-                       MSG_DONTWAIT);
+    ssize_t got =
+        recv(socket_of(lane), lane->chunk, much ? CHUNK_BYTES : SMALL_CHUNK_BYTES, flags);
     if (got <= 0) {
         bool again = got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
         return again ? HEARTH_MISS : HEARTH_E_UNAVAILABLE;
     }
     lane->heard += (uint64_t)got;
+    lane->patient = true;
     int32_t status = codec->parse(lane->parser, lane->chunk, (size_t)got, hear, drive);
     if (status != HEARTH_OK) {
         return lane->doomed && status == HEARTH_E_PROTOCOL ? HEARTH_E_UNAVAILABLE : status;
@@ -149,17 +154,26 @@ static int32_t read_some(hearth__drive *drive) {
     return judge(lane);
 }
 
-/* Waits until there is something to read, or to write if there is something to write. While it
- * writes it reads too: a server whose answers nobody takes would take no more commands. */
+/*
+ * Waits until there is something to read, or to write if there is something to write. While it
+ * writes it reads too: a server whose answers nobody takes would take no more commands. A wait
+ * that is likely to be short is one call instead of two: the socket's own timeout is too coarse
+ * for a deadline, but says when to begin to be exact.
+ */
 static int32_t exchange_some(hearth__drive *drive, int64_t until_ns) {
     hearth__lane *lane = drive->lane;
+    if (!hearth__lane_wants_to_send(lane) && lane->patient &&
+        until_ns - drive->now_ns > SHORT_WAIT_NS) {
+        lane->patient = false; /* until it is answered */
+        return read_some(drive, 0);
+    }
     short events = hearth__lane_wants_to_send(lane) ? POLLIN | POLLOUT : POLLIN;
     short seen = 0;
     int32_t status = hearth__socket_poll(socket_of(lane), events, until_ns, &seen);
     if (status != HEARTH_OK) {
         return status;
     }
-    return (seen & ~POLLOUT) != 0 ? read_some(drive) : HEARTH_OK;
+    return (seen & ~POLLOUT) != 0 ? read_some(drive, MSG_DONTWAIT) : HEARTH_OK;
 }
 
 /* ---- driving -------------------------------------------------------------------------------- */
@@ -201,7 +215,7 @@ static void wake(hearth__drive *drive) {
 int32_t hearth__lane_drain(hearth__drive *drive) {
     int32_t status = HEARTH_OK;
     while (status == HEARTH_OK && drive->lane->flight.first != NULL) {
-        status = read_some(drive);
+        status = read_some(drive, MSG_DONTWAIT);
     }
     if (status == HEARTH_MISS && hearth__monotonic_ns() >= overdue_ns(drive->lane)) {
         status = HEARTH_E_TIMEOUT;
@@ -215,6 +229,7 @@ int32_t hearth__lane_drain(hearth__drive *drive) {
 
 int32_t hearth__lane_drive(hearth__drive *drive, int64_t deadline_ns) {
     hearth__lane *lane = drive->lane;
+    drive->now_ns = hearth__monotonic_ns();
     for (unsigned late = 0;;) {
         hearth__lane_send(lane);
         if (is_done(drive)) {
@@ -224,13 +239,13 @@ int32_t hearth__lane_drive(hearth__drive *drive, int64_t deadline_ns) {
         wake(drive);
         int64_t overdue = overdue_ns(lane);
         int32_t status = exchange_some(drive, deadline_ns < overdue ? deadline_ns : overdue);
-        int64_t now_ns = is_done(drive) ? 0 : hearth__monotonic_ns();
-        bool passed = now_ns >= deadline_ns;
-        if (status == HEARTH_MISS || (status == HEARTH_E_TIMEOUT && now_ns < overdue)) {
+        drive->now_ns = is_done(drive) ? 0 : hearth__monotonic_ns();
+        bool passed = drive->now_ns >= deadline_ns;
+        if (status == HEARTH_MISS || (status == HEARTH_E_TIMEOUT && drive->now_ns < overdue)) {
             status = HEARTH_OK;
             late = passed ? LATE_MAX : late;
         }
-        if (status == HEARTH_OK && now_ns >= overdue_ns(lane)) {
+        if (status == HEARTH_OK && drive->now_ns >= overdue_ns(lane)) {
             status = HEARTH_E_TIMEOUT;
         }
         if (status != HEARTH_OK) {

@@ -18,7 +18,10 @@
 
 typedef struct hearth__lane_set hearth__lane_set;
 
-enum { HEARTH__LANE_CHUNK = 64 * 1024 };
+enum {
+    HEARTH__LANE_CHUNK = 64 * 1024,
+    HEARTH__LANE_WAIT_MS = 5, /* the timeout of a lane's socket */
+};
 
 /* Exchanges in their order. */
 typedef struct hearth__line {
@@ -57,6 +60,7 @@ struct hearth__lane {
     uint64_t heard; /* received */
     size_t dropped; /* of orphans' answers, in a row */
     uint32_t heard_requests; /* of the first in flight */
+    bool patient;            /* a wait is likely to be short */
     bool deaf;               /* the server takes no more; what it said may still be read */
     bool doomed;             /* it is to be closed when what came is delivered */
     bool used;               /* it served somebody before */
@@ -71,6 +75,7 @@ typedef struct hearth__drive {
     hearth__answer_taker *taker;
     void *arg;
     uint32_t strokes; /* whom to wake */
+    int64_t now_ns;   /* by the last look at the clock */
 } hearth__drive;
 
 /* ---- lane.c ---- */
@@ -84,12 +89,11 @@ enum hearth__join { HEARTH__JOIN_IDLE, HEARTH__JOIN_ANY, HEARTH__JOIN_RESERVED }
  * driving. */
 void hearth__lane_admit(hearth__lane *lane, hearth__exchange *exchange, bool waits);
 
-/*
- * Queues an exchange. False: the lane is not open, not idle or not for us. If nobody drives,
- * exchange->drives is set, and the caller does. `waits`: hearth__lane_finish() follows at once.
- */
-bool hearth__lane_join(hearth__lane *lane, hearth__exchange *exchange, enum hearth__join how,
-                       bool waits);
+/* Queues an exchange, or does not: it is not open, not idle, or not for us. `waits`:
+ * hearth__lanes_finish() follows at once. */
+enum hearth__joined { HEARTH__JOINED_NOT, HEARTH__JOINED_QUEUE, HEARTH__JOINED_TO_DRIVE };
+enum hearth__joined hearth__lane_join(hearth__lane *lane, hearth__exchange *exchange,
+                                      enum hearth__join how, bool waits);
 
 /* Queues an exchange on a lane that the caller drives. */
 void hearth__lane_queue(hearth__lane *lane, hearth__exchange *exchange);

@@ -71,6 +71,7 @@ static int32_t prepare(hearth__lane *lane) {
     lane->piece = lane->offset = lane->dropped = 0;
     lane->asked = lane->sent = lane->heard = 0;
     lane->heard_requests = 0;
+    lane->patient = hearth__socket_set_wait(lane->fd, HEARTH__LANE_WAIT_MS);
     lane->deaf = lane->doomed = lane->used = false;
     atomic_store(&lane->bulky, false);
     atomic_store(&lane->orphans, 0);

@@ -22,19 +22,21 @@ static bool is_bulky(const hearth__lane *lane) {
            atomic_load_explicit(&lane->bulk, memory_order_relaxed) != 0;
 }
 
-static bool join_idle(hearth__lane_set *set, hearth__exchange *exchange, bool waits) {
-    for (uint32_t i = 0; i < set->count; i++) {
+static enum hearth__joined join_idle(hearth__lane_set *set, hearth__exchange *exchange,
+                                     bool waits) {
+    enum hearth__joined joined = HEARTH__JOINED_NOT;
+    for (uint32_t i = 0; i < set->count && joined == HEARTH__JOINED_NOT; i++) {
         hearth__lane *lane = &set->all[i];
-        if (is_open(lane) && load_of(lane) == 0 &&
-            hearth__lane_join(lane, exchange, HEARTH__JOIN_IDLE, waits)) {
-            return true;
+        if (is_open(lane) && load_of(lane) == 0) {
+            joined = hearth__lane_join(lane, exchange, HEARTH__JOIN_IDLE, waits);
         }
     }
-    return false;
+    return joined;
 }
 
 /* The least loaded; one behind something large only if all are. */
-static bool join_busy(hearth__lane_set *set, hearth__exchange *exchange, bool waits) {
+static enum hearth__joined join_busy(hearth__lane_set *set, hearth__exchange *exchange,
+                                     bool waits) {
     hearth__lane *best = NULL;
     uint32_t best_load = UINT32_MAX;
     for (uint32_t i = 0; i < set->count; i++) {
@@ -46,7 +48,8 @@ static bool join_busy(hearth__lane_set *set, hearth__exchange *exchange, bool wa
             best_load = load;
         }
     }
-    return best != NULL && hearth__lane_join(best, exchange, HEARTH__JOIN_ANY, waits);
+    return best != NULL ? hearth__lane_join(best, exchange, HEARTH__JOIN_ANY, waits)
+                        : HEARTH__JOINED_NOT;
 }
 
 static bool may_open(const hearth__lane_set *set) {
@@ -157,17 +160,29 @@ static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
 
 /* Queues an exchange where it is answered soonest. */
 static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hearth__way *way,
-                    int64_t deadline_ns) {
+                    int64_t deadline_ns, enum hearth__joined *joined) {
     int32_t status = HEARTH_OK;
+    *joined = HEARTH__JOINED_NOT;
     while (status == HEARTH_OK) {
-        if (!way->fresh && join_idle(set, exchange, way->at_once)) {
+        if (!way->fresh) {
+            *joined = join_idle(set, exchange, way->at_once);
+        }
+        if (*joined != HEARTH__JOINED_NOT) {
             return HEARTH_OK;
         }
         status = open_one(set, exchange, way->at_once, deadline_ns);
-        if (status == HEARTH_OK || (status != HEARTH_MISS && !any_open(set))) {
+        if (status == HEARTH_OK) {
+            *joined = HEARTH__JOINED_TO_DRIVE;
+            return HEARTH_OK;
+        }
+        if (status != HEARTH_MISS && !any_open(set)) {
             return status;
         }
-        if (join_idle(set, exchange, way->at_once) || join_busy(set, exchange, way->at_once)) {
+        *joined = join_idle(set, exchange, way->at_once);
+        if (*joined == HEARTH__JOINED_NOT) {
+            *joined = join_busy(set, exchange, way->at_once);
+        }
+        if (*joined != HEARTH__JOINED_NOT) {
             return HEARTH_OK;
         }
         status = await_lane(set, deadline_ns);
@@ -207,28 +222,22 @@ static bool set_off(hearth__exchange *exchange, bool at_once) {
     return good;
 }
 
-/* Whether the caller drives, and nobody has sent its exchange: a driver may have sent it and then handed the lane on to it, and
- * then its answers are for hearth__lanes_finish() to take. */
-static bool is_to_set_off(const hearth__exchange *exchange) {
-    return atomic_load_explicit(&exchange->drives, memory_order_acquire) &&
-           atomic_load_explicit(&exchange->state, memory_order_relaxed) ==
-               HEARTH__EXCHANGE_QUEUED;
-}
-
 int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
                             const hearth__way *way, int64_t deadline_ns) {
     hearth__lane_set *set = hearth__lane_set_own(lanes);
     int32_t status = set != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     exchange->deadline_ns = deadline_ns;
     while (status == HEARTH_OK) {
+        enum hearth__joined joined = HEARTH__JOINED_NOT;
         if (way->lane == NULL) {
-            status = join(set, exchange, way, deadline_ns);
-        } else if (!hearth__lane_join(way->lane, exchange, HEARTH__JOIN_RESERVED,
-                                      way->at_once)) {
-            status = HEARTH_E_UNAVAILABLE;
+            status = join(set, exchange, way, deadline_ns, &joined);
+        } else {
+            joined =
+                hearth__lane_join(way->lane, exchange, HEARTH__JOIN_RESERVED, way->at_once);
+            status = joined != HEARTH__JOINED_NOT ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
         }
-        if (status == HEARTH_OK &&
-            (!is_to_set_off(exchange) || set_off(exchange, way->at_once))) {
+        if (joined == HEARTH__JOINED_QUEUE ||
+            (joined == HEARTH__JOINED_TO_DRIVE && set_off(exchange, way->at_once))) {
             return HEARTH_OK;
         }
     }

@@ -6,6 +6,7 @@
 #include <hearth/errors.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -207,4 +208,10 @@ int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadlin
     int32_t status = try_each(&attempt, list);
     freeaddrinfo(list);
     return status;
+}
+
+bool hearth__socket_set_wait(int fd, int64_t ms) {
+    const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
+           fcntl(fd, F_SETFL, 0) == 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets that never block, leave no trace in an exec'd program and raise no signal. */
+/* Sockets that block for a moment at the most, leave no trace in an exec'd program and raise no signal. */
 #ifndef HEARTH_REMOTE_SOCKET_H
 #define HEARTH_REMOTE_SOCKET_H
 
@@ -20,5 +20,9 @@ int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadlin
  * HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE. After the deadline it still looks once. Signals do not
  * shorten or lengthen it. */
 int32_t hearth__socket_poll(int fd, short events, int64_t deadline_ns, short *seen);
+
+/* From now on a recv() without MSG_DONTWAIT waits so long, and some ms of the kernel's more. False:
+ * it does not wait at all. */
+bool hearth__socket_set_wait(int fd, int64_t ms);
 
 #endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hiredis as most programs use it: a connection a thread, one command after the other. */
+#include "hearth-bench/clients.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+struct hiredis_peer {
+    const struct client_keys *keys;
+    size_t nodes;
+    redisContext *contexts[]; /* a thread's are beside each other */
+};
+
+struct hiredis_peer *hiredis_create(const struct server_node *nodes, size_t count,
+                                    const struct client_keys *keys) {
+    struct hiredis_peer *peer =
+        calloc(1, sizeof *peer + SWARM_THREADS * count * sizeof(redisContext *));
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->keys = keys;
+    peer->nodes = count;
+    for (size_t i = 0; i < SWARM_THREADS * count; i++) {
+        const struct server_node *node = &nodes[i % count];
+        redisContext *context = node->transport == SERVER_UNIX
+                                    ? redisConnectUnix(node->path)
+                                    : redisConnect(node->host, node->port);
+        peer->contexts[i] = context;
+        if (context == NULL || context->err != 0) {
+            hiredis_destroy(peer);
+            return NULL;
+        }
+    }
+    return peer;
+}
+
+void hiredis_destroy(struct hiredis_peer *peer) {
+    if (peer == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < SWARM_THREADS * peer->nodes; i++) {
+        if (peer->contexts[i] != NULL) {
+            redisFree(peer->contexts[i]);
+        }
+    }
+    free(peer);
+}
+
+static redisContext *context_of(const struct hiredis_peer *peer, unsigned thread, uint32_t id) {
+    return peer->contexts[thread * peer->nodes + peer->keys->node_of[id]];
+}
+
+/* What Hearth stored under the key, its header before it. */
+static bool is_answer(const struct hiredis_peer *peer, const redisReply *reply, uint32_t id) {
+    return reply->type == REDIS_REPLY_STRING && reply->len > peer->keys->value_size &&
+           value_is(reply->str + reply->len - peer->keys->value_size, peer->keys->value_size,
+                    id);
+}
+
+static bool take(redisContext *context, redisReply **reply) {
+    void *taken = NULL;
+    bool good = redisGetReply(context, &taken) == REDIS_OK;
+    *reply = taken;
+    return good;
+}
+
+bool hiredis_get(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    const uint32_t id = client_pick(peer->keys, thread, count);
+    const char *words[] = {"GET", peer->keys->keys[id]};
+    const size_t sizes[] = {3, KEY_SIZE};
+    redisReply *reply = redisCommandArgv(context_of(peer, thread, id), 2, words, sizes);
+    bool right = reply != NULL && is_answer(peer, reply, id);
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+    return right;
+}
+
+bool hiredis_get_ttl(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    const uint32_t id = client_pick(peer->keys, thread, count);
+    redisContext *context = context_of(peer, thread, id);
+    const char *life[] = {"PTTL", peer->keys->keys[id]};
+    const char *words[] = {"GET", peer->keys->keys[id]};
+    const size_t life_sizes[] = {4, KEY_SIZE};
+    const size_t sizes[] = {3, KEY_SIZE};
+    redisReply *ttl = NULL;
+    redisReply *reply = NULL;
+    bool right = redisAppendCommandArgv(context, 2, life, life_sizes) == REDIS_OK &&
+                 redisAppendCommandArgv(context, 2, words, sizes) == REDIS_OK &&
+                 take(context, &ttl) && take(context, &reply) &&
+                 ttl->type == REDIS_REPLY_INTEGER && ttl->integer > 0 &&
+                 is_answer(peer, reply, id);
+    freeReplyObject(ttl);
+    freeReplyObject(reply);
+    return right;
+}
+
+static bool set(const struct hiredis_peer *peer, unsigned thread, uint32_t id) {
+    const struct client_keys *keys = peer->keys;
+    const char *words[] = {"SET", keys->keys[id], keys->stored[id], "PX", "43200000"};
+    const size_t sizes[] = {3, KEY_SIZE, keys->stored_size, 2, 8};
+    redisReply *reply = redisCommandArgv(context_of(peer, thread, id), 5, words, sizes);
+    bool right = reply != NULL && reply->type == REDIS_REPLY_STATUS;
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+    return right;
+}
+
+bool hiredis_mixed(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    return client_writes(peer->keys, thread, count)
+               ? set(peer, thread, client_pick(peer->keys, thread, count))
+               : hiredis_get(arg, thread, count);
+}
