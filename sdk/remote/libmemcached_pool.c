@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "remote/memcached_pool.h"
+#include "remote/libmemcached_pool.h"
 
 #include "base/clock.h"
 #include "base/fork.h"
@@ -20,21 +20,21 @@ enum {
     JOINED_KEPT_BYTES = 1 << 20,
 };
 
-struct hearth__mc_pool {
+struct hearth__lmc_pool {
     hearth__node_config config;
     pthread_mutex_t lock;
     pthread_cond_t returned;
     bool failing;        /* the last attempt to open a connection failed */
     int64_t retry_at_ns; /* while failing: no attempt before */
     size_t count;
-    hearth__mc_connection *connections;
+    hearth__lmc_connection *connections;
     size_t idle_count;
-    hearth__mc_connection **idle; /* the one to take next is the last */
+    hearth__lmc_connection **idle; /* the one to take next is the last */
 };
 
 /* ---- one connection ---- */
 
-bool hearth__mc_set_deadline(hearth__mc_connection *connection, int64_t deadline_ns) {
+bool hearth__lmc_set_deadline(hearth__lmc_connection *connection, int64_t deadline_ns) {
     int64_t left_ns = deadline_ns - hearth__monotonic_ns();
     int64_t left_ms = left_ns > 0 ? (left_ns - 1) / NS_PER_MS + 1 : 0;
     uint64_t timeout_ms = left_ms < INT32_MAX ? (uint64_t)left_ms : INT32_MAX;
@@ -50,7 +50,7 @@ static bool add_server(memcached_st *client, const hearth__node_address *address
     return memcached_success(result);
 }
 
-static bool create_client(hearth__mc_connection *connection,
+static bool create_client(hearth__lmc_connection *connection,
                           const hearth__node_address *address) {
     memcached_st *client = memcached_create(NULL);
     if (client == NULL) {
@@ -70,7 +70,7 @@ static bool create_client(hearth__mc_connection *connection,
 
 /* A child leaves its parent's connection open and its memory allocated: to free it would say `quit`
  * on the parent's socket. */
-static void close_client(hearth__mc_connection *connection) {
+static void close_client(hearth__lmc_connection *connection) {
     if (connection->client != NULL &&
         connection->fork_generation == hearth__fork_generation()) {
         /* It says `quit` to the server: with no time to wait for it. */
@@ -84,7 +84,7 @@ static void close_client(hearth__mc_connection *connection) {
 /* ---- when a connection may be opened ---- */
 
 /* Whether an attempt may be made now. While the node fails, one caller at a time tries. */
-static bool may_open(hearth__mc_pool *pool) {
+static bool may_open(hearth__lmc_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     int64_t now_ns = hearth__monotonic_ns();
     bool may = !pool->failing || now_ns >= pool->retry_at_ns;
@@ -95,7 +95,7 @@ static bool may_open(hearth__mc_pool *pool) {
     return may;
 }
 
-static void note_failure(hearth__mc_pool *pool, int32_t status) {
+static void note_failure(hearth__lmc_pool *pool, int32_t status) {
     uint64_t pause_ms = RETRY_LEAST_MS + hearth__random_u64() % RETRY_JITTER_MS;
     pthread_mutex_lock(&pool->lock);
     bool first = !pool->failing;
@@ -108,7 +108,7 @@ static void note_failure(hearth__mc_pool *pool, int32_t status) {
     }
 }
 
-static void note_success(hearth__mc_pool *pool) {
+static void note_success(hearth__lmc_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     bool back = pool->failing;
     pool->failing = false;
@@ -122,7 +122,7 @@ static void note_success(hearth__mc_pool *pool) {
 
 /* Connects and asks for the version: so connecting is a step of its own, and the version is known
  * exactly as long as this connection is open. */
-static int32_t handshake(hearth__mc_connection *connection) {
+static int32_t handshake(hearth__lmc_connection *connection) {
     if (memcached_success(memcached_version(connection->client))) {
         return HEARTH_OK;
     }
@@ -132,14 +132,15 @@ static int32_t handshake(hearth__mc_connection *connection) {
 
 /* Half of the time that is left: a node that does not answer must not take all of a batch that goes
  * to others too. */
-static int64_t opening_until(const hearth__mc_pool *pool, int64_t now_ns, int64_t deadline_ns) {
+static int64_t opening_until(const hearth__lmc_pool *pool, int64_t now_ns,
+                             int64_t deadline_ns) {
     int64_t most_ns = hearth__deadline_ns(pool->config.remote->timeout_ms);
     int64_t half_ns = now_ns + (deadline_ns - now_ns) / 2;
     return half_ns < most_ns ? half_ns : most_ns;
 }
 
-int32_t hearth__mc_pool_open(hearth__mc_pool *pool, int64_t deadline_ns,
-                             hearth__mc_connection *connection) {
+int32_t hearth__lmc_pool_open(hearth__lmc_pool *pool, int64_t deadline_ns,
+                              hearth__lmc_connection *connection) {
     const hearth__remote_config *remote = pool->config.remote;
     int64_t begun_ns = hearth__monotonic_ns();
     if (begun_ns >= deadline_ns) {
@@ -151,7 +152,7 @@ int32_t hearth__mc_pool_open(hearth__mc_pool *pool, int64_t deadline_ns,
     if (!create_client(connection, pool->config.address)) {
         return HEARTH_E_NOMEM;
     }
-    (void)hearth__mc_set_deadline(connection, opening_until(pool, begun_ns, deadline_ns));
+    (void)hearth__lmc_set_deadline(connection, opening_until(pool, begun_ns, deadline_ns));
     connection->used_before = false;
     int32_t status = handshake(connection);
     if (status == HEARTH_OK) {
@@ -168,7 +169,7 @@ int32_t hearth__mc_pool_open(hearth__mc_pool *pool, int64_t deadline_ns,
     return status;
 }
 
-void hearth__mc_pool_break(hearth__mc_pool *pool, hearth__mc_connection *connection) {
+void hearth__lmc_pool_break(hearth__lmc_pool *pool, hearth__lmc_connection *connection) {
     if (connection->client != NULL) {
         close_client(connection);
         HEARTH__COUNT(pool->config.remote->counters, disconnects);
@@ -177,7 +178,7 @@ void hearth__mc_pool_break(hearth__mc_pool *pool, hearth__mc_connection *connect
 
 /* ---- the pool ---- */
 
-static bool init_locks(hearth__mc_pool *pool) {
+static bool init_locks(hearth__lmc_pool *pool) {
     pthread_condattr_t monotonic;
     if (pthread_condattr_init(&monotonic) != 0) {
         return false;
@@ -192,16 +193,16 @@ static bool init_locks(hearth__mc_pool *pool) {
     return done;
 }
 
-hearth__mc_pool *hearth__mc_pool_create(const hearth__node_config *config) {
+hearth__lmc_pool *hearth__lmc_pool_create(const hearth__node_config *config) {
     size_t count = config->remote->lanes != 0 ? config->remote->lanes : 1;
-    hearth__mc_pool *pool = hearth__alloc_zero(1, sizeof *pool);
+    hearth__lmc_pool *pool = hearth__alloc_zero(1, sizeof *pool);
     if (pool == NULL) {
         return NULL;
     }
     pool->config = *config;
     pool->count = count;
     pool->connections = hearth__alloc_zero(count, sizeof *pool->connections);
-    pool->idle = hearth__alloc_zero(count, sizeof(hearth__mc_connection *));
+    pool->idle = hearth__alloc_zero(count, sizeof(hearth__lmc_connection *));
     if (pool->connections == NULL || pool->idle == NULL || !init_locks(pool)) {
         hearth__free(pool->idle);
         hearth__free(pool->connections);
@@ -214,7 +215,7 @@ hearth__mc_pool *hearth__mc_pool_create(const hearth__node_config *config) {
     return pool;
 }
 
-void hearth__mc_pool_destroy(hearth__mc_pool *pool) {
+void hearth__lmc_pool_destroy(hearth__lmc_pool *pool) {
     if (pool == NULL) {
         return;
     }
@@ -230,7 +231,7 @@ void hearth__mc_pool_destroy(hearth__mc_pool *pool) {
 }
 
 /* Until a connection is idle; false: the deadline passed. The lock is held. */
-static bool await_idle(hearth__mc_pool *pool, int64_t deadline_ns) {
+static bool await_idle(hearth__lmc_pool *pool, int64_t deadline_ns) {
     const struct timespec until = {.tv_sec = deadline_ns / (INT64_C(1000) * NS_PER_MS),
                                    .tv_nsec = deadline_ns % (INT64_C(1000) * NS_PER_MS)};
     while (pool->idle_count == 0) {
@@ -246,9 +247,9 @@ static bool await_idle(hearth__mc_pool *pool, int64_t deadline_ns) {
     return true;
 }
 
-int32_t hearth__mc_pool_take(hearth__mc_pool *pool, int64_t deadline_ns,
-                             hearth__mc_connection **out) {
-    hearth__mc_connection *connection = NULL;
+int32_t hearth__lmc_pool_take(hearth__lmc_pool *pool, int64_t deadline_ns,
+                              hearth__lmc_connection **out) {
+    hearth__lmc_connection *connection = NULL;
     pthread_mutex_lock(&pool->lock);
     if (await_idle(pool, deadline_ns)) {
         connection = pool->idle[--pool->idle_count];
@@ -260,17 +261,17 @@ int32_t hearth__mc_pool_take(hearth__mc_pool *pool, int64_t deadline_ns,
     connection->used_before = true;
     int32_t status = HEARTH_OK;
     if (connection->client == NULL) {
-        status = hearth__mc_pool_open(pool, deadline_ns, connection);
+        status = hearth__lmc_pool_open(pool, deadline_ns, connection);
     }
     if (status != HEARTH_OK) {
-        hearth__mc_pool_give(pool, connection);
+        hearth__lmc_pool_give(pool, connection);
         return status;
     }
     *out = connection;
     return HEARTH_OK;
 }
 
-void hearth__mc_pool_give(hearth__mc_pool *pool, hearth__mc_connection *connection) {
+void hearth__lmc_pool_give(hearth__lmc_pool *pool, hearth__lmc_connection *connection) {
     if (connection->joined.capacity > JOINED_KEPT_BYTES) {
         hearth__buffer_fini(&connection->joined);
     }
@@ -278,7 +279,8 @@ void hearth__mc_pool_give(hearth__mc_pool *pool, hearth__mc_connection *connecti
     if (connection->client != NULL) {
         pool->idle[pool->idle_count] = connection;
     } else { /* the open ones are taken first */
-        memmove(pool->idle + 1, pool->idle, pool->idle_count * sizeof(hearth__mc_connection *));
+        memmove(pool->idle + 1, pool->idle,
+                pool->idle_count * sizeof(hearth__lmc_connection *));
         pool->idle[0] = connection;
     }
     pool->idle_count++;

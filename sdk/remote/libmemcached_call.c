@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "remote/memcached_call.h"
+#include "remote/libmemcached_call.h"
 
 #include "base/memory.h"
 #include "remote/envelope.h"
@@ -37,26 +37,26 @@ static int32_t status_of(memcached_return_t result) {
 }
 
 /* Closes the connection and says why. */
-static int32_t fail_read(hearth__mc_lane *lane, memcached_return_t result) {
-    hearth__mc_pool_break(lane->pool, lane->connection);
+static int32_t fail_read(hearth__lmc_lane *lane, memcached_return_t result) {
+    hearth__lmc_pool_break(lane->pool, lane->connection);
     return status_of(result);
 }
 
-static int32_t fail_write(hearth__mc_lane *lane, memcached_return_t result) {
-    hearth__mc_pool_break(lane->pool, lane->connection);
+static int32_t fail_write(hearth__lmc_lane *lane, memcached_return_t result) {
+    hearth__lmc_pool_break(lane->pool, lane->connection);
     return is_servers_word(result) ? status_of(result) : HEARTH_E_UNKNOWN;
 }
 
 /* Before every request: the connection is open and there is time. */
-static int32_t prepare(hearth__mc_lane *lane) {
+static int32_t prepare(hearth__lmc_lane *lane) {
     if (lane->connection->client == NULL) {
-        int32_t status = hearth__mc_pool_open(lane->pool, lane->deadline_ns, lane->connection);
+        int32_t status = hearth__lmc_pool_open(lane->pool, lane->deadline_ns, lane->connection);
         if (status != HEARTH_OK) {
             return status;
         }
     }
-    return hearth__mc_set_deadline(lane->connection, lane->deadline_ns) ? HEARTH_OK
-                                                                        : HEARTH_E_TIMEOUT;
+    return hearth__lmc_set_deadline(lane->connection, lane->deadline_ns) ? HEARTH_OK
+                                                                         : HEARTH_E_TIMEOUT;
 }
 
 /* ---- reads ---- */
@@ -86,13 +86,13 @@ static memcached_return_t request_keys(memcached_st *client, const hearth__wire_
     return result;
 }
 
-int32_t hearth__mc_send_reads(hearth__mc_lane *lane, const hearth__wire_key *keys,
-                              size_t count) {
+int32_t hearth__lmc_send_reads(hearth__lmc_lane *lane, const hearth__wire_key *keys,
+                               size_t count) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;
     }
-    hearth__mc_connection *connection = lane->connection;
+    hearth__lmc_connection *connection = lane->connection;
     memcached_return_t result = request_keys(connection->client, keys, count);
     if (result != MEMCACHED_SUCCESS) {
         memcached_return_t last = memcached_last_error(connection->client);
@@ -105,7 +105,7 @@ int32_t hearth__mc_send_reads(hearth__mc_lane *lane, const hearth__wire_key *key
 }
 
 /* Whether a fetch ended because the server said END. */
-static bool came_to_end(const hearth__mc_connection *connection, memcached_return_t result) {
+static bool came_to_end(const hearth__lmc_connection *connection, memcached_return_t result) {
     const memcached_st *client = connection->client;
     return result == MEMCACHED_END && memcached_last_error(client) == MEMCACHED_SUCCESS &&
            memcached_server_major_version(memcached_server_instance_by_position(client, 0)) !=
@@ -127,9 +127,9 @@ static size_t without_blanks(const unsigned char *bytes, size_t size) {
     return hearth__envelope_is_integer(bytes, trimmed, &number) ? trimmed : size;
 }
 
-static hearth__mc_item item_of(const memcached_result_st *answer) {
+static hearth__lmc_item item_of(const memcached_result_st *answer) {
     const char *value = memcached_result_value(answer);
-    hearth__mc_item item = {
+    hearth__lmc_item item = {
         .there = true,
         .bytes = (const unsigned char *)(value != NULL ? value : ""),
         .size = memcached_result_length(answer),
@@ -139,12 +139,12 @@ static hearth__mc_item item_of(const memcached_result_st *answer) {
     return item;
 }
 
-int32_t hearth__mc_next_read(hearth__mc_lane *lane, const hearth__wire_key *keys, size_t count,
-                             size_t *at, hearth__mc_item *item) {
-    hearth__mc_connection *connection = lane->connection;
+int32_t hearth__lmc_next_read(hearth__lmc_lane *lane, const hearth__wire_key *keys,
+                              size_t count, size_t *at, hearth__lmc_item *item) {
+    hearth__lmc_connection *connection = lane->connection;
     memcached_return_t result = MEMCACHED_SUCCESS;
     /* Past the deadline, what has come already is taken: another node may have used the time up. */
-    (void)hearth__mc_set_deadline(connection, lane->deadline_ns);
+    (void)hearth__lmc_set_deadline(connection, lane->deadline_ns);
     memcached_result_st *answer =
         memcached_fetch_result(connection->client, &connection->answer, &result);
     if (answer == NULL) {
@@ -160,20 +160,20 @@ int32_t hearth__mc_next_read(hearth__mc_lane *lane, const hearth__wire_key *keys
     return HEARTH_OK;
 }
 
-int32_t hearth__mc_read(hearth__mc_lane *lane, const hearth__wire_key *key,
-                        hearth__mc_item *item) {
+int32_t hearth__lmc_read(hearth__lmc_lane *lane, const hearth__wire_key *key,
+                         hearth__lmc_item *item) {
     size_t at = 0;
-    hearth__mc_item none = {.there = false};
+    hearth__lmc_item none = {.there = false};
     *item = none;
-    int32_t status = hearth__mc_send_reads(lane, key, 1);
+    int32_t status = hearth__lmc_send_reads(lane, key, 1);
     if (status == HEARTH_OK) {
-        status = hearth__mc_next_read(lane, key, 1, &at, item);
+        status = hearth__lmc_next_read(lane, key, 1, &at, item);
     }
     if (status == HEARTH_OK) {
         /* The bytes stay where they are while END is read: it brings none. */
         at++;
-        hearth__mc_item more;
-        status = hearth__mc_next_read(lane, key, 1, &at, &more);
+        hearth__lmc_item more;
+        status = hearth__lmc_next_read(lane, key, 1, &at, &more);
     }
     return status == HEARTH_MISS ? HEARTH_OK : status;
 }
@@ -193,9 +193,9 @@ static memcached_return_t send_store(memcached_st *client, enum hearth__verb how
     }
 }
 
-int32_t hearth__mc_store(hearth__mc_lane *lane, enum hearth__verb how,
-                         const hearth__wire_key *key, const void *bytes, size_t size,
-                         time_t exptime, uint64_t cas) {
+int32_t hearth__lmc_store(hearth__lmc_lane *lane, enum hearth__verb how,
+                          const hearth__wire_key *key, const void *bytes, size_t size,
+                          time_t exptime, uint64_t cas) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;
@@ -217,7 +217,7 @@ int32_t hearth__mc_store(hearth__mc_lane *lane, enum hearth__verb how,
     }
 }
 
-int32_t hearth__mc_delete(hearth__mc_lane *lane, const hearth__wire_key *key) {
+int32_t hearth__lmc_delete(hearth__lmc_lane *lane, const hearth__wire_key *key) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;
@@ -230,7 +230,7 @@ int32_t hearth__mc_delete(hearth__mc_lane *lane, const hearth__wire_key *key) {
     return result == MEMCACHED_SUCCESS ? HEARTH_OK : fail_write(lane, result);
 }
 
-int32_t hearth__mc_touch(hearth__mc_lane *lane, const hearth__wire_key *key, time_t exptime) {
+int32_t hearth__lmc_touch(hearth__lmc_lane *lane, const hearth__wire_key *key, time_t exptime) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;
@@ -243,8 +243,8 @@ int32_t hearth__mc_touch(hearth__mc_lane *lane, const hearth__wire_key *key, tim
     return result == MEMCACHED_SUCCESS ? HEARTH_OK : fail_write(lane, result);
 }
 
-int32_t hearth__mc_count(hearth__mc_lane *lane, const hearth__wire_key *key, bool up,
-                         uint64_t amount, uint64_t *sum) {
+int32_t hearth__lmc_count(hearth__lmc_lane *lane, const hearth__wire_key *key, bool up,
+                          uint64_t amount, uint64_t *sum) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;

@@ -22,9 +22,9 @@
 #include "base/fork.h"
 #include "base/memory.h"
 #include "remote/envelope.h"
-#include "remote/memcached_call.h"
-#include "remote/memcached_pool.h"
-#include "remote/memcached_write.h"
+#include "remote/libmemcached_call.h"
+#include "remote/libmemcached_pool.h"
+#include "remote/libmemcached_write.h"
 
 #include <hearth/errors.h>
 
@@ -33,7 +33,7 @@
 /* A forked child makes its own pool: locks and connections of the old one are its parent's. */
 struct pool_of_process {
     uint64_t fork_generation;
-    hearth__mc_pool *pool;
+    hearth__lmc_pool *pool;
 };
 
 struct hearth__node {
@@ -42,7 +42,7 @@ struct hearth__node {
 };
 
 struct hearth__batch {
-    hearth__mc_lane lane;
+    hearth__lmc_lane lane;
     size_t reads; /* at the front of the operations: already asked for */
     int32_t sent; /* how that went */
     hearth__wire_key keys[];
@@ -62,7 +62,7 @@ static int32_t send_reads(hearth__batch *batch, hearth__remote_op **ops, size_t 
     for (size_t i = 0; i < count; i++) {
         hearth__wire_key_init(&batch->keys[i], ops[i]->key, ops[i]->key_size);
     }
-    return hearth__mc_send_reads(&batch->lane, batch->keys, count);
+    return hearth__lmc_send_reads(&batch->lane, batch->keys, count);
 }
 
 /* Takes the answers that come; *answered: how many. HEARTH_OK: those of the others are misses. */
@@ -71,8 +71,8 @@ static int32_t receive_reads(const hearth__node *node, hearth__batch *batch,
     size_t at = 0;
     int32_t status = HEARTH_OK;
     while (true) {
-        hearth__mc_item item;
-        status = hearth__mc_next_read(&batch->lane, batch->keys, count, &at, &item);
+        hearth__lmc_item item;
+        status = hearth__lmc_next_read(&batch->lane, batch->keys, count, &at, &item);
         if (status != HEARTH_OK) {
             return status == HEARTH_MISS ? HEARTH_OK : status;
         }
@@ -84,7 +84,7 @@ static int32_t receive_reads(const hearth__node *node, hearth__batch *batch,
 }
 
 /* A server may have closed a connection that lay idle: reads are asked once more. */
-static bool may_ask_again(const hearth__mc_lane *lane, int32_t status, size_t answered) {
+static bool may_ask_again(const hearth__lmc_lane *lane, int32_t status, size_t answered) {
     return status == HEARTH_E_UNAVAILABLE && answered == 0 && lane->connection->used_before;
 }
 
@@ -116,7 +116,7 @@ static struct pool_of_process *pool_create(const hearth__node_config *config) {
         return NULL;
     }
     own->fork_generation = hearth__fork_generation();
-    own->pool = hearth__mc_pool_create(config);
+    own->pool = hearth__lmc_pool_create(config);
     if (own->pool == NULL) {
         hearth__free(own);
         return NULL;
@@ -125,12 +125,12 @@ static struct pool_of_process *pool_create(const hearth__node_config *config) {
 }
 
 static void pool_destroy(struct pool_of_process *own) {
-    hearth__mc_pool_destroy(own->pool);
+    hearth__lmc_pool_destroy(own->pool);
     hearth__free(own);
 }
 
 /* The pool of this process; NULL: no memory. What was inherited stays allocated. */
-static hearth__mc_pool *own_pool(hearth__node *node) {
+static hearth__lmc_pool *own_pool(hearth__node *node) {
     struct pool_of_process *own = atomic_load_explicit(&node->current, memory_order_acquire);
     if (own->fork_generation == hearth__fork_generation()) {
         return own->pool;
@@ -178,11 +178,11 @@ static void begin(hearth__node *node, hearth__remote_op **ops, size_t count, boo
     (void)at_once;
     hearth__batch *batch =
         hearth__alloc_zero(1, sizeof *batch + count * sizeof(hearth__wire_key));
-    hearth__mc_pool *pool = own_pool(node);
+    hearth__lmc_pool *pool = own_pool(node);
     int32_t status = HEARTH_E_NOMEM;
     if (batch != NULL && pool != NULL) {
-        batch->lane = (hearth__mc_lane){.pool = pool, .deadline_ns = deadline_ns};
-        status = hearth__mc_pool_take(pool, deadline_ns, &batch->lane.connection);
+        batch->lane = (hearth__lmc_lane){.pool = pool, .deadline_ns = deadline_ns};
+        status = hearth__lmc_pool_take(pool, deadline_ns, &batch->lane.connection);
     }
     if (status != HEARTH_OK) {
         fail_all(ops, count, status);
@@ -212,10 +212,10 @@ static void finish(hearth__node *node, hearth__remote_op **ops, size_t count,
             i += reads;
             continue;
         }
-        ops[i]->status = hearth__mc_write(&batch->lane, ops[i]);
+        ops[i]->status = hearth__lmc_write(&batch->lane, ops[i]);
         i++;
     }
-    hearth__mc_pool_give(batch->lane.pool, batch->lane.connection);
+    hearth__lmc_pool_give(batch->lane.pool, batch->lane.connection);
     hearth__free(batch);
 }
 

@@ -345,5 +345,5 @@ int main(void) {
         CASE(test_an_idle_connection_that_was_closed),
         CASE(test_a_dead_node_is_left_alone_for_a_while),
     };
-    return cmocka_run_group_tests_name("memcached", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("libmemcached", tests, NULL, NULL);
 }

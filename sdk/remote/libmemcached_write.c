@@ -3,7 +3,7 @@
  * What is stored is compared and swapped with the server's `cas`, so every verb is atomic; one that
  * loses MAX_TRIES races answers as if it had lost the last.
  */
-#include "remote/memcached_write.h"
+#include "remote/libmemcached_write.h"
 
 #include "base/clock.h"
 #include "remote/envelope.h"
@@ -15,7 +15,7 @@ enum { MAX_TRIES = 5, MS_PER_S = 1000, RELATIVE_MAX_S = 30 * 24 * 3600 };
 
 /* One operation on its way. */
 struct run {
-    hearth__mc_lane *lane;
+    hearth__lmc_lane *lane;
     hearth__remote_op *op;
     hearth__wire_key key;
 };
@@ -58,21 +58,21 @@ static time_t exptime_of_store(const hearth__remote_op *op) {
 
 /* ---- what a key holds ---- */
 
-static enum hearth__envelope_verdict parse(const struct run *run, const hearth__mc_item *item,
+static enum hearth__envelope_verdict parse(const struct run *run, const hearth__lmc_item *item,
                                            hearth__envelope *envelope) {
     return hearth__envelope_parse(item->bytes, item->size, run->op->key, run->op->key_size,
                                   run->key.hidden, envelope);
 }
 
 /* The header says that it is over, though the server still has it. */
-static bool is_over(const struct run *run, const hearth__mc_item *item) {
+static bool is_over(const struct run *run, const hearth__lmc_item *item) {
     hearth__envelope envelope;
     return parse(run, item, &envelope) == HEARTH__ENVELOPE_OK &&
            envelope.hard_ms != HEARTH__ENVELOPE_NO_TTL &&
            hearth__envelope_age(&envelope, HEARTH__TTL_UNKNOWN) >= (int64_t)envelope.hard_ms;
 }
 
-static enum hearth__holding holding_of(const struct run *run, const hearth__mc_item *item) {
+static enum hearth__holding holding_of(const struct run *run, const hearth__lmc_item *item) {
     if (!item->there || is_over(run, item)) {
         return HEARTH__HOLDS_NOTHING;
     }
@@ -80,7 +80,7 @@ static enum hearth__holding holding_of(const struct run *run, const hearth__mc_i
 }
 
 /* Whether ADD, REPLACE or SWAP may store over this. */
-static int32_t may_store(const struct run *run, const hearth__mc_item *item) {
+static int32_t may_store(const struct run *run, const hearth__lmc_item *item) {
     const hearth__remote_op *op = run->op;
     if (op->verb != HEARTH__SWAP) {
         return hearth__verb_status(op->verb, holding_of(run, item));
@@ -108,13 +108,13 @@ static bool join(const struct run *run) {
 static int32_t store(const struct run *run, enum hearth__verb how, time_t exptime,
                      uint64_t cas) {
     const hearth__buffer *joined = &run->lane->connection->joined;
-    return hearth__mc_store(run->lane, how, &run->key, joined->data, joined->size, exptime,
-                            cas);
+    return hearth__lmc_store(run->lane, how, &run->key, joined->data, joined->size, exptime,
+                             cas);
 }
 
 /* What is too large leaves nothing older behind. */
 static int32_t drop_older(const struct run *run) {
-    int32_t status = hearth__mc_delete(run->lane, &run->key);
+    int32_t status = hearth__lmc_delete(run->lane, &run->key);
     return status < 0 ? status : HEARTH_E_TOO_LARGE;
 }
 
@@ -140,8 +140,8 @@ static int32_t store_if(const struct run *run) {
         if (status != HEARTH_CONFLICT && status != HEARTH_E_TOO_LARGE) {
             return status;
         }
-        hearth__mc_item item;
-        status = hearth__mc_read(run->lane, &run->key, &item);
+        hearth__lmc_item item;
+        status = hearth__lmc_read(run->lane, &run->key, &item);
         if (status == HEARTH_OK) {
             status = may_store(run, &item);
         }
@@ -159,7 +159,7 @@ static int32_t store_if(const struct run *run) {
 /* ---- other writes ---- */
 
 /* The header with a new life, and the body, go where they were. */
-static int32_t renew(const struct run *run, const hearth__mc_item *item,
+static int32_t renew(const struct run *run, const hearth__lmc_item *item,
                      const hearth__envelope *envelope) {
     const hearth__remote_op *op = run->op;
     hearth__buffer *joined = &run->lane->connection->joined;
@@ -176,9 +176,9 @@ static int32_t renew(const struct run *run, const hearth__mc_item *item,
 static int32_t touch(const struct run *run) {
     int32_t status = HEARTH_CONFLICT;
     for (int i = 0; i < MAX_TRIES && status == HEARTH_CONFLICT; i++) {
-        hearth__mc_item item;
+        hearth__lmc_item item;
         hearth__envelope envelope;
-        status = hearth__mc_read(run->lane, &run->key, &item);
+        status = hearth__lmc_read(run->lane, &run->key, &item);
         if (status != HEARTH_OK) {
             return status;
         }
@@ -188,7 +188,7 @@ static int32_t touch(const struct run *run) {
             return status;
         }
         if (holding == HEARTH__HOLDS_INTEGER || holding == HEARTH__HOLDS_FOREIGN) {
-            return hearth__mc_touch(run->lane, &run->key, exptime_of(run->op->ttl_ms, false));
+            return hearth__lmc_touch(run->lane, &run->key, exptime_of(run->op->ttl_ms, false));
         }
         if (parse(run, &item, &envelope) != HEARTH__ENVELOPE_OK) {
             return HEARTH_MISS; /* new sums would vouch for it */
@@ -201,7 +201,7 @@ static int32_t touch(const struct run *run) {
 /* The server counts to 2^64-1: what is beyond our numbers is undone. */
 static int32_t take_back(const struct run *run, bool up, uint64_t amount) {
     uint64_t sum = 0;
-    int32_t status = hearth__mc_count(run->lane, &run->key, !up, amount, &sum);
+    int32_t status = hearth__lmc_count(run->lane, &run->key, !up, amount, &sum);
     return status == HEARTH_OK ? HEARTH_E_TOO_LARGE : HEARTH_E_UNKNOWN;
 }
 
@@ -209,7 +209,7 @@ static int32_t increment(const struct run *run) {
     bool up = run->op->number >= 0;
     uint64_t amount = up ? (uint64_t)run->op->number : 0 - (uint64_t)run->op->number;
     uint64_t sum = 0;
-    int32_t status = hearth__mc_count(run->lane, &run->key, up, amount, &sum);
+    int32_t status = hearth__lmc_count(run->lane, &run->key, up, amount, &sum);
     if (status == HEARTH_OK && sum > INT64_MAX) {
         return take_back(run, up, amount);
     }
@@ -217,8 +217,8 @@ static int32_t increment(const struct run *run) {
         run->op->number = (int64_t)sum;
     }
     if (status == HEARTH_E_TYPE) { /* no number: a marker is a miss */
-        hearth__mc_item item;
-        status = hearth__mc_read(run->lane, &run->key, &item);
+        hearth__lmc_item item;
+        status = hearth__lmc_read(run->lane, &run->key, &item);
         if (status == HEARTH_OK) {
             status = hearth__verb_status(HEARTH__INCREMENT, holding_of(run, &item));
         }
@@ -229,15 +229,15 @@ static int32_t increment(const struct run *run) {
 
 /* The server's own answer does not tell a value from a marker. */
 static int32_t delete (const struct run *run) {
-    hearth__mc_item item;
-    int32_t status = hearth__mc_read(run->lane, &run->key, &item);
+    hearth__lmc_item item;
+    int32_t status = hearth__lmc_read(run->lane, &run->key, &item);
     if (status != HEARTH_OK || !item.there) {
         return status != HEARTH_OK ? status : HEARTH_MISS;
     }
     int32_t held = hearth__verb_status(HEARTH__DELETE, holding_of(run, &item));
-    status = hearth__mc_delete(run->lane, &run->key);
+    status = hearth__lmc_delete(run->lane, &run->key);
     if (status == HEARTH_E_UNKNOWN && hearth__monotonic_ns() < run->lane->deadline_ns) {
-        int32_t again = hearth__mc_delete(run->lane, &run->key);
+        int32_t again = hearth__lmc_delete(run->lane, &run->key);
         status = again == HEARTH_MISS ? HEARTH_OK : again;
         status = status < 0 ? HEARTH_E_UNKNOWN : status;
     }
@@ -250,7 +250,7 @@ static bool needs_integer_key(const hearth__remote_op *op) {
     return op->verb == HEARTH__INCREMENT || (stores && op->kind == HEARTH__KIND_INTEGER);
 }
 
-int32_t hearth__mc_write(hearth__mc_lane *lane, hearth__remote_op *op) {
+int32_t hearth__lmc_write(hearth__lmc_lane *lane, hearth__remote_op *op) {
     struct run own = {.lane = lane, .op = op};
     const struct run *run = &own;
     hearth__wire_key_init(&own.key, op->key, op->key_size);
