@@ -73,12 +73,19 @@ static void seal(unsigned char *header, size_t size, const void *key, size_t key
     put(header + AT_HEADER_SUM, header_sum(header, size, key, key_size), 4);
 }
 
-size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
-                                unsigned char *header) {
+size_t hearth__envelope_size(const hearth__remote_op *op, bool with_key) {
     if (op->kind == HEARTH__KIND_INTEGER || op->kind == HEARTH__KIND_FOREIGN) {
         return 0;
     }
-    size_t size = HEARTH__ENVELOPE_HEADER + (with_key ? FIELD_HEAD + op->key_size : 0);
+    return HEARTH__ENVELOPE_HEADER + (with_key ? FIELD_HEAD + op->key_size : 0);
+}
+
+size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
+                                unsigned char *header) {
+    size_t size = hearth__envelope_size(op, with_key);
+    if (size == 0) {
+        return 0;
+    }
     memset(header, 0, HEARTH__ENVELOPE_HEADER);
     memcpy(header, HEARTH__ENVELOPE_MAGIC, 4);
     header[AT_FORMAT] = FORMAT;
@@ -245,6 +252,19 @@ int64_t hearth__envelope_age(const hearth__envelope *envelope, int64_t server_tt
         return 0;
     }
     return age < hard ? age : hard;
+}
+
+bool hearth__envelope_left(const void *data, size_t size, int64_t *left_ms) {
+    const unsigned char *bytes = data;
+    uint64_t version = 0;
+    if (hearth__envelope_header_size(bytes, size) == 0 ||
+        !hearth__envelope_version(bytes, size, &version) ||
+        take32(bytes + AT_HARD) == HEARTH__ENVELOPE_NO_TTL) {
+        return false;
+    }
+    int64_t age_ms = hearth__wall_ms() - (int64_t)(version >> 16);
+    *left_ms = (int64_t)take32(bytes + AT_HARD) - (age_ms > 0 ? age_ms : 0);
+    return true;
 }
 
 /* Counts what is refused; true: it is an answer. */

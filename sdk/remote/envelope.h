@@ -63,6 +63,9 @@ enum hearth__envelope_verdict {
 size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
                                 unsigned char *header);
 
+/* What that will return. */
+size_t hearth__envelope_size(const hearth__remote_op *op, bool with_key);
+
 /*
  * Reads a node's bytes. `must_have_key`: the key on the wire is not the key, so the full key
  * must be there and equal. The key is the op's.
@@ -86,6 +89,10 @@ size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size);
 /* The version as it stands there, whether or not the sums match: what a SWAP compares. False: none
  * that this version of Hearth may replace. */
 bool hearth__envelope_version(const void *bytes, size_t size, uint64_t *version);
+
+/* What is left of the hard life by this host's wall clock, negative: over it, as it stands there, whether or not the sums match.
+ * False: no header of ours, or no end. */
+bool hearth__envelope_left(const void *bytes, size_t size, int64_t *left_ms);
 
 /* The remaining life is not known, or there is none. */
 #define HEARTH__TTL_UNKNOWN INT64_C(-3)
