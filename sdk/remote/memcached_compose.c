@@ -9,6 +9,11 @@ enum { LINE_MAX_BYTES = 512, NUMBER_DIGITS = 20 };
 _Static_assert(HEARTH__WIRE_KEY_MAX + 5 * (NUMBER_DIGITS + 2) + 32 <= LINE_MAX_BYTES,
                "a line has room");
 
+uint32_t hearth__mc_flags_of(const hearth__remote_op *op) {
+    bool marker = op->kind == HEARTH__KIND_ABSENT || op->kind == HEARTH__KIND_LEASE;
+    return marker ? HEARTH__MC_MARKER_FLAGS : 0;
+}
+
 /* ---- pieces of a line ----------------------------------------------------------------------- */
 
 static char *put_bytes(char *at, const void *bytes, size_t size) {

@@ -15,9 +15,19 @@
 #define HEARTH_REMOTE_MEMCACHED_COMPOSE_H
 
 #include "base/buffer.h"
+#include "remote/remote.h"
 #include "remote/wire_key.h"
 
 #include <stdint.h>
+
+/*
+ * The client's flags of what is no value but stands in its place, so that a delete can tell it without
+ * reading it. All else has none, as other clients store bytes.
+ */
+#define HEARTH__MC_MARKER_FLAGS UINT32_C(0x48525400)
+
+/* The flags of what the op stores. */
+uint32_t hearth__mc_flags_of(const hearth__remote_op *op);
 
 /* Behind a command's data. */
 #define HEARTH__MC_DATA_END "\r\n"
