@@ -180,36 +180,38 @@ int32_t hearth__lmc_read(hearth__lmc_lane *lane, const hearth__wire_key *key,
 
 /* ---- writes ---- */
 
-static memcached_return_t send_store(memcached_st *client, enum hearth__verb how,
-                                     const hearth__wire_key *key, const void *bytes,
-                                     size_t size, time_t exptime, uint64_t cas) {
-    switch (how) {
-    case HEARTH__ADD:
-        return memcached_add(client, key->data, key->size, bytes, size, exptime, 0);
-    case HEARTH__REPLACE:
-        return memcached_cas(client, key->data, key->size, bytes, size, exptime, 0, cas);
-    default:
-        return memcached_set(client, key->data, key->size, bytes, size, exptime, 0);
+static memcached_return_t send_store(memcached_st *client, const hearth__wire_key *key,
+                                     const hearth__mc_store *store, const char *bytes) {
+    time_t exptime = (time_t)store->exptime;
+    switch (store->mode) {
+    case HEARTH__MC_ADD:
+        return memcached_add(client, key->data, key->size, bytes, store->size, exptime,
+                             store->flags);
+    case HEARTH__MC_SWAP:
+        return memcached_cas(client, key->data, key->size, bytes, store->size, exptime,
+                             store->flags, store->cas);
+    case HEARTH__MC_SET:
+        break;
     }
+    return memcached_set(client, key->data, key->size, bytes, store->size, exptime,
+                         store->flags);
 }
 
-int32_t hearth__lmc_store(hearth__lmc_lane *lane, enum hearth__verb how,
-                          const hearth__wire_key *key, const void *bytes, size_t size,
-                          time_t exptime, uint64_t cas) {
+int32_t hearth__lmc_store(hearth__lmc_lane *lane, const hearth__wire_key *key,
+                          const hearth__mc_store *store, const void *bytes) {
     int32_t status = prepare(lane);
     if (status != HEARTH_OK) {
         return status;
     }
-    memcached_return_t result =
-        send_store(lane->connection->client, how, key, bytes, size, exptime, cas);
+    memcached_return_t result = send_store(lane->connection->client, key, store, bytes);
     switch (result) {
     case MEMCACHED_SUCCESS:
         return HEARTH_OK;
     case MEMCACHED_NOTSTORED:
     case MEMCACHED_DATA_EXISTS:
     case MEMCACHED_NOTFOUND:
-        return how != HEARTH__SET ? HEARTH_CONFLICT
-                                  : fail_write(lane, MEMCACHED_PROTOCOL_ERROR);
+        return store->mode != HEARTH__MC_SET ? HEARTH_CONFLICT
+                                             : fail_write(lane, MEMCACHED_PROTOCOL_ERROR);
     case MEMCACHED_E2BIG:
         return HEARTH_E_TOO_LARGE;
     default:

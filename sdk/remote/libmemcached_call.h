@@ -10,6 +10,7 @@
 #define HEARTH_REMOTE_LIBMEMCACHED_CALL_H
 
 #include "remote/libmemcached_pool.h"
+#include "remote/memcached_compose.h"
 #include "remote/wire_key.h"
 
 /* A connection for the time of one batch. */
@@ -44,13 +45,11 @@ int32_t hearth__lmc_read(hearth__lmc_lane *lane, const hearth__wire_key *key,
                          hearth__lmc_item *item);
 
 /*
- * Stores `size` bytes: for good (SET), where nothing is (ADD), or where still is what has this
- * `cas` (REPLACE). HEARTH_OK; HEARTH_CONFLICT (something, or something else, or nothing is there);
- * HEARTH_E_TOO_LARGE.
+ * Stores `store->size` bytes. HEARTH_OK; HEARTH_CONFLICT (something, or something else, or nothing is
+ * there); HEARTH_E_TOO_LARGE.
  */
-int32_t hearth__lmc_store(hearth__lmc_lane *lane, enum hearth__verb how,
-                          const hearth__wire_key *key, const void *bytes, size_t size,
-                          time_t exptime, uint64_t cas);
+int32_t hearth__lmc_store(hearth__lmc_lane *lane, const hearth__wire_key *key,
+                          const hearth__mc_store *store, const void *bytes);
 
 /* HEARTH_OK, HEARTH_MISS. */
 int32_t hearth__lmc_delete(hearth__lmc_lane *lane, const hearth__wire_key *key);

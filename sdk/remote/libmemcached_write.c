@@ -7,11 +7,13 @@
 
 #include "base/clock.h"
 #include "remote/envelope.h"
+#include "remote/memcached_compose.h"
+#include "remote/memcached_exptime.h"
 #include "remote/verbs.h"
 
 #include <hearth/errors.h>
 
-enum { MAX_TRIES = 5, MS_PER_S = 1000, RELATIVE_MAX_S = 30 * 24 * 3600 };
+enum { MAX_TRIES = 5 };
 
 /* One operation on its way. */
 struct run {
@@ -19,42 +21,6 @@ struct run {
     hearth__remote_op *op;
     hearth__wire_key key;
 };
-
-/* ---- lives ---- */
-
-/*
- * The server counts whole seconds by a clock that ticks once a second, so N of them last from N - 1
- * to N. Where the header cuts exactly, the server may keep the value a little longer; elsewhere it
- * must not. Beyond 30 days the server wants unix time, in 31 bits, and may be a second late.
- */
-static time_t exptime_of(int64_t ttl_ms, bool header_cuts) {
-    if (ttl_ms <= 0) {
-        return 0;
-    }
-    int64_t seconds = ttl_ms / MS_PER_S;
-    if (header_cuts) {
-        seconds += 2;
-    } else if (seconds == 0) {
-        seconds = 1;
-    }
-    if (seconds <= RELATIVE_MAX_S) {
-        return (time_t)seconds;
-    }
-    int64_t now = hearth__wall_ms() / MS_PER_S;
-    seconds -= header_cuts ? 0 : 1;
-    int64_t end = now + seconds < INT32_MAX ? now + seconds : INT32_MAX;
-    return (time_t)(end - now > RELATIVE_MAX_S ? end : RELATIVE_MAX_S);
-}
-
-/* Whether a header can hold this life. */
-static bool fits_header(int64_t age_ms, int64_t ttl_ms) {
-    return ttl_ms < (int64_t)HEARTH__ENVELOPE_NO_TTL - age_ms;
-}
-
-static time_t exptime_of_store(const hearth__remote_op *op) {
-    bool has_header = op->kind != HEARTH__KIND_INTEGER && op->kind != HEARTH__KIND_FOREIGN;
-    return exptime_of(op->ttl_ms, has_header && fits_header(op->age_ms, op->ttl_ms));
-}
 
 /* ---- what a key holds ---- */
 
@@ -105,11 +71,16 @@ static bool join(const struct run *run) {
     return hearth__buffer_append(joined, op->data, op->data_size);
 }
 
-static int32_t store(const struct run *run, enum hearth__verb how, time_t exptime,
-                     uint64_t cas) {
+static int32_t store(const struct run *run, hearth__mc_store *store) {
     const hearth__buffer *joined = &run->lane->connection->joined;
-    return hearth__lmc_store(run->lane, how, &run->key, joined->data, joined->size, exptime,
-                             cas);
+    store->size = joined->size;
+    return hearth__lmc_store(run->lane, &run->key, store, joined->data);
+}
+
+static hearth__mc_store store_of(const hearth__remote_op *op, enum hearth__mc_mode mode) {
+    return (hearth__mc_store){.mode = mode,
+                              .flags = hearth__mc_flags_of(op),
+                              .exptime = hearth__mc_exptime_of_store(op)};
 }
 
 /* What is too large leaves nothing older behind. */
@@ -122,7 +93,8 @@ static int32_t set(const struct run *run) {
     if (!join(run)) {
         return HEARTH_E_NOMEM;
     }
-    int32_t status = store(run, HEARTH__SET, exptime_of_store(run->op), 0);
+    hearth__mc_store plain = store_of(run->op, HEARTH__MC_SET);
+    int32_t status = store(run, &plain);
     return status == HEARTH_E_TOO_LARGE ? drop_older(run) : status;
 }
 
@@ -131,10 +103,10 @@ static int32_t store_if(const struct run *run) {
     if (!join(run)) {
         return HEARTH_E_NOMEM;
     }
-    time_t exptime = exptime_of_store(run->op);
+    hearth__mc_store next = store_of(run->op, HEARTH__MC_ADD);
     int32_t status = HEARTH_CONFLICT;
     if (run->op->verb == HEARTH__ADD) { /* mostly there is nothing */
-        status = store(run, HEARTH__ADD, exptime, 0);
+        status = store(run, &next);
     }
     for (int i = 0; i < MAX_TRIES; i++) {
         if (status != HEARTH_CONFLICT && status != HEARTH_E_TOO_LARGE) {
@@ -148,7 +120,9 @@ static int32_t store_if(const struct run *run) {
         if (status != HEARTH_OK) {
             return status;
         }
-        status = store(run, item.there ? HEARTH__REPLACE : HEARTH__ADD, exptime, item.cas);
+        next.mode = item.there ? HEARTH__MC_SWAP : HEARTH__MC_ADD;
+        next.cas = item.cas;
+        status = store(run, &next);
         if (status == HEARTH_E_TOO_LARGE) {
             return drop_older(run);
         }
@@ -169,8 +143,10 @@ static int32_t renew(const struct run *run, const hearth__lmc_item *item,
     }
     hearth__envelope_renew(joined->data, item->size - envelope->body_size, op->key,
                            op->key_size, age_ms, op->soft_ttl_ms, op->ttl_ms);
-    time_t exptime = exptime_of(op->ttl_ms, fits_header(age_ms, op->ttl_ms));
-    return store(run, HEARTH__REPLACE, exptime, item->cas);
+    hearth__mc_store swap = {.mode = HEARTH__MC_SWAP,
+                             .exptime = hearth__mc_exptime_of_renewal(op, age_ms),
+                             .cas = item->cas};
+    return store(run, &swap);
 }
 
 static int32_t touch(const struct run *run) {
@@ -188,7 +164,8 @@ static int32_t touch(const struct run *run) {
             return status;
         }
         if (holding == HEARTH__HOLDS_INTEGER || holding == HEARTH__HOLDS_FOREIGN) {
-            return hearth__lmc_touch(run->lane, &run->key, exptime_of(run->op->ttl_ms, false));
+            return hearth__lmc_touch(run->lane, &run->key,
+                                     (time_t)hearth__mc_exptime(run->op->ttl_ms, false));
         }
         if (parse(run, &item, &envelope) != HEARTH__ENVELOPE_OK) {
             return HEARTH_MISS; /* new sums would vouch for it */

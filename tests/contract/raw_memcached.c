@@ -2,6 +2,8 @@
 /* The text protocol by hand: one connection a question. */
 #include "contract/rig.h"
 
+#include "remote/envelope.h"
+#include "remote/memcached_compose.h"
 #include "remote/wire_key.h"
 
 #include <inttypes.h>
@@ -72,12 +74,22 @@ static void compose_line(char line[LINE_BYTES], const char *verb, const void *ke
     assert_in_range(length, 1, LINE_BYTES - 1);
 }
 
+/* What stands in a value's place has flags that say so. */
+static uint32_t flags_of(const unsigned char *bytes, size_t size) {
+    hearth__remote_op op = {.kind = HEARTH__KIND_FOREIGN};
+    if (size >= HEARTH__ENVELOPE_HEADER && memcmp(bytes, HEARTH__ENVELOPE_MAGIC, 4) == 0) {
+        op.kind = (enum hearth__kind)bytes[HEARTH__ENVELOPE_KIND_AT];
+    }
+    return hearth__mc_flags_of(&op);
+}
+
 static void put(struct rig *rig, uint32_t node, const void *key, size_t key_size,
                 const void *bytes, size_t size, int64_t ttl_ms) {
     char line[LINE_BYTES];
     char rest[64];
     size_t got = 0;
-    snprintf(rest, sizeof rest, " 0 %" PRId64 " %zu", ttl_ms / 1000, size);
+    snprintf(rest, sizeof rest, " %" PRIu32 " %" PRId64 " %zu", flags_of(bytes, size),
+             ttl_ms / 1000, size);
     compose_line(line, "set", key, key_size, rest);
     char *reply = ask(rig, node, line, bytes, size, &got);
     assert_string_equal(reply, "STORED\r\n");
