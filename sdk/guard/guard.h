@@ -3,6 +3,7 @@
 #ifndef HEARTH_GUARD_GUARD_H
 #define HEARTH_GUARD_GUARD_H
 
+#include "guard/breaker.h"
 #include "guard/flight.h"
 
 #endif
