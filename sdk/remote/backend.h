@@ -59,5 +59,6 @@ typedef struct hearth__backend {
 extern const hearth__backend hearth__backend_embedded;
 extern const hearth__backend hearth__backend_redis;
 extern const hearth__backend hearth__backend_memcached;
+extern const hearth__backend hearth__backend_libmemcached;
 
 #endif

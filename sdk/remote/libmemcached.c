@@ -219,8 +219,8 @@ static void finish(hearth__node *node, hearth__remote_op **ops, size_t count,
     hearth__free(batch);
 }
 
-const hearth__backend hearth__backend_memcached = {
-    .name = "memcached",
+const hearth__backend hearth__backend_libmemcached = {
+    .name = "libmemcached",
     .knows_ttl = false,
     .open = open_node,
     .close = close_node,

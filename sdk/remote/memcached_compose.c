@@ -150,9 +150,14 @@ bool hearth__mc_compose_version(hearth__buffer *out) {
     return at != NULL && end(out, at);
 }
 
+void hearth__mc_probe_key(hearth__wire_key *key) {
+    static const char probe[] = "hearth-probe";
+    hearth__wire_key_init(key, probe, strlen(probe));
+}
+
 bool hearth__mc_compose_probe(hearth__buffer *out, uint32_t opaque) {
     hearth__wire_key key;
-    hearth__wire_key_init(&key, "hearth-probe", strlen("hearth-probe"));
+    hearth__mc_probe_key(&key);
     hearth__mc_target target = {.key = &key, .meta = true, .opaque = opaque};
     return hearth__mc_compose_get(out, &target);
 }

@@ -79,7 +79,9 @@ bool hearth__mc_compose_count(hearth__buffer *out, const hearth__mc_target *targ
 /* The server's version. */
 bool hearth__mc_compose_version(hearth__buffer *out);
 
-/* A read that shows whether the server knows as much of the meta protocol as is used here. */
+/* A read, of this key, that shows whether the server knows as much of the meta protocol as is used
+ * here. */
+void hearth__mc_probe_key(hearth__wire_key *key);
 bool hearth__mc_compose_probe(hearth__buffer *out, uint32_t opaque);
 
 #endif

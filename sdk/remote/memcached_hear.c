@@ -155,7 +155,7 @@ static enum hearth__heard take(hearth__notes *notes, const hearth__mc_reply *rep
     }
     notes->heard++;
     if (!counts && !more) {
-        *kept = (hearth__kept){reply->data, reply->data_size};
+        *kept = (hearth__kept){.bytes = reply->data, .size = reply->data_size};
     }
     return more ? HEARTH__HEARD_MORE : HEARTH__HEARD_ALL;
 }
@@ -163,7 +163,8 @@ static enum hearth__heard take(hearth__notes *notes, const hearth__mc_reply *rep
 enum hearth__heard hearth__mc_hear(hearth__notes *notes, const hearth__mc_reply *reply,
                                    bool half_sent, hearth__kept *kept) {
     *kept = (hearth__kept){.bytes = NULL};
-    if (half_sent && reply->word != HEARTH__MC_SERVER_ERROR) {
+    bool first_of_two = asked_of(notes) == HEARTH__MC_ASK_DELETE;
+    if (half_sent && !first_of_two && reply->word != HEARTH__MC_SERVER_ERROR) {
         return HEARTH__HEARD_NONSENSE; /* nobody can have answered it */
     }
     if (!is_error(reply)) {
@@ -179,6 +180,6 @@ enum hearth__heard hearth__mc_hear(hearth__notes *notes, const hearth__mc_reply 
         notes->status = HEARTH_OK;
         return HEARTH__HEARD_MORE;
     }
-    *kept = (hearth__kept){reply->text, reply->text_size};
+    *kept = (hearth__kept){.bytes = reply->text, .size = reply->text_size};
     return HEARTH__HEARD_ALL;
 }

@@ -212,6 +212,17 @@ static int32_t may_store(const hearth__remote_op *op, const struct item *item) {
     return status == HEARTH_CONFLICT && is_over(item) ? HEARTH_MISS : status;
 }
 
+void hearth__mc_resume(hearth__mc_steps *steps, const hearth__notes *notes) {
+    steps->next = (enum hearth__mc_asked)(notes->asked & ~(uint32_t)HEARTH__MC_ASK_META);
+}
+
+bool hearth__mc_is_bound(const hearth__mc_steps *steps) {
+    bool looks_to_swap = steps->next == HEARTH__MC_ASK_GET && steps->op->verb != HEARTH__GET &&
+                         steps->op->verb != HEARTH__INCREMENT;
+    return looks_to_swap || steps->next == HEARTH__MC_ASK_SWAP ||
+           steps->next == HEARTH__MC_ASK_TOUCH;
+}
+
 /* ---- taking --------------------------------------------------------------------------------- */
 
 static bool finish(const hearth__mc_steps *steps, int32_t status) {
@@ -232,13 +243,13 @@ static bool look_again(hearth__mc_steps *steps) {
     return finish(steps, steps->op->verb == HEARTH__ADD ? HEARTH_EXISTS : HEARTH_CONFLICT);
 }
 
-static bool take_get(const hearth__mc_steps *steps, const struct item *item) {
+static bool take_get(hearth__mc_steps *steps, const struct item *item) {
     hearth__remote_op *op = steps->op;
     if (item->answer == HEARTH__MC_NOTHING || item->answer == HEARTH__MC_PROMISED) {
         return finish(steps, HEARTH_MISS);
     }
-    hearth__envelope_answer(steps->config, op, item->bytes, item->size, steps->key.hidden,
-                            item->left_ms, false);
+    steps->misfit = !hearth__envelope_answer(steps->config, op, item->bytes, item->size,
+                                             steps->key.hidden, item->left_ms, false);
     if (item->answer == HEARTH__MC_STALE && op->status == HEARTH_OK &&
         op->found == HEARTH__KIND_VALUE) {
         op->found = HEARTH__KIND_STALE;
@@ -319,9 +330,8 @@ static bool take_count(hearth__mc_steps *steps, const hearth__notes *notes) {
 
 /* An error leaves open what a store did to what was there. */
 static bool take_error(hearth__mc_steps *steps, int32_t status) {
-    bool stored = steps->next == HEARTH__MC_ASK_SET || steps->next == HEARTH__MC_ASK_ADD ||
-                  steps->next == HEARTH__MC_ASK_SWAP;
-    if (stored && status == HEARTH_E_TOO_LARGE) {
+    bool may_stay = steps->next == HEARTH__MC_ASK_ADD || steps->next == HEARTH__MC_ASK_SWAP;
+    if (may_stay && status == HEARTH_E_TOO_LARGE) { /* a plain set leaves nothing older */
         return go_on(steps, HEARTH__MC_ASK_REMOVE);
     }
     if (steps->next == HEARTH__MC_ASK_COUNT && steps->takes_back) {
@@ -342,6 +352,9 @@ bool hearth__mc_take(hearth__mc_steps *steps, const hearth__notes *notes, hearth
                      int64_t passed_ms) {
     if (notes->status != HEARTH_OK) {
         return take_error(steps, notes->status);
+    }
+    if (kept.lost) {
+        return finish(steps, HEARTH_E_NOMEM);
     }
     bool done = notes->answer == HEARTH__MC_DONE || notes->answer == HEARTH__MC_STALE;
     struct item item;

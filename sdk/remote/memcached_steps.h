@@ -23,6 +23,7 @@ typedef struct hearth__mc_steps {
     hearth__buffer renewed; /* TOUCH: the value with its new life */
     int64_t renewed_age_ms;
     bool takes_back; /* the sum was beyond our numbers */
+    bool misfit;     /* what was read is damaged, or of another key */
 } hearth__mc_steps;
 
 /* What is said: commands, for a store with the beginning of its data. */
@@ -41,8 +42,7 @@ int32_t hearth__mc_steps_init(hearth__mc_steps *steps, const hearth__remote_conf
                               hearth__remote_op *op);
 void hearth__mc_steps_fini(hearth__mc_steps *steps);
 
-/* Whether the operation may need more than one request to do what it does, and so must be done before
- * a later one of the same key is asked. */
+/* Whether the operation may need more than one request; those that do not are done with their first. */
 bool hearth__mc_may_ask_again(const hearth__remote_op *op);
 
 /*
@@ -52,6 +52,12 @@ bool hearth__mc_may_ask_again(const hearth__remote_op *op);
  */
 int32_t hearth__mc_ask(hearth__mc_steps *steps, bool meta, uint32_t opaque,
                        hearth__mc_request *request);
+
+/* For an operation of one request: these steps, made anew, stand where that was asked. */
+void hearth__mc_resume(hearth__mc_steps *steps, const hearth__notes *notes);
+
+/* Whether what is asked next depends on what was seen on this connection. */
+bool hearth__mc_is_bound(const hearth__mc_steps *steps);
 
 /* Takes what was heard, `passed_ms` after it was asked at the most. True: the op has its status; else
  * there is more to ask. */

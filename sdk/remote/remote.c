@@ -36,12 +36,14 @@ struct hearth__remote {
     struct node nodes[];
 };
 
-static const hearth__backend *backend_of(enum hearth__remote_kind kind) {
-    switch (kind) {
+static const hearth__backend *backend_of(const hearth__remote_config *config) {
+    switch (config->url->kind) {
     case HEARTH__REDIS:
         return &hearth__backend_redis;
     case HEARTH__MEMCACHED:
-        return &hearth__backend_memcached;
+        return config->memcached_client == HEARTH__MEMCACHED_LIBMEMCACHED
+                   ? &hearth__backend_libmemcached
+                   : &hearth__backend_memcached;
     case HEARTH__EMBEDDED:
         break;
     }
@@ -98,7 +100,7 @@ int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote 
     if (remote == NULL) {
         return HEARTH_E_NOMEM;
     }
-    remote->backend = backend_of(config->url->kind);
+    remote->backend = backend_of(config);
     remote->config = *config;
     remote->config.url = &remote->url;
     atomic_init(&remote->version_counter, hearth__random_u64());

@@ -45,6 +45,9 @@ int32_t hearth__remote_url_parse(const char *text, hearth__remote_url *url, char
                                  size_t why_size);
 void hearth__remote_url_fini(hearth__remote_url *url);
 
+/* Who speaks with Memcached. */
+enum hearth__memcached_client { HEARTH__MEMCACHED_HEARTH, HEARTH__MEMCACHED_LIBMEMCACHED };
+
 /* What hearth__remote_open() needs; all is copied but `counters` and `log`, which must outlive
  * the remote. */
 typedef struct hearth__remote_config {
@@ -55,8 +58,10 @@ typedef struct hearth__remote_config {
     size_t max_value_bytes;    /* of a value's body */
     size_t embedded_max_bytes; /* of the embedded tier */
     bool accept_foreign;       /* values without our header are answers */
-    hearth__seats *counters;   /* of base/stat.h */
-    hearth__log *log;          /* may be NULL */
+    enum hearth__memcached_client memcached_client;
+    bool memcached_text;     /* never the meta protocol: for tests */
+    hearth__seats *counters; /* of base/stat.h */
+    hearth__log *log;        /* may be NULL */
 } hearth__remote_config;
 
 /* HEARTH_OK, HEARTH_E_NOMEM. Connects to nothing. */

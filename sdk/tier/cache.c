@@ -69,6 +69,8 @@ static int32_t open_remote(hearth *cache) {
         .max_value_bytes = (size_t)cache->config.remote_max_value_bytes,
         .embedded_max_bytes = (size_t)cache->config.embedded_max_bytes,
         .accept_foreign = cache->config.remote_accept_foreign != 0,
+        .memcached_client =
+            (enum hearth__memcached_client)cache->config.remote_memcached_client,
         .counters = cache->counters,
         .log = cache->log};
     return hearth__remote_open(&config, &cache->remote);

@@ -12,10 +12,6 @@ enum type { BYTES, MS, COUNT, FLAG, TEXT, CHOICE };
 
 static const char *const type_names[] = {"bytes", "ms", "count", "flag", "text", "choice"};
 
-/* The words of the options that are choices, in the order of their enums. */
-static const char coherence_modes[] = "auto ttl";
-static const char local_policies[] = "s3fifo lru";
-
 struct option {
     const char *name;
     enum type type;
@@ -54,9 +50,21 @@ static const struct unit *units_of(enum type type) {
     return type == BYTES ? byte_units : type == MS ? ms_units : plain_units;
 }
 
+/* The words of an option that is a choice, in the order of its enum. */
 static const char *words_of(const struct option *option) {
-    return option->offset == offsetof(hearth__config, local_policy) ? local_policies
-                                                                    : coherence_modes;
+    static const struct {
+        size_t offset;
+        const char *words;
+    } choices[] = {
+        {offsetof(hearth__config, remote_memcached_client), "hearth libmemcached"},
+        {offsetof(hearth__config, local_policy), "s3fifo lru"},
+        {offsetof(hearth__config, coherence_mode), "auto ttl"},
+    };
+    size_t i = 0;
+    while (choices[i].offset != option->offset) {
+        i++;
+    }
+    return choices[i].words;
 }
 
 static int64_t *number_field(hearth__config *config, const struct option *option) {

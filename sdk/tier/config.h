@@ -9,6 +9,7 @@
 
 enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
 enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
+/* That of remote.memcached_client is hearth__memcached_client of remote/remote.h. */
 
 /*
  * Every option as X(name, field, type, low, high, default, help). `type` is one of BYTES, MS, COUNT, FLAG, TEXT (at
@@ -32,6 +33,8 @@ enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
       "Connections to each node at the most, shared by all threads.")                           \
     X("remote.accept_foreign", remote_accept_foreign, FLAG, 0, 1, "no",                         \
       "Whether values that Hearth did not write are answers; they have no freshness.")          \
+    X("remote.memcached_client", remote_memcached_client, CHOICE, 0, 1, "hearth",               \
+      "Who speaks with Memcached: hearth, or libmemcached, which has limits (README).")         \
     X("embedded.max_bytes", embedded_max_bytes, BYTES, 65536, 1099511627776, "64mb",            \
       "Limit of the remote tier of embedded://.")                                               \
     X("ttl_ms", ttl_ms, MS, 0, HEARTH_TTL_MAX, "300000",                                        \

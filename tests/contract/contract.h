@@ -41,6 +41,9 @@ struct contract {
     enum hearth__remote_kind kind;
     const struct contract_raw *raw;
 
+    enum hearth__memcached_client memcached_client;
+    bool memcached_text; /* the client speaks the text protocol only */
+
     bool has_servers; /* nodes are processes that can be paused and killed */
     bool knows_ttl;   /* a GET learns the remaining life from the server */
     int64_t late_ms;  /* values stay at the most this long beyond their time */

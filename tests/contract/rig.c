@@ -57,6 +57,8 @@ int rig_open_for(void **state, size_t max_value_bytes) {
         .stall_ms = 100,
         .max_value_bytes = max_value_bytes,
         .embedded_max_bytes = max_value_bytes * 8,
+        .memcached_client = rig->contract->memcached_client,
+        .memcached_text = rig->contract->memcached_text,
         .counters = rig->counters,
     };
     assert_int_equal(hearth__remote_open(&config, &rig->remote), HEARTH_OK);

@@ -8,7 +8,9 @@ int main(void) {
         .raw = &contract_raw_memcached,
         .has_servers = true,
         .early_ms = 1200, /* a second, and what the server's tick is late */
+        .knows_ttl = true,
         .integer_ttl_ms = 1000,
+        .pipelines_writes = true,
         .last_unix_s = INT32_MAX,
         .value_max = 1 << 20,
     };

@@ -105,7 +105,8 @@ static bool carry(struct courier *courier, hearth__mc_steps *steps,
         send_all(courier->fd, HEARTH__MC_DATA_END, strlen(HEARTH__MC_DATA_END));
     }
     listen_to(courier, &ear);
-    hearth__kept kept = {ear.has_kept ? (const void *)ear.kept.data : NULL, ear.kept.size};
+    hearth__kept kept = {.bytes = ear.has_kept ? (const void *)ear.kept.data : NULL,
+                         .size = ear.kept.size};
     if (ear.has_kept && kept.bytes == NULL) {
         kept.bytes = "";
     }

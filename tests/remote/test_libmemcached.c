@@ -156,6 +156,7 @@ static void open_remote(struct scripted *scripted) {
         .lanes = 1,
         .timeout_ms = FAR_MS,
         .max_value_bytes = 1 << 20,
+        .memcached_client = HEARTH__MEMCACHED_LIBMEMCACHED,
         .counters = scripted->counters,
     };
     assert_int_equal(hearth__remote_open(&config, &scripted->remote), HEARTH_OK);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "contract/contract.h"
+
+int main(void) {
+    static const struct contract contract = {
+        .name = "libmemcached",
+        .kind = HEARTH__MEMCACHED,
+        .raw = &contract_raw_memcached,
+        .memcached_client = HEARTH__MEMCACHED_LIBMEMCACHED,
+        .has_servers = true,
+        .early_ms = 1200, /* a second, and what the server's tick is late */
+        .integer_ttl_ms = 1000,
+        .last_unix_s = INT32_MAX,
+        .value_max = 1 << 20,
+    };
+    return contract_run(&contract);
+}
