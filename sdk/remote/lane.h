@@ -63,7 +63,7 @@ typedef struct hearth__way {
 
 /*
  * Queues an exchange on a lane, opening one if that is needed, and sends it if nobody else will.
- * May block to the deadline while a connection is made. HEARTH_OK: hearth__lanes_finish() must
+ * May block while a connection is made: to the deadline, or for half of the time to it if not at_once. HEARTH_OK: hearth__lanes_finish() must
  * follow, on this thread. Else nothing was sent and the exchange is gone: HEARTH_E_UNAVAILABLE: no
  * connection, just now or a moment ago; HEARTH_E_TIMEOUT, HEARTH_E_PROTOCOL, HEARTH_E_NOMEM.
  */

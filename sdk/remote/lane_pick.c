@@ -158,11 +158,22 @@ static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
     return status;
 }
 
+/* Other nodes are asked before this one's answer is awaited: one that takes no connection leaves
+ * them half of the time. */
+static int64_t joined_until(const hearth__way *way, int64_t deadline_ns) {
+    if (way->at_once || deadline_ns == HEARTH__NEVER) {
+        return deadline_ns;
+    }
+    int64_t now_ns = hearth__monotonic_ns();
+    return now_ns + (deadline_ns - now_ns) / 2;
+}
+
 /* Queues an exchange where it is answered soonest. */
 static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hearth__way *way,
                     int64_t deadline_ns, enum hearth__joined *joined) {
     int32_t status = HEARTH_OK;
     *joined = HEARTH__JOINED_NOT;
+    deadline_ns = joined_until(way, deadline_ns);
     while (status == HEARTH_OK) {
         if (!way->fresh) {
             *joined = join_idle(set, exchange, way->at_once);
