@@ -108,7 +108,7 @@ static void sleep_until(int64_t ns) {
 static int begin_turn(struct turn *turn, struct swarm_party *party) {
     pthread_attr_t small;
     int failed = pthread_attr_init(&small);
-    failed = failed != 0 || pthread_attr_setstacksize(&small, 256 * 1024) != 0;
+    failed = failed != 0 || pthread_attr_setstacksize(&small, (size_t)256 * 1024) != 0;
     for (unsigned i = 0; failed == 0 && i < party->threads; i++) {
         struct bee *bee = &turn->bees[i];
         bee->party = party;

@@ -181,12 +181,17 @@ bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms) {
 
 /* ---- many ------------------------------------------------------------------------------- */
 
-/* Looks at those of the last hits of a seat that are due. */
-static __attribute__((noinline)) void sample_many(hearth__local *local, hearth__seat *seat,
-                                                  uint64_t hits, const hearth__local_ask *asks,
-                                                  const int32_t *statuses, size_t count) {
+/* Looks at those of a seat's hits that are due, of which these are the last. */
+static void count_many(hearth__local *local, uint64_t hits, const hearth__local_ask *asks,
+                       const int32_t *statuses, size_t count) {
+    hearth__seat *seat = hearth__seats_own(local->counters);
+    uint64_t all = hearth__seat_add(seat, HEARTH__STAT_local_hits, hits);
+    if (!hearth__hot_is_due(seat, all)) {
+        return;
+    }
+    all -= hits;
     for (size_t i = 0; i < count; i++) {
-        if (statuses[i] == HEARTH_OK && hearth__hot_is_due(seat, ++hits)) {
+        if (statuses[i] == HEARTH_OK && hearth__hot_is_due(seat, ++all)) {
             hearth__hot_sample(local, seat, asks[i].key, asks[i].key_size);
         }
     }
@@ -232,9 +237,5 @@ __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
         statuses[i] = found && raw_is_fresh(ask->raw, until) ? HEARTH_OK : HEARTH_MISS;
         hits += statuses[i] == HEARTH_OK;
     }
-    hearth__seat *seat = hearth__seats_own(local->counters);
-    uint64_t all_hits = hearth__seat_add(seat, HEARTH__STAT_local_hits, hits);
-    if (hearth__hot_is_due(seat, all_hits)) {
-        sample_many(local, seat, all_hits - hits, asks, statuses, count);
-    }
+    count_many(local, hits, asks, statuses, count);
 }

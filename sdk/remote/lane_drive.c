@@ -24,7 +24,7 @@ enum {
 };
 
 /* A wait by the socket's own timeout, HEARTH__LANE_WAIT_MS, ends within this. */
-#define SHORT_WAIT_NS (4 * HEARTH__LANE_WAIT_MS * INT64_C(1000000))
+#define SHORT_WAIT_NS (INT64_C(4000000) * HEARTH__LANE_WAIT_MS)
 
 static int socket_of(hearth__lane *lane) {
     return atomic_load_explicit(&lane->fd, memory_order_relaxed);

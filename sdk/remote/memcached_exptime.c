@@ -61,7 +61,7 @@ int64_t hearth__mc_left_ms(const void *bytes, size_t size, int64_t ttl_ms, int64
     if (!hearth__envelope_left(bytes, size, &left_ms)) {
         return not_negative(ttl_ms - MS_PER_S - passed_ms);
     }
-    int64_t least_ms = not_negative(ttl_ms - 2 * MS_PER_S - passed_ms);
+    int64_t least_ms = not_negative(ttl_ms - INT64_C(2) * MS_PER_S - passed_ms);
     if (left_ms > ttl_ms) {
         return ttl_ms;
     }

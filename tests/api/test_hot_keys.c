@@ -265,7 +265,7 @@ static void a_key_that_cooled_is_gone(void **state) {
     (void)state;
     assert_int_equal(cache_set(cache, "hot", "x"), HEARTH_OK);
     assert_int_equal(cache_set(cache, "other", "x"), HEARTH_OK);
-    for (int64_t begin_ms = 0; begin_ms < 2 * WINDOW_MS; begin_ms += 1111) {
+    for (int64_t begin_ms = 0; begin_ms < INT64_C(2) * WINDOW_MS; begin_ms += 1111) {
         pass_ms(1111);
         ask("hot", 20000);
         assert_true(rate_of("hot") > 0);

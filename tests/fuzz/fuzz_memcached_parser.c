@@ -29,7 +29,7 @@ static void add(struct heard *heard, uint64_t number) {
 static void add_bytes(struct heard *heard, const void *bytes, size_t size) {
     const unsigned char *at = bytes;
     add(heard, bytes != NULL);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; bytes != NULL && i < size; i++) {
         add(heard, at[i]);
     }
 }

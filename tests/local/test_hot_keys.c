@@ -33,6 +33,7 @@ static void copy_in_two(void *to, const void *from, size_t size) {
 }
 
 #define hearth__racy_copy copy_in_two
+/* NOLINTNEXTLINE(bugprone-suspicious-include) with copies that are interrupted */
 #include "local/hot_keys_sum.c"
 #undef hearth__racy_copy
 

@@ -114,7 +114,7 @@ static int32_t parse(const char *stream, size_t size, size_t piece, size_t less,
     if (status == HEARTH_OK && !hearth__mc_parser_is_empty(&parser)) {
         status = HEARTH_MISS;
     }
-    assert_true(parser.held.capacity <= 2 * (LIMIT + HEARTH__MC_LINE_MAX));
+    assert_true(parser.held.capacity <= (size_t)2 * (LIMIT + HEARTH__MC_LINE_MAX));
     hearth__mc_parser_fini(&parser);
     return status;
 }

@@ -198,9 +198,12 @@ static bool apply_filter(struct proxy_flow *flow) {
 }
 
 void proxy_flow_apply(struct proxy_flow *flow) {
-    bool (*step)(struct proxy_flow *) =
-        flow->rules->filter != NULL ? apply_filter : apply_edits;
-    while ((kept(&flow->in) != 0 || flow->rules->filter == NULL) && step(flow)) {
+    if (flow->rules->filter == NULL) {
+        while (apply_edits(flow)) {
+        }
+    } else {
+        while (kept(&flow->in) != 0 && apply_filter(flow)) {
+        }
     }
 }
 
