@@ -204,3 +204,76 @@ int64_t reference_belady_misses(const uint32_t *items, size_t count, uint32_t di
     free(belady.resident);
     return misses;
 }
+
+/* ---- with sizes: a ring of residents whose tail leaves; LRU renews what is hit ---- */
+
+struct sized {
+    struct recency recency;
+    bool *is_resident;
+    const uint64_t *sizes;
+    uint64_t capacity;
+    uint64_t used;
+    bool renews;
+};
+
+static void insert_sized(struct sized *sized, uint32_t item) {
+    if (sized->sizes[item] > sized->capacity) {
+        return;
+    }
+    while (sized->used + sized->sizes[item] > sized->capacity) {
+        uint32_t oldest = sized->recency.previous[sized->recency.head];
+        unlink_item(&sized->recency, oldest);
+        sized->is_resident[oldest] = false;
+        sized->used -= sized->sizes[oldest];
+    }
+    sized->used += sized->sizes[item];
+    sized->is_resident[item] = true;
+    link_first(&sized->recency, item);
+}
+
+static int64_t count_sized(struct sized *sized, const uint32_t *items, size_t count) {
+    struct recency *recency = &sized->recency;
+    int64_t misses = 0;
+    recency->next[recency->head] = recency->previous[recency->head] = recency->head;
+    for (size_t i = 0; i < count; i++) {
+        if (!sized->is_resident[items[i]]) {
+            misses++;
+            insert_sized(sized, items[i]);
+        } else if (sized->renews) {
+            unlink_item(recency, items[i]);
+            link_first(recency, items[i]);
+        }
+    }
+    return misses;
+}
+
+static int64_t misses_sized(const uint32_t *items, size_t count, uint32_t distinct,
+                            const uint64_t *sizes, uint64_t capacity, bool renews) {
+    size_t places = (size_t)distinct + 1;
+    struct sized sized = {.recency = {.next = malloc(places * sizeof(uint32_t)),
+                                      .previous = malloc(places * sizeof(uint32_t)),
+                                      .head = distinct},
+                          .is_resident = calloc(places, sizeof(bool)),
+                          .sizes = sizes,
+                          .capacity = capacity,
+                          .renews = renews};
+    int64_t misses = -1;
+    if (sized.recency.next != NULL && sized.recency.previous != NULL &&
+        sized.is_resident != NULL) {
+        misses = count_sized(&sized, items, count);
+    }
+    free(sized.recency.next);
+    free(sized.recency.previous);
+    free(sized.is_resident);
+    return misses;
+}
+
+int64_t reference_lru_misses_sized(const uint32_t *items, size_t count, uint32_t distinct,
+                                   const uint64_t *sizes, uint64_t capacity) {
+    return misses_sized(items, count, distinct, sizes, capacity, true);
+}
+
+int64_t reference_fifo_misses_sized(const uint32_t *items, size_t count, uint32_t distinct,
+                                    const uint64_t *sizes, uint64_t capacity) {
+    return misses_sized(items, count, distinct, sizes, capacity, false);
+}

@@ -18,6 +18,9 @@ struct bench {
     bool quick;      /* seconds instead of minutes: for a look, not for a comparison */
     unsigned rounds; /* ROUNDS_LEAST to ROUNDS_MOST; each party of a case runs once a round */
     uint64_t seed;
+    const char *const *traces; /* files of requests, for the suites that replay them */
+    size_t trace_count;
+    const char *csv_path; /* NULL: none */
     struct crew *crew;
     struct report *report;
     const char *suite_name; /* the ones that run now */
@@ -44,6 +47,7 @@ struct suite {
     void (*close)(void *stage);
 };
 
+extern const struct suite suite_hitratio;
 extern const struct suite suite_local;
 extern const struct suite suite_memory;
 extern const struct suite suite_remote;

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, CASES_MOST = 64, ROUNDS_USUAL = 7 };
+enum { EXIT_USAGE = 2, CASES_MOST = 64, TRACES_MOST = 64, ROUNDS_USUAL = 7 };
 
-static const struct suite *const suites[] = {&suite_local, &suite_memory, &suite_remote,
-                                             &suite_ring};
+static const struct suite *const suites[] = {&suite_local, &suite_hitratio, &suite_memory,
+                                             &suite_remote, &suite_ring};
 enum { SUITES = sizeof suites / sizeof suites[0] };
 
 /* What the command line asks for. */
@@ -22,12 +22,15 @@ struct wish {
     const char *cases[CASES_MOST];
     size_t count;
     const char *json_path;
+    const char *traces[TRACES_MOST];
+    size_t trace_count;
 };
 
 /* ---- help ------------------------------------------------------------------------------- */
 
 static const char help_begin[] =
     "Usage: hearth-bench SUITE [--case NAME]... [--quick] [--json FILE] [--rounds N] [--seed N]\n"
+    "                    [--trace FILE]... [--csv FILE]\n"
     "\n"
     "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
     "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
@@ -40,6 +43,9 @@ static const char help_begin[] =
     "                 case, metric, value, unit, peer, peer_value, ratio\n"
     "  --rounds N     5 to 99; usually 7, with --quick 5\n"
     "  --seed N       another order of keys; usually 1\n"
+    "  --trace FILE   for hitratio: requests to replay, one a line, key or key,size; plain, gz\n"
+    "                 or zst; may be given more than once. Without one, generated streams\n"
+    "  --csv FILE     for hitratio: also writes all figures as a table\n"
     "\n";
 
 static const char help_end[] =
@@ -175,6 +181,15 @@ static int take_option(struct bench *bench, struct wish *wish, int option) {
     case 'j':
         wish->json_path = optarg;
         return 0;
+    case 't':
+        if (wish->trace_count == TRACES_MOST) {
+            return refuse("no more than %d traces", TRACES_MOST);
+        }
+        wish->traces[wish->trace_count++] = optarg;
+        return 0;
+    case 'v':
+        bench->csv_path = optarg;
+        return 0;
     case 'r':
         if (read_number("--rounds", optarg, ROUNDS_LEAST, ROUNDS_MOST, &number) != 0) {
             return -1;
@@ -196,6 +211,8 @@ static int take_arguments(struct bench *bench, struct wish *wish, int count, cha
         {"json", required_argument, NULL, 'j'},
         {"rounds", required_argument, NULL, 'r'},
         {"seed", required_argument, NULL, 's'},
+        {"trace", required_argument, NULL, 't'},
+        {"csv", required_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -214,6 +231,8 @@ static int take_arguments(struct bench *bench, struct wish *wish, int count, cha
     if (optind < count) {
         return refuse("one suite at a time, or all; what is '%s'?", words[optind]);
     }
+    bench->traces = wish->traces;
+    bench->trace_count = wish->trace_count;
     if (bench->rounds == 0) {
         bench->rounds = bench->quick ? ROUNDS_LEAST : ROUNDS_USUAL;
     }

@@ -38,7 +38,7 @@ static int32_t open_shards(hearth__local *local, const hearth__local_config *con
     if (config->max_entry_bytes != 0) {
         largest = smaller(config->max_entry_bytes, eighth);
     }
-    const char *policy = config->policy != NULL ? config->policy : "s3fifo";
+    const char *policy = config->policy != NULL ? config->policy : "adaptive";
     size_t expected = config->expected_entry_bytes != 0 ? config->expected_entry_bytes : 128;
     hearth__shard_config shard = {.policy = hearth__policy_find(policy),
                                   .bytes = share,
@@ -243,7 +243,7 @@ void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage) {
         usage->entries += shard->entries;
         usage->bytes += shard->fixed_bytes + shard->logs[HEARTH__WINDOW].used +
                         shard->logs[HEARTH__MAIN].used;
-        usage->dead_bytes += shard->dead_bytes;
+        usage->dead_bytes += shard->logs[HEARTH__WINDOW].dead + shard->logs[HEARTH__MAIN].dead;
         pthread_mutex_unlock(&shard->lock);
     }
 }

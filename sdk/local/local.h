@@ -23,7 +23,7 @@ typedef struct hearth__local_config {
     size_t
         max_entry_bytes; /* larger keys and values together go past the tier; 0: by max_bytes */
     size_t expected_entry_bytes; /* the index is made for entries of this size; 0: 128 */
-    const char *policy;          /* its name: hearth__policy_find(); NULL: s3fifo */
+    const char *policy;          /* its name: hearth__policy_find(); NULL: adaptive */
     int64_t now_ms;              /* hearth__boot_ms() */
     hearth__seats *counters;     /* hearth__local_seats_create(); outlives the tier */
     void *owner;                 /* for hearth__local_otherwise */

@@ -18,11 +18,16 @@
 /* The logs; the numbers stand in index slots, where 0 is no log. */
 enum hearth__log_id { HEARTH__WINDOW = 1, HEARTH__MAIN = 2, HEARTH__LOGS };
 
+/* Where an entry goes on, or begins, and with which mark. */
+typedef struct hearth__place {
+    enum hearth__log_id log;
+    unsigned mark;
+} hearth__place;
+
 /* What becomes of the entry at a log's tail. */
 typedef struct hearth__verdict {
-    bool keep;              /* false: it goes */
-    enum hearth__log_id to; /* where it goes on, */
-    unsigned mark;          /* with this mark */
+    bool keep; /* false: it goes */
+    hearth__place to;
 } hearth__verdict;
 
 /* A policy's state: its ghosts. One a shard, under the shard's lock. */
@@ -31,17 +36,21 @@ typedef struct hearth__policy_state hearth__policy_state;
 typedef struct hearth__policy {
     const char *name;
     unsigned mark_max;
-    unsigned
-        window_permille; /* the window's share of the logs' bytes; 0: there is only the main log */
 
-    /* Bytes of state for a tier of this many bytes that expects so many entries. */
+    /* Bytes of state for a tier that expects so many entries. */
     size_t (*state_bytes)(uint64_t expected_entries);
 
     /* Makes a state of `memory`, that many bytes, all zero. `bytes` is the size of the logs together. */
     void (*init)(hearth__policy_state *state, size_t memory, uint64_t bytes);
 
-    /* Where a new entry begins. */
-    enum hearth__log_id (*admit)(hearth__policy_state *state, uint64_t hash);
+    /*
+     * Of the logs' bytes, those that the window is to have; 0: there is only the main log, which may have the rest. `present`:
+     * what the window has now, as it follows slowly.
+     */
+    uint64_t (*window_bytes)(hearth__policy_state *state, uint64_t present);
+
+    /* Where a new entry of `bytes` begins. */
+    hearth__place (*admit)(hearth__policy_state *state, uint64_t hash, uint64_t bytes);
 
     /* What becomes of the entry at the tail of `from`. `room_in_main`: the main log could take it as it is. */
     hearth__verdict (*judge)(hearth__policy_state *state, enum hearth__log_id from,
@@ -54,6 +63,12 @@ typedef struct hearth__policy {
 
 /* The policy of a name; NULL: there is none. */
 const hearth__policy *hearth__policy_find(const char *name);
+
+/* All policies; how many. */
+const hearth__policy *const *hearth__policies(size_t *count);
+
+/* A window whose size follows what was evicted too early: policy_adaptive.c. */
+extern const hearth__policy hearth__policy_adaptive;
 
 /* CLOCK, the second chance of least recently used: what was read since it was appended is appended once more. */
 extern const hearth__policy hearth__policy_lru;

@@ -12,10 +12,17 @@ static void init(hearth__policy_state *state, size_t memory, uint64_t bytes) {
     (void)bytes;
 }
 
-static enum hearth__log_id admit(hearth__policy_state *state, uint64_t hash) {
+static uint64_t window_bytes(hearth__policy_state *state, uint64_t present) {
+    (void)present;
+    (void)state;
+    return 0;
+}
+
+static hearth__place admit(hearth__policy_state *state, uint64_t hash, uint64_t bytes) {
     (void)state;
     (void)hash;
-    return HEARTH__MAIN;
+    (void)bytes;
+    return (hearth__place){.log = HEARTH__MAIN};
 }
 
 static hearth__verdict judge(hearth__policy_state *state, enum hearth__log_id from,
@@ -23,7 +30,7 @@ static hearth__verdict judge(hearth__policy_state *state, enum hearth__log_id fr
     (void)state;
     (void)from;
     (void)room_in_main;
-    return (hearth__verdict){.keep = mark != 0, .to = HEARTH__MAIN, .mark = 0};
+    return (hearth__verdict){.keep = mark != 0, .to = {.log = HEARTH__MAIN}};
 }
 
 static void dropped(hearth__policy_state *state, enum hearth__log_id from, uint64_t hash,
@@ -37,9 +44,9 @@ static void dropped(hearth__policy_state *state, enum hearth__log_id from, uint6
 const hearth__policy hearth__policy_lru = {
     .name = "lru",
     .mark_max = 1,
-    .window_permille = 0,
     .state_bytes = state_bytes,
     .init = init,
+    .window_bytes = window_bytes,
     .admit = admit,
     .judge = judge,
     .dropped = dropped,

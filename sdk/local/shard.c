@@ -8,6 +8,8 @@ enum {
     SPINS = 1000, /* some 20 us */
     PAGE = 4096,
     LINE = 64,
+    WINDOW_PARTS = 8,
+    DEAD_PARTS = 16,
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
     LOAD_DENOMINATOR = 3,
     EXPECTED_OVERHEAD = 24, /* of an expected entry: its words, and what pads key and value */
@@ -25,12 +27,14 @@ static unsigned offset_bits(uint64_t bytes) {
     return bits;
 }
 
-static void open_log(hearth__shard *shard, enum hearth__log_id id, uint64_t start,
-                     uint64_t bytes) {
+static void open_log(hearth__shard *shard, enum hearth__log_id id, uint64_t begin,
+                     uint64_t end) {
     hearth__log *log = &shard->logs[id];
-    log->space = (hearth__ring_space){.base = shard->base + start, .bytes = bytes};
-    log->start = start;
-    log->lap_shift = offset_bits((uint64_t)(shard->end - shard->base));
+    uint64_t bytes = (uint64_t)(shard->end - shard->base);
+    log->space = (hearth__ring_space){.base = shard->base, .bytes = bytes};
+    log->lap_shift = offset_bits(bytes);
+    log->begin = log->next_begin = log->head = log->tail = begin;
+    log->end = end;
     log->known_tail = UINT64_MAX;
 }
 
@@ -61,17 +65,60 @@ size_t hearth__shard_memory_bytes(const hearth__shard_config *config) {
                                   : 0;
 }
 
+static uint64_t wanted_window(const hearth__shard *shard, uint64_t present) {
+    return shard->policy->window_bytes(shard->policy_state, present) / LINE * LINE;
+}
+
 static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
                       unsigned char *base, uint64_t bytes) {
-    uint64_t window = bytes * config->policy->window_permille / 1000 / LINE * LINE;
+    uint64_t window = wanted_window(shard, bytes / 5);
     shard->base = base;
     shard->end = base + bytes;
     shard->offset_mask = (UINT64_C(1) << offset_bits(bytes)) - 1;
     open_log(shard, HEARTH__WINDOW, 0, window);
-    open_log(shard, HEARTH__MAIN, window, bytes - window);
-    uint64_t largest = (bytes - window) / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
+    open_log(shard, HEARTH__MAIN, window, bytes);
+    shard->fills = true;
+    uint64_t largest = bytes / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
     shard->max_entry_bytes =
         config->max_entry_bytes < largest ? config->max_entry_bytes : largest;
+}
+
+/*
+ * Where the window's head has to turn, when the policy wants it to have less. What it leaves is of use only when the main log
+ * comes there: so it leaves some at a time, and only if that will be soon, or if it is the larger one.
+ */
+static uint64_t window_end(const hearth__log *main, uint64_t wanted) {
+    uint64_t part = (main->begin - main->begin / WINDOW_PARTS) / LINE * LINE;
+    bool turns_soon = main->used == 0 || (main->end - main->head) * 2 < main->end - main->begin;
+    if (wanted < main->begin && main->begin <= main->end / 2 && !turns_soon &&
+        !hearth__log_goes_down(main)) {
+        return main->begin;
+    }
+    return wanted > part ? wanted : part;
+}
+
+void hearth__shard_divide(hearth__shard *shard) {
+    hearth__log *window = &shard->logs[HEARTH__WINDOW];
+    hearth__log *main = &shard->logs[HEARTH__MAIN];
+    uint64_t wanted = wanted_window(shard, main->begin);
+    uint64_t highest = hearth__log_highest(window);
+    uint64_t lowest = main->used != 0 ? hearth__log_lowest(main) : main->end;
+    if (window->dead > main->end / DEAD_PARTS / 2 && wanted > main->begin) {
+        wanted = main->begin;
+    }
+    uint64_t end = window_end(main, wanted);
+    shard->wanted_window = wanted;
+    window->end = end < lowest ? end : lowest;
+    main->next_begin = highest > wanted ? highest : wanted;
+    if (main->used == 0) {
+        hearth__log_begin_at(main, main->next_begin);
+        main->tail = main->begin;
+        main->is_raised = false; /* nothing was appended in this lap */
+    }
+    if (main->used * 2 < main->end - main->begin ||
+        window->dead + main->dead > main->end / DEAD_PARTS) {
+        shard->fills = true;
+    }
 }
 
 /* It is held for less than a microsecond, and a sleep costs several: who waits looks again and again first. */
@@ -103,10 +150,10 @@ int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *sh
     shard->counters = config->counters;
     shard->secret = config->secret;
     shard->opened_ms = config->opened_ms;
-    open_logs(config, shard, at + budget.index_bytes + budget.state_bytes, budget.logs_bytes);
     if (budget.state_bytes != 0) {
         config->policy->init(shard->policy_state, budget.state_bytes, budget.logs_bytes);
     }
+    open_logs(config, shard, at + budget.index_bytes + budget.state_bytes, budget.logs_bytes);
     return HEARTH_OK;
 }
 

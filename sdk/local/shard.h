@@ -102,20 +102,29 @@ typedef struct hearth__ring_space {
     uint64_t bytes;
 } hearth__ring_space;
 
-/* A ring of entries, oldest at the tail. Offsets in bytes. */
+/*
+ * A ring of entries, oldest at the tail. Offsets in bytes.
+ *
+ * The logs share the shard's bytes: the window has the lower ones, the main log the upper ones, and the border moves as the
+ * policy says (hearth__shard_divide()): up when the window's head comes to it, down when the main log appends there.
+ */
 typedef struct hearth__log {
     hearth__ring_space space;
-    uint64_t start; /* of its space, from the shard's base */
     unsigned lap_shift;
-    uint64_t lap; /* of the head */
+    uint64_t lap;        /* of the head */
+    uint64_t begin;      /* where this lap began, */
+    bool is_raised;      /* and no longer does: some of its positions were used */
+    uint64_t next_begin; /* where the next lap will */
+    uint64_t end;        /* where the head has to turn */
     uint64_t head;
     uint64_t tail;
-    uint64_t turn; /* where the head turned back to 0, while it is behind the tail; else 0 */
-    uint64_t used; /* from tail to head, what was left out at the turn included */
-    uint64_t
-        gap; /* kept free, so that the entry at the tail can be appended once more: no entry in it is larger */
-    uint64_t known_tail; /* a position that was at the tail, */
-    uint64_t known_hash; /* and the hash of its key */
+    uint64_t turn;    /* where the head turned back, while it is behind the tail; else 0 */
+    uint64_t used;    /* of entries, */
+    uint64_t dead;    /* and of those that no slot points to */
+    uint64_t largest; /* entry of this lap, */
+    uint64_t largest_before; /* and of the one before */
+    uint64_t known_tail;     /* a position that was at the tail, */
+    uint64_t known_hash;     /* and the hash of its key */
 } hearth__log;
 
 /* Writes of the keys that fall on it. */
@@ -143,8 +152,10 @@ typedef struct hearth__shard {
     const hearth__hash_secret *secret;
     int64_t opened_ms;
     uint64_t entries;
-    uint64_t dead_bytes;      /* of entries that no slot points to */
-    uint64_t fixed_bytes;     /* the shard itself, index, ghosts */
+    uint64_t fixed_bytes;   /* the shard itself, index, ghosts */
+    uint64_t wanted_window; /* bytes that the policy wanted the window to have last */
+    bool
+        fills; /* the main log was never full, or is half empty, or some of it is dead: it takes what the window drops */
     uint64_t max_entry_bytes; /* key and value */
     bool is_open;
     hearth__stripe stripes[HEARTH__STRIPES];
@@ -227,19 +238,39 @@ bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,
 /* What the walk over a log's tail may cost one store: this many moves, or this many bytes moved; then the oldest goes. */
 enum { HEARTH__WALK_MOVES = 32, HEARTH__WALK_MOVED_BYTES = 64 << 10 };
 
+/* shard.c: under the lock. Says where each log's next lap begins and ends; before anything is appended. */
+void hearth__shard_divide(hearth__shard *shard);
+
 /* ---- log.c: under the lock ---- */
 
 /* Whether `bytes` (a multiple of 8) can be appended now. */
 bool hearth__log_fits(const hearth__log *log, uint64_t bytes);
 
+/* Whether it can be appended before this lap's beginning now, if there is room. */
+bool hearth__log_goes_down(const hearth__log *log);
+
 /* Takes the room for them: the position for a slot, and *at. They must fit. */
 uint64_t hearth__log_append(hearth__log *log, uint64_t bytes, unsigned char **at);
 
-/* The position of the entry at the tail; the log is not empty. */
+/* The position of what is at an offset since a lap; of the entry at the tail, if there is one. */
+uint64_t hearth__log_position(const hearth__log *log, uint64_t lap, uint64_t offset);
 uint64_t hearth__log_tail(const hearth__log *log);
 
 /* Forgets the entry at the tail, of `bytes`. */
 void hearth__log_pop(hearth__log *log, uint64_t bytes);
+
+/* Forgets the entry with which this lap began, while an older lap is not yet forgotten. */
+void hearth__log_pop_begin(hearth__log *log, uint64_t bytes);
+
+/* Begins the present lap, in which there is nothing yet, further on. */
+void hearth__log_begin_at(hearth__log *log, uint64_t offset);
+
+/* The bytes of its entries are from here to there, but not all of these are. */
+uint64_t hearth__log_lowest(const hearth__log *log);
+uint64_t hearth__log_highest(const hearth__log *log);
+
+/* Kept free, so that the entry at the tail can be appended once more, whichever it is. */
+uint64_t hearth__log_gap(const hearth__log *log);
 
 /* ---- the tier: its shards, and what they share ---- */
 

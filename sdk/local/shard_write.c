@@ -102,8 +102,13 @@ static _Atomic uint64_t *find_position(const hearth__shard *shard, const hearth_
     return NULL;
 }
 
+/* No slot will name the entry any more; its bytes stay until the tail arrives. */
+static void dies(hearth__shard *shard, uint64_t slot) {
+    shard->logs[hearth__slot_log(slot)].dead += bytes_of(hearth__slot_entry(shard, slot));
+}
+
 static void unlink_slot(hearth__shard *shard, _Atomic uint64_t *place) {
-    shard->dead_bytes += bytes_of(hearth__slot_entry(shard, load_slot(place)));
+    dies(shard, load_slot(place));
     shard->entries--;
     atomic_store_explicit(place, 0, memory_order_relaxed);
 }
@@ -141,20 +146,37 @@ struct walk {
     uint64_t now; /* in entries' time: what is over by then goes */
 };
 
-/* The main log keeps a gap, so that what is at its tail can go round once more. */
-static bool has_room(const hearth__log *log, uint64_t bytes) {
-    return hearth__log_fits(log, bytes + log->gap);
+/* And for what is at the tail, so that it can go round once more. */
+static bool has_room(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+    const hearth__log *log = &shard->logs[id];
+    hearth__shard_divide(shard);
+    return hearth__log_fits(log, bytes + hearth__log_gap(log));
+}
+
+static bool fits(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+    hearth__shard_divide(shard);
+    return hearth__log_fits(&shard->logs[id], bytes);
+}
+
+/* The log that an entry should be in, or the larger one, if it would take too much of that. */
+static enum hearth__log_id home(const hearth__shard *shard, enum hearth__log_id id,
+                                uint64_t bytes) {
+    const hearth__log *main = &shard->logs[HEARTH__MAIN];
+    uint64_t in_window = shard->logs[HEARTH__WINDOW].end;
+    uint64_t in_main = main->end - main->begin;
+    enum hearth__log_id larger = in_window > in_main ? HEARTH__WINDOW : HEARTH__MAIN;
+    return bytes <= (id == HEARTH__WINDOW ? in_window : in_main) / 4 ? id : larger;
 }
 
 /* Appends a copy of a live entry to a log that has the room, and moves its slot. The old bytes are dead. */
 static void move_entry(hearth__shard *shard, _Atomic uint64_t *place,
-                       const unsigned char *entry, uint64_t bytes, hearth__verdict verdict) {
+                       const unsigned char *entry, uint64_t bytes, hearth__place to) {
     unsigned char *copy = NULL;
-    uint64_t position = hearth__log_append(&shard->logs[verdict.to], bytes, &copy);
+    uint64_t position = hearth__log_append(&shard->logs[to.log], bytes, &copy);
     hearth__racy_fence_release();
     hearth__racy_write(copy, entry, bytes);
     uint64_t tag = load_slot(place) >> HEARTH__SLOT_TAG_AT << HEARTH__SLOT_TAG_AT;
-    publish(place, slot_word(tag, verdict.to, verdict.mark, position));
+    publish(place, slot_word(tag, to.log, to.mark, position));
 }
 
 /* The entry at a log's tail, and what is to become of it. */
@@ -181,12 +203,13 @@ static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
 
 /* Asks for the memory that the next entry of this size will be written to, and that the walk over a full log's tail begins
  * with. */
-static void look_ahead(hearth__shard *shard, hearth__log *log, uint64_t bytes) {
+static void look_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+    hearth__log *log = &shard->logs[id];
     for (uint64_t at = 0; at < bytes && at < AHEAD_BYTES; at += LINE) {
         __builtin_prefetch(log->space.base + log->head + at,
                            1); /* else the unlock would wait for it */
     }
-    if (has_room(log, bytes) || log->used == 0) {
+    if (has_room(shard, id, bytes) || log->used == 0) {
         return;
     }
     hearth__probe probe = hearth__probe_of(shard, tail_hash(shard, log));
@@ -211,14 +234,15 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const str
     hearth__probe probe = hearth__probe_of(shard, tail->hash);
     tail->place = find_position(shard, &probe, id, hearth__log_tail(log));
     if (tail->place == NULL) {
-        shard->dead_bytes -= tail->bytes;
+        log->dead -= tail->bytes;
         hearth__log_pop(log, tail->bytes);
         return false;
     }
     unsigned mark = hearth__slot_mark(load_slot(tail->place));
-    bool room_in_main = has_room(&shard->logs[HEARTH__MAIN], tail->bytes);
+    bool room_in_main = shard->fills && has_room(shard, HEARTH__MAIN, tail->bytes);
     tail->verdict = shard->policy->judge(shard->policy_state, id, mark, room_in_main);
     tail->verdict.keep = tail->verdict.keep && can_move(walk, tail->bytes);
+    tail->verdict.to.log = home(shard, tail->verdict.to.log, tail->bytes);
     return true;
 }
 
@@ -238,11 +262,11 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
                         struct walk *walk) {
     bool over = hearth__entry_hard(word_at(tail->entry, 1)) <= walk->now;
     bool moves = tail->verdict.keep && !over && can_move(walk, tail->bytes) &&
-                 hearth__log_fits(&shard->logs[tail->verdict.to], tail->bytes);
+                 fits(shard, tail->verdict.to.log, tail->bytes);
     if (moves) {
         walk->moves--;
         walk->bytes -= tail->bytes;
-        move_entry(shard, tail->place, tail->entry, tail->bytes, tail->verdict);
+        move_entry(shard, tail->place, tail->entry, tail->bytes, tail->verdict.to);
         HEARTH__COUNT(shard->counters, local_moves);
     } else {
         drop_tail(shard, id, tail, walk);
@@ -250,14 +274,27 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
     hearth__log_pop(&shard->logs[id], tail->bytes);
 }
 
-static void make_room_in_main(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
-    hearth__log *log = &shard->logs[HEARTH__MAIN];
+static void judge_tail(hearth__shard *shard, enum hearth__log_id id, struct walk *walk) {
     struct tail tail;
-    log->gap = bytes > log->gap ? bytes : log->gap;
-    while (!has_room(log, bytes) && log->used != 0) {
-        if (look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
-            settle_tail(shard, HEARTH__MAIN, &tail, walk);
-        }
+    if (look_at_tail(shard, id, walk, &tail)) {
+        settle_tail(shard, id, &tail, walk);
+    }
+}
+
+static void make_room_in_main(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
+    const hearth__log *log = &shard->logs[HEARTH__MAIN];
+    while (!has_room(shard, HEARTH__MAIN, bytes) && log->used != 0) {
+        shard->fills = false;
+        judge_tail(shard, HEARTH__MAIN, walk);
+    }
+}
+
+/* Where much is dead, what leaves the window gets the place of that, but of nothing that lives. */
+static void forget_dead(hearth__shard *shard, uint64_t bytes, const struct walk *walk) {
+    const hearth__log *log = &shard->logs[HEARTH__MAIN];
+    struct tail tail;
+    while (shard->fills && log->used != 0 && !has_room(shard, HEARTH__MAIN, bytes) &&
+           !look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
     }
 }
 
@@ -265,13 +302,84 @@ static void make_room_in_main(hearth__shard *shard, uint64_t bytes, struct walk 
 static void make_room_in_window(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
     const hearth__log *log = &shard->logs[HEARTH__WINDOW];
     struct tail tail;
-    while (!has_room(log, bytes) && log->used != 0) {
+    while (!has_room(shard, HEARTH__WINDOW, bytes) && log->used != 0) {
+        forget_dead(shard, bytes, walk);
         if (look_at_tail(shard, HEARTH__WINDOW, walk, &tail)) {
-            if (tail.verdict.keep) {
+            if (tail.verdict.keep && tail.verdict.to.log == HEARTH__MAIN) {
                 make_room_in_main(shard, tail.bytes, walk);
             }
             settle_tail(shard, HEARTH__WINDOW, &tail, walk);
         }
+    }
+}
+
+/* ---- the border ------------------------------------------------------------------------- */
+
+/* Moves the main log's lowest entry, with which its present lap began, to its head. False: there is no room there. */
+static bool raise_lowest(hearth__shard *shard, struct walk *walk) {
+    hearth__log *log = &shard->logs[HEARTH__MAIN];
+    const unsigned char *entry = log->space.base + log->begin;
+    uint64_t bytes = bytes_of(entry);
+    uint64_t hash = hearth__hash_key(shard->secret, key_of(entry),
+                                     hearth__entry_key_size(word_at(entry, 1)));
+    hearth__probe probe = hearth__probe_of(shard, hash);
+    _Atomic uint64_t *place = find_position(shard, &probe, HEARTH__MAIN,
+                                            hearth__log_position(log, log->lap, log->begin));
+    if (place == NULL) {
+        log->dead -= bytes;
+    } else if (!can_move(walk, bytes) || !has_room(shard, HEARTH__MAIN, bytes)) {
+        return false;
+    } else {
+        walk->moves--;
+        walk->bytes -= bytes;
+        move_entry(shard, place, entry, bytes,
+                   (hearth__place){HEARTH__MAIN, hearth__slot_mark(load_slot(place))});
+        HEARTH__COUNT(shard->counters, local_moves);
+    }
+    hearth__log_pop_begin(log, bytes);
+    return true;
+}
+
+/*
+ * The window's head has come to the main log's lowest entries, and the policy wants it to have more: these go. Some at each
+ * store, and half of the walk is kept for the store itself; if that is not enough, the window turns once more.
+ */
+enum { RAISES = 8 };
+
+static void raise_border(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
+    const hearth__log *window = &shard->logs[HEARTH__WINDOW];
+    hearth__log *main = &shard->logs[HEARTH__MAIN];
+    uint64_t until = window->head + bytes + hearth__log_gap(window);
+    if (window->turn != 0 || until > shard->wanted_window) {
+        return;
+    }
+    for (int i = 0; i < RAISES && main->used != 0 && hearth__log_lowest(main) < until &&
+                    walk->moves > HEARTH__WALK_MOVES / 2;
+         i++) {
+        bool is_lap_empty = main->turn != 0 && main->begin == main->head;
+        if (is_lap_empty && until <= main->tail) {
+            hearth__log_begin_at(main, until);
+        } else if (main->turn == 0 || is_lap_empty || !raise_lowest(shard, walk)) {
+            judge_tail(shard, HEARTH__MAIN, walk);
+        }
+    }
+}
+
+/*
+ * The window is to shrink to where its head has not yet come in this lap: what is left of the lap before goes a little faster
+ * than usual, so that nothing of it is left when the head is there.
+ */
+static void lower_window(hearth__shard *shard, struct walk *walk) {
+    const hearth__log *log = &shard->logs[HEARTH__WINDOW];
+    for (int i = 0; i < RAISES && log->turn > log->end && log->head < log->end &&
+                    walk->moves > HEARTH__WALK_MOVES / 2;
+         i++) {
+        double left = (double)(log->end - log->head) / (double)log->end;
+        if ((double)(log->turn - log->tail) <= left * (double)log->turn) {
+            return;
+        }
+        judge_tail(shard, HEARTH__WINDOW, walk);
+        hearth__shard_divide(shard);
     }
 }
 
@@ -280,6 +388,8 @@ static void make_room(hearth__shard *shard, enum hearth__log_id id, uint64_t byt
     if (id == HEARTH__MAIN) {
         make_room_in_main(shard, bytes, walk);
     } else {
+        raise_border(shard, bytes, walk);
+        lower_window(shard, walk);
         make_room_in_window(shard, bytes, walk);
     }
 }
@@ -356,23 +466,32 @@ static bool can_rewrite(const unsigned char *entry, const struct head *head, uin
                hearth__entry_flags(head->words[1]) / HEARTH__ENTRY_SOFT;
 }
 
-static enum hearth__log_id admit(hearth__shard *shard, uint64_t hash, uint64_t bytes) {
-    enum hearth__log_id id = shard->policy->admit(shard->policy_state, hash);
-    return bytes <= shard->logs[id].space.bytes / 4 ? id : HEARTH__MAIN;
+/* Where a new entry begins; what replaces another, whose slot is `old`, stays where that was. */
+static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old, uint64_t bytes) {
+    hearth__place place = {.log = hearth__slot_log(old), .mark = hearth__slot_mark(old)};
+    if (old == 0) {
+        place = shard->policy->admit(shard->policy_state, hash, bytes);
+    }
+    hearth__shard_divide(shard);
+    place.log = home(shard, place.log, bytes);
+    return place;
 }
 
-/* Appends a new entry and gives the key's slot to it. */
-static void append(hearth__shard *shard, const hearth__probe *probe, const void *key,
-                   size_t key_size, const struct head *head, uint64_t bytes, const void *data,
-                   size_t size, uint64_t now) {
+/* Appends a new entry and gives the key's slot to it. False: there was no room. */
+static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t old,
+                   const void *key, size_t key_size, const struct head *head, uint64_t bytes,
+                   const void *data, size_t size, uint64_t now) {
     struct walk walk = {
         .now = now,
         .moves = HEARTH__WALK_MOVES,
         .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
-    enum hearth__log_id id = admit(shard, probe->hash, bytes);
-    make_room(shard, id, bytes, &walk);
+    hearth__place to = admit(shard, probe->hash, old, bytes);
+    make_room(shard, to.log, bytes, &walk);
+    if (!fits(shard, to.log, bytes)) {
+        return false;
+    }
     unsigned char *entry = NULL;
-    uint64_t position = hearth__log_append(&shard->logs[id], bytes, &entry);
+    uint64_t position = hearth__log_append(&shard->logs[to.log], bytes, &entry);
     hearth__racy_fence_release();
     hearth__racy_write(entry, &head->words[0], 8);
     hearth__racy_write(entry + head->count * 8, key, key_size);
@@ -380,13 +499,14 @@ static void append(hearth__shard *shard, const hearth__probe *probe, const void 
     /* Making room may have moved or dropped the old entry, so the slot is looked for only now. */
     _Atomic uint64_t *place = find(shard, probe, key, key_size);
     if (place != NULL) {
-        shard->dead_bytes += bytes_of(hearth__slot_entry(shard, load_slot(place)));
+        dies(shard, load_slot(place));
     } else {
         place = free_slot(shard, probe);
         shard->entries++;
     }
-    publish(place, slot_word(probe->tag, id, 0, position));
-    look_ahead(shard, &shard->logs[id], bytes);
+    publish(place, slot_word(probe->tag, to.log, to.mark, position));
+    look_ahead(shard, to.log, bytes);
+    return true;
 }
 
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
@@ -399,12 +519,15 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
     hearth__probe probe = hearth__probe_of(shard, hash);
     _Atomic uint64_t *place = find(shard, &probe, key, key_size);
-    if (place != NULL &&
-        can_rewrite(hearth__slot_entry(shard, load_slot(place)), &head, bytes)) {
-        rewrite(hearth__slot_entry(shard, load_slot(place)), &head, key_size, data, size);
-    } else {
-        append(shard, &probe, key, key_size, &head, bytes, data, size,
-               relative(shard, info->read_ms));
+    uint64_t old = place != NULL ? load_slot(place) : 0;
+    if (old != 0 && can_rewrite(hearth__slot_entry(shard, old), &head, bytes)) {
+        rewrite(hearth__slot_entry(shard, old), &head, key_size, data, size);
+        return true;
+    }
+    if (!append(shard, &probe, old, key, key_size, &head, bytes, data, size,
+                relative(shard, info->read_ms))) {
+        (void)hearth__shard_remove(shard, hash, key, key_size);
+        return false;
     }
     return true;
 }

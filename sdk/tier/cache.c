@@ -48,12 +48,16 @@ static int32_t open_ring(hearth *cache) {
     return status;
 }
 
+static const char *const local_policies[] = {[HEARTH__LOCAL_ADAPTIVE] = "adaptive",
+                                             [HEARTH__LOCAL_S3FIFO] = "s3fifo",
+                                             [HEARTH__LOCAL_LRU] = "lru"};
+
 static int32_t open_local(hearth *cache) {
     hearth__local_config config = {
         .max_bytes = cache->keeps_local ? (size_t)cache->config.local_max_bytes : 0,
         .max_entry_bytes = (size_t)cache->config.local_max_entry_bytes,
         .expected_entry_bytes = (size_t)cache->config.local_expected_entry_bytes,
-        .policy = cache->config.local_policy == HEARTH__LOCAL_LRU ? "lru" : "s3fifo",
+        .policy = local_policies[cache->config.local_policy],
         .now_ms = hearth__boot_ms(),
         .counters = cache->counters,
         .owner = cache};

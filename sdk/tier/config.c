@@ -57,7 +57,7 @@ static const char *words_of(const struct option *option) {
         const char *words;
     } choices[] = {
         {offsetof(hearth__config, remote_memcached_client), "hearth libmemcached"},
-        {offsetof(hearth__config, local_policy), "s3fifo lru"},
+        {offsetof(hearth__config, local_policy), "adaptive s3fifo lru"},
         {offsetof(hearth__config, coherence_mode), "auto ttl"},
     };
     size_t i = 0;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 enum hearth__coherence_mode { HEARTH__COHERENCE_AUTO, HEARTH__COHERENCE_TTL };
-enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
+enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
 /* That of remote.memcached_client is hearth__memcached_client of remote/remote.h. */
 
 /*
@@ -48,9 +48,9 @@ enum hearth__local_policy { HEARTH__LOCAL_S3FIFO, HEARTH__LOCAL_LRU };
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \
       "Limit of the local tier, its index included; at least 256kb, or 0: no local tier.")      \
-    X("local.policy", local_policy, CHOICE, 0, 1, "s3fifo",                                     \
-      "Which values stay when the local tier is full: s3fifo, or lru (a second chance for "     \
-      "what was read).")                                                                        \
+    X("local.policy", local_policy, CHOICE, 0, 2, "adaptive",                                   \
+      "Which values stay when the local tier is full: adaptive (queues whose sizes follow the " \
+      "load), s3fifo, or lru (a second chance for what was read).")                             \
     X("local.expected_entry_bytes", local_expected_entry_bytes, BYTES, 32, 1048576, "128b",     \
       "The size of a usual key and value together: the index has room for as many as fit.")     \
     X("local.max_entry_bytes", local_max_entry_bytes, BYTES, 0, 1073741824, "0",                \

@@ -151,10 +151,16 @@ static void in_one_order_under_s3fifo(void **state) {
     in_one_order("s3fifo");
 }
 
+static void in_one_order_by_default(void **state) {
+    (void)state;
+    in_one_order("adaptive");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_one_order_under_lru),
         cmocka_unit_test(in_one_order_under_s3fifo),
+        cmocka_unit_test(in_one_order_by_default),
     };
     return cmocka_run_group_tests_name("linearizability", tests, NULL, NULL);
 }

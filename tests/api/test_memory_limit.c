@@ -235,10 +235,17 @@ static void it_holds_under_s3fifo(void **state) {
     large_values_of_64_threads("s3fifo");
 }
 
+static void it_holds_by_default(void **state) {
+    (void)state;
+    small_values("adaptive");
+    large_values_of_64_threads("adaptive");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_holds_under_lru),
         cmocka_unit_test(it_holds_under_s3fifo),
+        cmocka_unit_test(it_holds_by_default),
     };
     return cmocka_run_group_tests_name("memory limit", tests, NULL, NULL);
 }

@@ -142,6 +142,68 @@ static void two_threads_are_measured(void **state) {
     rows_are("local --case one-key-2t", wanted, 3);
 }
 
+/* The misses of one line of the table; -1: there is none. */
+static long misses_in(const char *path, const char *begin, const char *policy) {
+    char line[512];
+    char wanted[64];
+    long misses = -1;
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    (void)snprintf(wanted, sizeof wanted, ",%s,", policy);
+    while (fgets(line, sizeof line, file) != NULL) {
+        const char *found = strstr(line, wanted);
+        if (strncmp(line, begin, strlen(begin)) == 0 && found != NULL) {
+            misses = strtol(found + strlen(wanted), NULL, 10);
+        }
+    }
+    (void)fclose(file);
+    return misses;
+}
+
+/* Two places, as tests/bench/test_reference.c plays it by hand; Belady keeps the a of the beginning. */
+static void a_trace_is_played_at_each_size(void **state) {
+    (void)state;
+    char trace[] = "/tmp/hearth-bench-trace-XXXXXX";
+    char table[] = "/tmp/hearth-bench-table-XXXXXX";
+    char arguments[512];
+    struct answer answer;
+    int trace_file = mkstemp(trace);
+    int table_file = mkstemp(table);
+    assert_true(trace_file >= 0 && table_file >= 0);
+    /* 20 keys, so that a tenth is two; at the end a b a c a b a c. */
+    for (int key = 'd'; key <= 'w'; key++) {
+        dprintf(trace_file, "%c,100\n",
+                key == 'd'   ? 'c'
+                : key == 'e' ? 'b'
+                : key == 'f' ? 'a'
+                             : key);
+    }
+    for (const char *at = "abacabac"; *at != '\0'; at++) {
+        dprintf(trace_file, "%c,100\n", *at);
+    }
+    (void)close(trace_file);
+    (void)close(table_file);
+    (void)snprintf(arguments, sizeof arguments,
+                   "hitratio --case objects-10th --case bytes-10th --trace %s --csv %s", trace,
+                   table);
+    run(&answer, arguments);
+    assert_int_equal(answer.status, 0);
+    assert_non_null(strstr(answer.text, "adaptive hearth-bench-trace-"));
+    assert_int_equal(misses_in(table, "hearth-bench-trace-", "exact-lru"), 25);
+    assert_int_equal(misses_in(table, "hearth-bench-trace-", "fifo"), 26);
+    assert_int_equal(misses_in(table, "hearth-bench-trace-", "belady"), 24);
+    assert_true(misses_in(table, "hearth-bench-trace-", "adaptive") >= 25);
+    assert_int_equal(misses_in(table, "trace,part,requests", "adaptive"), -1);
+    is_refused("hitratio --case objects-10th --trace", "requires an argument");
+    (void)unlink(trace);
+    (void)unlink(table);
+    (void)snprintf(arguments, sizeof arguments, "hitratio --case objects-10th --trace %s",
+                   trace);
+    run(&answer, arguments);
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "cannot be opened"));
+}
+
 static void the_table_has_a_header_and_the_row(void **state) {
     (void)state;
     struct answer answer;
@@ -161,7 +223,8 @@ static void the_table_has_a_header_and_the_row(void **state) {
 
 static void wrong_names_are_refused_with_the_right_ones(void **state) {
     (void)state;
-    is_refused("rings", "there is no suite rings. There are: local memory remote ring all");
+    is_refused("rings",
+               "there is no suite rings. There are: local hitratio memory remote ring all");
     is_refused("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
     is_refused("ring --case get-1m-1t", "ring has no case get-1m-1t");
     is_refused("all --case nothing", "all has no case nothing. There are: get-1m-1t");
@@ -206,6 +269,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_has_all_fields),
         cmocka_unit_test(two_threads_are_measured),
+        cmocka_unit_test(a_trace_is_played_at_each_size),
         cmocka_unit_test(the_table_has_a_header_and_the_row),
         cmocka_unit_test(wrong_names_are_refused_with_the_right_ones),
         cmocka_unit_test(wrong_arguments_are_refused),

@@ -162,10 +162,17 @@ static void under_s3fifo(void **state) {
     where_none_is("s3fifo");
 }
 
+static void by_default(void **state) {
+    (void)state;
+    where_entries_are_evicted("adaptive");
+    where_none_is("adaptive");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(under_lru),
         cmocka_unit_test(under_s3fifo),
+        cmocka_unit_test(by_default),
     };
     return cmocka_run_group_tests_name("linearizability", tests, NULL, NULL);
 }

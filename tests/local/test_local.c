@@ -236,12 +236,12 @@ static void never_over_the_limit(void **state) {
     (void)state;
     struct tier tier;
     static const char zeros[70000];
-    static const char *const policies[] = {"lru", "s3fifo"};
+    static const char *const policies[] = {"lru", "s3fifo", "adaptive"};
     uint32_t random = 7;
-    for (size_t round = 0; round < 6; round++) {
-        size_t max_bytes = (size_t)HEARTH__LOCAL_MIN_BYTES << (round / 2 * 4);
+    for (size_t round = 0; round < 9; round++) {
+        size_t max_bytes = (size_t)HEARTH__LOCAL_MIN_BYTES << (round / 3 * 4);
         int64_t before = failing_memory_bytes();
-        tier_open_with(&tier, max_bytes, 0, policies[round % 2]);
+        tier_open_with(&tier, max_bytes, 0, policies[round % 3]);
         assert_true(failing_memory_bytes() - before <= (int64_t)max_bytes + 32768);
         for (int i = 0; i < 20000; i++) {
             char key[16];
@@ -280,9 +280,9 @@ enum { LOYAL = 100, STRANGERS = 20000 };
  * in which all was read fills up for the first time, a few of them go too. */
 static void what_is_read_outlives_what_is_not(void **state) {
     (void)state;
-    static const char *const policies[] = {"lru", "s3fifo"};
+    static const char *const policies[] = {"lru", "s3fifo", "adaptive"};
     static const char zeros[400];
-    for (size_t policy = 0; policy < 2; policy++) {
+    for (size_t policy = 0; policy < 3; policy++) {
         struct tier tier;
         char name[16];
         int hits = 0;

@@ -232,8 +232,10 @@ static void move(const char *policy, writer stopped) {
 static void play(writer stopped) {
     overwrite("lru", stopped);
     overwrite("s3fifo", stopped);
+    overwrite("adaptive", stopped);
     move("lru", stopped);
     move("s3fifo", stopped);
+    move("adaptive", stopped);
 }
 
 static void each_write_is_seen(void **state) {

@@ -18,7 +18,8 @@
 static const hearth__local_entry everlasting = {.soft_expiry_ms = HEARTH__LOCAL_FOREVER,
                                                 .hard_expiry_ms = HEARTH__LOCAL_FOREVER,
                                                 .bare = true};
-static const char *const policies[] = {"lru", "s3fifo"};
+static const char *const policies[] = {"lru", "s3fifo", "adaptive"};
+enum { POLICIES = sizeof policies / sizeof policies[0] };
 
 static hearth__seats *counters;
 static hearth__local *local;
@@ -62,7 +63,7 @@ enum { SMALL_LIMIT = 4 << 20, SMALL_KEYS = 400000 };
 /* The index is made for larger ones, so it is full before the memory is. What it evicts leaves no holes that stay. */
 static void small_entries_use_what_the_index_holds(void **state) {
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < POLICIES; i++) {
         tier_open(policies[i], SMALL_LIMIT);
         for (uint64_t key = 0; key < SMALL_KEYS; key++) {
             put(key, "1", 1);
@@ -89,7 +90,7 @@ enum { MIXED_LIMIT = 4 << 20, MIXED_KEYS = 400000, MIXED_SIZE = 112 };
 static void what_the_index_evicts_leaves_few_holes(void **state) {
     (void)state;
     static const char zeros[MIXED_SIZE];
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < POLICIES; i++) {
         tier_open(policies[i], MIXED_LIMIT);
         for (uint64_t key = 0; key < MIXED_KEYS; key++) {
             put(key, zeros, sizeof zeros);
@@ -147,7 +148,7 @@ static uint64_t expect_bounded(size_t size) {
 
 static void a_store_into_a_full_tier_moves_few(void **state) {
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < POLICIES; i++) {
         tier_open(policies[i], FULL_LIMIT);
         fill_and_mark();
         assert_true(expect_bounded(100) > 0);

@@ -182,10 +182,16 @@ static void no_read_is_torn_under_s3fifo(void **state) {
     no_read_is_torn("s3fifo");
 }
 
+static void no_read_is_torn_by_default(void **state) {
+    (void)state;
+    no_read_is_torn("adaptive");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_read_is_torn_under_lru),
         cmocka_unit_test(no_read_is_torn_under_s3fifo),
+        cmocka_unit_test(no_read_is_torn_by_default),
     };
     return cmocka_run_group_tests_name("torn reads", tests, NULL, NULL);
 }

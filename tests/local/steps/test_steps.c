@@ -141,7 +141,7 @@ static void move_and_put(struct stage *stage) {
     const unsigned char *entry = log_of(stage)->space.base + stage->offset;
     stage->offset = log_of(stage)->head;
     move_entry(stage->shard, slot, entry, entry_bytes(stage),
-               (hearth__verdict){.keep = true, .to = HEARTH__MAIN});
+               (hearth__place){.log = HEARTH__MAIN});
     pthread_mutex_unlock(&stage->shard->lock);
     stage->offset = log_of(stage)->head;
     put(stage, ALIKE, 0xee, SHORT + MORE);
