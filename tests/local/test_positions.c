@@ -83,9 +83,72 @@ static void a_position_never_comes_back(void **state) {
     }
 }
 
+/* ---- a log whose laps begin anywhere ---- */
+
+enum { PLACES = RING_BYTES / 8, POSITIONS = 1 << 20 };
+
+struct moving {
+    struct ring ring;
+    uint64_t sizes[PLACES]; /* of the entry that begins there */
+    bool taken[PLACES];
+    bool used[POSITIONS]; /* positions ever given out */
+};
+
+static void take(struct moving *moving, uint64_t offset, uint64_t bytes, bool taken) {
+    for (uint64_t at = offset / 8; at < (offset + bytes) / 8; at++) {
+        assert_true(moving->taken[at] != taken);
+        moving->taken[at] = taken;
+    }
+    moving->sizes[offset / 8] = bytes;
+}
+
+static void append(struct moving *moving, uint64_t bytes) {
+    unsigned char *at = NULL;
+    const uint64_t position = hearth__log_append(&moving->ring.log, bytes, &at);
+    const uint64_t offset = offset_of(position);
+    assert_true(position < POSITIONS && !moving->used[position]);
+    assert_true(offset >= moving->ring.log.begin && offset + bytes <= RING_BYTES);
+    moving->used[position] = true;
+    take(moving, offset, bytes, true);
+}
+
+static void forget_at(struct moving *moving, uint64_t offset,
+                      void (*pop)(hearth__log *log, uint64_t bytes)) {
+    const uint64_t bytes = moving->sizes[offset / 8];
+    take(moving, offset, bytes, false);
+    pop(&moving->ring.log, bytes);
+}
+
+/* What is below the next lap's beginning belongs to another log: here to nobody. */
+static void nor_does_one_where_the_log_goes_up_and_down(void **state) {
+    (void)state;
+    static struct moving moving;
+    hearth__log *log = &moving.ring.log;
+    uint32_t random = 9;
+    uint32_t below = 0;
+    ring_init(&moving.ring);
+    for (int i = 0; i < APPENDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        const uint64_t bytes = 16 + (random >> 16) % 7 * 8;
+        log->next_begin = (random >> 20) % 40 * 8;
+        if ((random >> 8) % 8 == 0 && log->turn != 0 && log->begin != log->head) {
+            forget_at(&moving, log->begin, hearth__log_pop_begin);
+        }
+        while (!hearth__log_fits(log, bytes)) {
+            forget_at(&moving, offset_of(hearth__log_tail(log)), hearth__log_pop);
+        }
+        const uint64_t head = log->head;
+        const uint64_t lap = log->lap;
+        append(&moving, bytes);
+        below += log->head == head && log->lap == lap;
+    }
+    assert_true(below > APPENDS / 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_never_comes_back),
+        cmocka_unit_test(nor_does_one_where_the_log_goes_up_and_down),
     };
     return cmocka_run_group_tests_name("positions", tests, NULL, NULL);
 }
