@@ -87,7 +87,6 @@ static bool is_answer(const hearth__notes *notes, const hearth__mc_reply *reply)
 
 /* What an error means; HEARTH_OK: that is open. */
 static int32_t meaning_of(enum hearth__mc_asked asked, const hearth__mc_reply *reply) {
-    bool greeting = asked == HEARTH__MC_ASK_VERSION || asked == HEARTH__MC_ASK_PROBE;
     if (reply->word == HEARTH__MC_SERVER_ERROR) {
         return begins_with(reply, "object too large") ? HEARTH_E_TOO_LARGE
                                                       : HEARTH_E_UNAVAILABLE;
@@ -96,7 +95,7 @@ static int32_t meaning_of(enum hearth__mc_asked asked, const hearth__mc_reply *r
         begins_with(reply, "cannot increment or decrement")) {
         return HEARTH_E_TYPE;
     }
-    return greeting ? HEARTH_E_PROTOCOL : HEARTH_OK;
+    return asked == HEARTH__MC_ASK_VERSION ? HEARTH_E_PROTOCOL : HEARTH_OK;
 }
 
 static bool is_error(const hearth__mc_reply *reply) {
@@ -167,8 +166,15 @@ enum hearth__heard hearth__mc_hear(hearth__notes *notes, const hearth__mc_reply 
     if (half_sent && !first_of_two && reply->word != HEARTH__MC_SERVER_ERROR) {
         return HEARTH__HEARD_NONSENSE; /* nobody can have answered it */
     }
+    if (!is_error(reply) && is_answer(notes, reply)) {
+        return take(notes, reply, kept);
+    }
+    if (asked_of(notes) == HEARTH__MC_ASK_PROBE) { /* it knows less, or nothing, of it */
+        notes->status = HEARTH_E_UNSUPPORTED;
+        return HEARTH__HEARD_ALL;
+    }
     if (!is_error(reply)) {
-        return is_answer(notes, reply) ? take(notes, reply, kept) : HEARTH__HEARD_NONSENSE;
+        return HEARTH__HEARD_NONSENSE;
     }
     notes->status = meaning_of(asked_of(notes), reply);
     if (notes->status == HEARTH_OK) {

@@ -44,8 +44,8 @@ void hearth__mc_note(hearth__notes *notes, enum hearth__mc_asked asked, bool met
 /*
  * As hearth__codec.hear() of lane_codec.h. A value's bytes are kept, or the server's words if it
  * answers an error that leaves no doubt where the next reply begins: HEARTH_E_TOO_LARGE,
- * HEARTH_E_UNAVAILABLE (it cannot just now), HEARTH_E_TYPE (no number), and HEARTH_E_PROTOCOL to a
- * greeting. All other errors are nonsense: we asked for nothing wrong, and what the server makes of
+ * HEARTH_E_UNAVAILABLE (it cannot just now), HEARTH_E_TYPE (no number), HEARTH_E_PROTOCOL for the
+ * version. A probe that gets anything but its answer has HEARTH_E_UNSUPPORTED. All other errors are nonsense: we asked for nothing wrong, and what the server makes of
  * the rest is open.
  */
 enum hearth__heard hearth__mc_hear(hearth__notes *notes, const hearth__mc_reply *reply,

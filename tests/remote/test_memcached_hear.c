@@ -124,13 +124,13 @@ static void another_questions_answer_is_none(void **state) {
                               strncmp(replies[k].reply, replies[j].reply, 2) == 0);
             }
             struct ear ear = ask_for(i);
-            if (!own) {
+            if (!own && replies[i].asked != (HEARTH__MC_ASK_PROBE | M)) {
                 assert_int_equal(say(&ear, replies[j].reply), HEARTH__HEARD_NONSENSE);
                 refused++;
             }
         }
     }
-    assert_true(refused > 1000);
+    assert_true(refused > 900);
 }
 
 static void values_are_kept_with_what_is_said_of_them(void **state) {
@@ -227,7 +227,6 @@ static void another_opaque_or_key_is_nonsense(void **state) {
         {HEARTH__MC_ASK_GET, "VALUE l 0 1 5\r\nx\r\nEND\r\n"},
         {HEARTH__MC_ASK_GET, "VALUE K 0 1 5\r\nx\r\nEND\r\n"},
         {HEARTH__MC_ASK_DELETE, "VALUE kk 0 1 5\r\nx\r\nEND\r\n"},
-        {HEARTH__MC_ASK_PROBE | M, "EN\r\n"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct ear ear = ask((enum hearth__mc_asked)(wrong[i].asked & ~(unsigned)M),
@@ -246,25 +245,27 @@ static void errors_say_what_they_mean(void **state) {
         int32_t status; /* HEARTH_OK: nonsense */
         const char *reply;
     } errors[] = {
-        {HEARTH__MC_ASK_SET, HEARTH_E_TOO_LARGE, "SERVER_ERROR object too large for cache\r\n"},
-        {HEARTH__MC_ASK_SET, HEARTH_E_UNAVAILABLE,
-         "SERVER_ERROR out of memory storing object\r\n"},
-        {HEARTH__MC_ASK_GET, HEARTH_E_UNAVAILABLE,
-         "SERVER_ERROR out of memory writing get response\r\n"},
-        {HEARTH__MC_ASK_GET, HEARTH_E_UNAVAILABLE, "SERVER_ERROR\r\n"},
-        {HEARTH__MC_ASK_COUNT, HEARTH_E_TYPE,
-         "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
-        {HEARTH__MC_ASK_SET, HEARTH_OK,
-         "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
-        {HEARTH__MC_ASK_COUNT, HEARTH_OK, "CLIENT_ERROR invalid numeric delta argument\r\n"},
-        {HEARTH__MC_ASK_SET, HEARTH_OK, "CLIENT_ERROR bad data chunk\r\n"},
-        {HEARTH__MC_ASK_GET, HEARTH_OK, "CLIENT_ERROR bad command line format\r\n"},
-        {HEARTH__MC_ASK_GET, HEARTH_OK, "ERROR\r\n"},
-        {HEARTH__MC_ASK_DELETE, HEARTH_OK, "ERROR\r\n"},
-        {HEARTH__MC_ASK_VERSION, HEARTH_E_PROTOCOL, "ERROR Too many open connections\r\n"},
-        {HEARTH__MC_ASK_VERSION, HEARTH_E_PROTOCOL, "CLIENT_ERROR unauthenticated\r\n"},
-        {HEARTH__MC_ASK_PROBE, HEARTH_E_PROTOCOL, "ERROR\r\n"},
-        {HEARTH__MC_ASK_PROBE, HEARTH_E_PROTOCOL, "CLIENT_ERROR invalid flag\r\n"},
+        {HEARTH__MC_ASK_SET, "SERVER_ERROR object too large for cache\r\n", HEARTH_E_TOO_LARGE},
+        {HEARTH__MC_ASK_SET, "SERVER_ERROR out of memory storing object\r\n",
+         HEARTH_E_UNAVAILABLE},
+        {HEARTH__MC_ASK_GET, "SERVER_ERROR out of memory writing get response\r\n",
+         HEARTH_E_UNAVAILABLE},
+        {HEARTH__MC_ASK_GET, "SERVER_ERROR\r\n", HEARTH_E_UNAVAILABLE},
+        {HEARTH__MC_ASK_COUNT,
+         "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n", HEARTH_E_TYPE},
+        {HEARTH__MC_ASK_SET, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
+         HEARTH_OK},
+        {HEARTH__MC_ASK_COUNT, "CLIENT_ERROR invalid numeric delta argument\r\n", HEARTH_OK},
+        {HEARTH__MC_ASK_SET, "CLIENT_ERROR bad data chunk\r\n", HEARTH_OK},
+        {HEARTH__MC_ASK_GET, "CLIENT_ERROR bad command line format\r\n", HEARTH_OK},
+        {HEARTH__MC_ASK_GET, "ERROR\r\n", HEARTH_OK},
+        {HEARTH__MC_ASK_DELETE, "ERROR\r\n", HEARTH_OK},
+        {HEARTH__MC_ASK_VERSION, "ERROR Too many open connections\r\n", HEARTH_E_PROTOCOL},
+        {HEARTH__MC_ASK_VERSION, "CLIENT_ERROR unauthenticated\r\n", HEARTH_E_PROTOCOL},
+        {HEARTH__MC_ASK_PROBE, "ERROR\r\n", HEARTH_E_UNSUPPORTED},
+        {HEARTH__MC_ASK_PROBE, "CLIENT_ERROR invalid flag\r\n", HEARTH_E_UNSUPPORTED},
+        {HEARTH__MC_ASK_PROBE, "EN\r\n", HEARTH_E_UNSUPPORTED},
+        {HEARTH__MC_ASK_PROBE, "HD\r\n", HEARTH_E_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         for (int meta = 0; meta < 2; meta++) {
