@@ -130,7 +130,7 @@ static void nor_does_one_where_the_log_goes_up_and_down(void **state) {
     for (int i = 0; i < APPENDS; i++) {
         random = random * 1664525u + 1013904223u;
         const uint64_t bytes = 16 + (random >> 16) % 7 * 8;
-        log->next_begin = (random >> 20) % 40 * 8;
+        log->next_begin = (uint64_t)(random >> 20) % 40 * 8;
         if ((random >> 8) % 8 == 0 && log->turn != 0 && log->begin != log->head) {
             forget_at(&moving, log->begin, hearth__log_pop_begin);
         }
