@@ -141,9 +141,10 @@ static size_t data_behind(const char *words, const char *rest) {
         return 0;
     }
     unsigned long numbers[3] = {0, 0, 0}; /* flags, life, size */
-    char *at = (char *)(uintptr_t)rest;
     for (size_t i = 0; i < 3; i++) {
-        numbers[i] = strtoul(at, &at, 10);
+        char *end = NULL;
+        numbers[i] = strtoul(rest, &end, 10);
+        rest = end;
     }
     return numbers[2] + 2;
 }
