@@ -45,7 +45,7 @@ static const struct CMUnitTest alone[] = {
     ON_OWN_SERVERS(test_no_answer_goes_astray),
     ON_OWN_SERVERS(test_deadline_has_passed),
     ON_OWN_SERVERS(test_fork),
-#if !SUITE_UNDER_TSAN
+#if SUITE_FORKS_WITH_THREADS
     ON_OWN_SERVERS(test_fork_with_threads),
 #endif
 };

@@ -314,7 +314,7 @@ void test_fork(void **state) {
     assert_int_equal(traffic(rig, 100, FORK_ROUNDS), 0);
 }
 
-#if !SUITE_UNDER_TSAN
+#if SUITE_FORKS_WITH_THREADS
 
 struct busy {
     struct rig *rig;

@@ -3,16 +3,17 @@
 #ifndef HEARTH_TESTS_CONTRACT_SUITE_H
 #define HEARTH_TESTS_CONTRACT_SUITE_H
 
-/* ThreadSanitizer's runtime does not survive forks of a process with threads. */
-#if defined(__SANITIZE_THREAD__)
-#define SUITE_UNDER_TSAN 1
+/* The sanitizers' runtimes do not survive forks of a process with threads: ThreadSanitizer's never, AddressSanitizer's not if
+ * another thread is in its allocator. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SUITE_FORKS_WITH_THREADS 0
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SUITE_UNDER_TSAN 1
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SUITE_FORKS_WITH_THREADS 0
 #endif
 #endif
-#ifndef SUITE_UNDER_TSAN
-#define SUITE_UNDER_TSAN 0
+#ifndef SUITE_FORKS_WITH_THREADS
+#define SUITE_FORKS_WITH_THREADS 1
 #endif
 
 #include "contract/rig.h"
@@ -62,7 +63,7 @@ void test_stopped_node(void **state);
 void test_no_answer_goes_astray(void **state);
 void test_deadline_has_passed(void **state);
 void test_fork(void **state);
-#if !SUITE_UNDER_TSAN
+#if SUITE_FORKS_WITH_THREADS
 void test_fork_with_threads(void **state);
 #endif
 
