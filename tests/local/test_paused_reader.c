@@ -373,7 +373,7 @@ static void play_all_stops(long offset) {
         stops += world.met;
     }
     print_message("%s: stopped at %ld of %ld instructions\n", world.scene->what, stops, steps);
-    assert_true(stops >= 30);
+    assert_true(stops >= 20);
 }
 
 static void play_stopping(const char *policy, long offset) {
