@@ -55,7 +55,11 @@
     X(local_index_evictions, counter,                                                          \
       "Entries evicted because the local index, not the memory, was full")                     \
     X(local_moves, counter, "Entries moved within the local tier because others made room")    \
-    X(hot_keys_bytes, gauge, "Bytes used to find the hot keys, those of all threads together")
+    X(hot_keys_bytes, gauge, "Bytes used to find the hot keys, those of all threads together") \
+    X(local_negative_entries, gauge,                                                           \
+      "Keys that the local tier knows not to exist, of its entries")                           \
+    X(local_negative_bytes, gauge,                                                             \
+      "Bytes of the local tier used for keys that do not exist, at most a twentieth of its limit")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

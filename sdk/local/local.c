@@ -121,7 +121,7 @@ static hearth__shard *lock_shard_of(hearth__local *local, uint64_t hash) {
 static bool store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                   const hearth__local_entry *entry, const void *data, size_t size) {
     bool kept = hearth__shard_store(shard, hash, key, key_size, entry, data, size);
-    if (!kept) {
+    if (!kept && !entry->absent) {
         HEARTH__COUNT(shard->counters, local_refusals);
     }
     return kept;
@@ -242,8 +242,11 @@ void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage) {
         hearth__shard_lock(shard);
         usage->entries += shard->entries;
         usage->bytes += shard->fixed_bytes + shard->logs[HEARTH__WINDOW].used +
-                        shard->logs[HEARTH__MAIN].used;
-        usage->dead_bytes += shard->logs[HEARTH__WINDOW].dead + shard->logs[HEARTH__MAIN].dead;
+                        shard->logs[HEARTH__MAIN].used + shard->logs[HEARTH__NEGATIVE].used;
+        usage->negative_entries += shard->absences;
+        usage->negative_bytes += shard->logs[HEARTH__NEGATIVE].used;
+        usage->dead_bytes += shard->logs[HEARTH__WINDOW].dead + shard->logs[HEARTH__MAIN].dead +
+                             shard->logs[HEARTH__NEGATIVE].dead;
         pthread_mutex_unlock(&shard->lock);
     }
 }

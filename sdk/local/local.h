@@ -43,9 +43,9 @@ void hearth__local_close(hearth__local *local);
 
 /* What is kept with a value. Times are points on the clock of hearth__boot_ms(). */
 typedef struct hearth__local_entry {
-    bool absent;     /* the key is known not to exist; there are no bytes */
-    bool bare;       /* born_ms and read_ms are not kept: the caller can do without */
-    bool stale;      /* marked stale: past its soft life whatever the clock says */
+    bool absent; /* the key is known not to exist; there are no bytes, and it may not be kept */
+    bool bare;   /* born_ms and read_ms are not kept: the caller can do without */
+    bool stale;  /* marked stale: past its soft life whatever the clock says */
     int64_t born_ms; /* when its load or write began */
     /* when it was asked of the remote tier or written: it may differ only by younger changes */
     int64_t read_ms;
@@ -178,8 +178,11 @@ int32_t hearth__local_hot_keys(hearth__local *local, size_t most,
 
 typedef struct hearth__local_usage {
     uint64_t entries;
-    uint64_t bytes;      /* never more than the limit */
-    uint64_t dead_bytes; /* of these, overwritten or deleted and not yet reused */
+    uint64_t bytes;            /* never more than the limit */
+    uint64_t dead_bytes;       /* of these, overwritten or deleted and not yet reused */
+    uint64_t negative_entries; /* of the entries, absences */
+    uint64_t
+        negative_bytes; /* of the bytes, theirs, dead ones included: never more than a twentieth of the limit */
     uint64_t limit_bytes;
 } hearth__local_usage;
 

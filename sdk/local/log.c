@@ -10,6 +10,7 @@
 /* The room at the head without turning, and, where the head can turn, behind the turn. */
 static bool fits_ahead(const hearth__log *log, uint64_t bytes) {
     uint64_t end = log->turn != 0 ? log->tail : log->end;
+    end = end < log->limit ? end : log->limit;
     return log->head <= end && bytes <= end - log->head;
 }
 

@@ -15,8 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The logs; the numbers stand in index slots, where 0 is no log. */
-enum hearth__log_id { HEARTH__WINDOW = 1, HEARTH__MAIN = 2, HEARTH__LOGS };
+/* The logs; the numbers stand in index slots, where 0 is no log. Absences have their own, of which no policy knows. */
+enum hearth__log_id {
+    HEARTH__WINDOW = 1,
+    HEARTH__MAIN = 2,
+    HEARTH__NEGATIVE = 3,
+    HEARTH__LOGS
+};
 
 /* Where an entry goes on, or begins, and with which mark. */
 typedef struct hearth__place {

@@ -13,6 +13,7 @@ enum {
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
     LOAD_DENOMINATOR = 3,
     EXPECTED_OVERHEAD = 24, /* of an expected entry: its words, and what pads key and value */
+    NEGATIVE_SHARE = 20,    /* absences have this part of the logs' bytes at most */
 };
 
 static uint64_t rounded_up(uint64_t bytes, uint64_t to) {
@@ -35,6 +36,7 @@ static void open_log(hearth__shard *shard, enum hearth__log_id id, uint64_t begi
     log->lap_shift = offset_bits(bytes);
     log->begin = log->next_begin = log->head = log->tail = begin;
     log->end = end;
+    log->limit = bytes;
     log->known_tail = UINT64_MAX;
 }
 
@@ -65,8 +67,18 @@ size_t hearth__shard_memory_bytes(const hearth__shard_config *config) {
                                   : 0;
 }
 
+static bool has_absences(const hearth__shard *shard) {
+    return shard->logs[HEARTH__NEGATIVE].used != 0 || hearth__shard_keeps_absences(shard);
+}
+
+/* What the policy divides are all bytes: of these absences have the same part of either log. */
 static uint64_t wanted_window(const hearth__shard *shard, uint64_t present) {
-    return shard->policy->window_bytes(shard->policy_state, present) / LINE * LINE;
+    if (!has_absences(shard)) {
+        return shard->policy->window_bytes(shard->policy_state, present) / LINE * LINE;
+    }
+    uint64_t of_all = present + present / (NEGATIVE_SHARE - 1);
+    uint64_t wanted = shard->policy->window_bytes(shard->policy_state, of_all);
+    return (wanted - wanted / NEGATIVE_SHARE) / LINE * LINE;
 }
 
 static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
@@ -77,6 +89,8 @@ static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
     shard->offset_mask = (UINT64_C(1) << offset_bits(bytes)) - 1;
     open_log(shard, HEARTH__WINDOW, 0, window);
     open_log(shard, HEARTH__MAIN, window, bytes);
+    shard->values_end = bytes - bytes / NEGATIVE_SHARE / LINE * LINE;
+    open_log(shard, HEARTH__NEGATIVE, shard->values_end, bytes);
     shard->fills = true;
     uint64_t largest = bytes / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
     shard->max_entry_bytes =
@@ -100,6 +114,12 @@ static uint64_t window_end(const hearth__log *main, uint64_t wanted) {
 void hearth__shard_divide(hearth__shard *shard) {
     hearth__log *window = &shard->logs[HEARTH__WINDOW];
     hearth__log *main = &shard->logs[HEARTH__MAIN];
+    uint64_t values_end =
+        has_absences(shard) ? shard->values_end : (uint64_t)(shard->end - shard->base);
+    if (main->head <= values_end && main->limit != values_end) {
+        shard->fills = shard->fills || values_end > main->limit;
+        main->end = main->limit = values_end;
+    }
     uint64_t wanted = wanted_window(shard, main->begin);
     uint64_t highest = hearth__log_highest(window);
     uint64_t lowest = main->used != 0 ? hearth__log_lowest(main) : main->end;

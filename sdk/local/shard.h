@@ -107,6 +107,10 @@ typedef struct hearth__ring_space {
  *
  * The logs share the shard's bytes: the window has the lower ones, the main log the upper ones, and the border moves as the
  * policy says (hearth__shard_divide()): up when the window's head comes to it, down when the main log appends there.
+ *
+ * The uppermost twentieth is the negative log's, for absences: first in, first out, whoever is asked for. If none was stored for
+ * long, they go, and the main log has these bytes too. It has to leave them before absences can be kept again: at each absence
+ * that cannot be, it goes a little on its round.
  */
 typedef struct hearth__log {
     hearth__ring_space space;
@@ -116,6 +120,7 @@ typedef struct hearth__log {
     bool is_raised;      /* and no longer does: some of its positions were used */
     uint64_t next_begin; /* where the next lap will */
     uint64_t end;        /* where the head has to turn */
+    uint64_t limit;      /* what is beyond is another log's, or will be */
     uint64_t head;
     uint64_t tail;
     uint64_t turn;    /* where the head turned back, while it is behind the tail; else 0 */
@@ -152,8 +157,12 @@ typedef struct hearth__shard {
     const hearth__hash_secret *secret;
     int64_t opened_ms;
     uint64_t entries;
-    uint64_t fixed_bytes;   /* the shard itself, index, ghosts */
-    uint64_t wanted_window; /* bytes that the policy wanted the window to have last */
+    uint64_t absences;       /* of the entries */
+    uint64_t values_end;     /* where the negative log begins, while it is not the main log's */
+    uint64_t appended;       /* bytes of new values, ever */
+    uint64_t absences_until; /* so many are, absences are kept */
+    uint64_t fixed_bytes;    /* the shard itself, index, ghosts */
+    uint64_t wanted_window;  /* bytes that the policy wanted the window to have last */
     bool
         fills; /* the main log was never full, or is half empty, or some of it is dead: it takes what the window drops */
     uint64_t max_entry_bytes; /* key and value */
@@ -240,6 +249,11 @@ enum { HEARTH__WALK_MOVES = 32, HEARTH__WALK_MOVED_BYTES = 64 << 10 };
 
 /* shard.c: under the lock. Says where each log's next lap begins and ends; before anything is appended. */
 void hearth__shard_divide(hearth__shard *shard);
+
+/* Whether an absence was stored a short time ago: so much of values has not come since as twice fills the shard. */
+static inline bool hearth__shard_keeps_absences(const hearth__shard *shard) {
+    return shard->appended < shard->absences_until;
+}
 
 /* ---- log.c: under the lock ---- */
 

@@ -107,33 +107,46 @@ static void dies(hearth__shard *shard, uint64_t slot) {
     shard->logs[hearth__slot_log(slot)].dead += bytes_of(hearth__slot_entry(shard, slot));
 }
 
+/* There is one entry less. */
+static void discount(hearth__shard *shard, uint64_t slot) {
+    shard->entries--;
+    shard->absences -= hearth__slot_log(slot) == HEARTH__NEGATIVE;
+}
+
 static void unlink_slot(hearth__shard *shard, _Atomic uint64_t *place) {
     dies(shard, load_slot(place));
-    shard->entries--;
+    discount(shard, load_slot(place));
     atomic_store_explicit(place, 0, memory_order_relaxed);
 }
 
-/*
- * A free slot of the key's; failing that the one of least mark, then in the window before the main log, then the oldest,
- * whose entry goes. What dies in the window leaves no hole for long; in the main log, which may stand still, it would.
- */
-static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *probe) {
+/* Whose entry goes first when there is no free slot: an absence; else that of least mark, then in the window before the main log,
+ * then the oldest. What dies in the window leaves no hole for long; in the main log, which may stand still, it would. */
+static uint64_t rank_of(uint64_t slot) {
+    return hearth__slot_log(slot) == HEARTH__NEGATIVE
+               ? slot & HEARTH__SLOT_POSITION_MASK
+               : slot & ~(UINT64_MAX << HEARTH__SLOT_TAG_AT);
+}
+
+/* A free slot of the key's, or one whose entry goes for it. For an absence no value goes: NULL. */
+static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *probe,
+                                   enum hearth__log_id log) {
     _Atomic uint64_t *victim = NULL;
-    uint64_t least = UINT64_MAX;
+    uint64_t least = log == HEARTH__NEGATIVE ? HEARTH__SLOT_POSITION_MASK : UINT64_MAX;
     for (size_t i = 0; i < CANDIDATES; i++) {
         _Atomic uint64_t *place = candidate(shard, probe, i);
         uint64_t slot = load_slot(place);
         if (slot == 0) {
             return place;
         }
-        uint64_t rank = slot & ~(UINT64_MAX << HEARTH__SLOT_TAG_AT);
-        if (rank < least) {
-            least = rank;
+        if (rank_of(slot) < least) {
+            least = rank_of(slot);
             victim = place;
         }
     }
-    unlink_slot(shard, victim);
-    HEARTH__COUNT(shard->counters, local_index_evictions);
+    if (victim != NULL) {
+        unlink_slot(shard, victim);
+        HEARTH__COUNT(shard->counters, local_index_evictions);
+    }
     return victim;
 }
 
@@ -249,8 +262,8 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const str
 static void drop_tail(hearth__shard *shard, enum hearth__log_id id, const struct tail *tail,
                       const struct walk *walk) {
     bool over = hearth__entry_hard(word_at(tail->entry, 1)) <= walk->now;
+    discount(shard, load_slot(tail->place));
     atomic_store_explicit(tail->place, 0, memory_order_relaxed);
-    shard->entries--;
     if (!over) {
         shard->policy->dropped(shard->policy_state, id, tail->hash, tail->bytes);
         HEARTH__COUNT(shard->counters, local_evictions);
@@ -383,8 +396,88 @@ static void lower_window(hearth__shard *shard, struct walk *walk) {
     }
 }
 
+/* ---- absences --------------------------------------------------------------------------- */
+
+static void drop_oldest_absence(hearth__shard *shard, const struct walk *walk) {
+    hearth__log *log = &shard->logs[HEARTH__NEGATIVE];
+    const unsigned char *entry = log->space.base + log->tail;
+    uint64_t bytes = bytes_of(entry);
+    hearth__probe probe = hearth__probe_of(shard, tail_hash(shard, log));
+    _Atomic uint64_t *place =
+        find_position(shard, &probe, HEARTH__NEGATIVE, hearth__log_tail(log));
+    if (place != NULL) {
+        unlink_slot(shard, place);
+        if (hearth__entry_hard(word_at(entry, 1)) > walk->now) {
+            HEARTH__COUNT(shard->counters, local_evictions);
+        }
+    }
+    log->dead -= bytes;
+    hearth__log_pop(log, bytes);
+}
+
+/* Whether no value is in the negative log's bytes. */
+static bool is_vacant(const hearth__shard *shard) {
+    return hearth__log_highest(&shard->logs[HEARTH__MAIN]) <= shard->values_end &&
+           hearth__log_highest(&shard->logs[HEARTH__WINDOW]) <= shard->values_end;
+}
+
+/* Moves some of the main log's entries on, so that it will leave them. What the policy would let go goes, until the others have
+ * room enough without them; then all others are kept as they are. */
+enum { VACATES = 8 };
+
+static void vacate(hearth__shard *shard, struct walk *walk) {
+    const hearth__log *main = &shard->logs[HEARTH__MAIN];
+    struct tail tail;
+    for (int i = 0; i < VACATES && main->used != 0 && !is_vacant(shard); i++) {
+        if (look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
+            if (main->next_begin + main->used + hearth__log_gap(main) <= shard->values_end) {
+                unsigned mark = hearth__slot_mark(load_slot(tail.place));
+                tail.verdict = (hearth__verdict){.keep = true, .to = {HEARTH__MAIN, mark}};
+            }
+            settle_tail(shard, HEARTH__MAIN, &tail, walk);
+        }
+    }
+}
+
+static void make_room_for_absence(hearth__shard *shard, uint64_t bytes, struct walk *walk) {
+    const hearth__log *log = &shard->logs[HEARTH__NEGATIVE];
+    bool is_small =
+        bytes <= (log->end - shard->values_end) / 4; /* others get only what is free */
+    vacate(shard, walk);
+    while (is_small && !hearth__log_fits(log, bytes) && log->used != 0) {
+        drop_oldest_absence(shard, walk);
+    }
+}
+
+/* Where nobody needs absences any more, values get their bytes, a few at each store. */
+enum { RELEASES = 4 };
+
+static void release_absences(hearth__shard *shard, const struct walk *walk) {
+    const hearth__log *log = &shard->logs[HEARTH__NEGATIVE];
+    for (int i = 0; i < RELEASES && log->used != 0 && !hearth__shard_keeps_absences(shard);
+         i++) {
+        drop_oldest_absence(shard, walk);
+    }
+}
+
+/* Whether the negative log has the room, and there is a slot that no value needs. */
+static bool fits_absence(hearth__shard *shard, const hearth__probe *probe, const void *key,
+                         size_t key_size, uint64_t bytes) {
+    hearth__shard_divide(shard);
+    return is_vacant(shard) && hearth__log_fits(&shard->logs[HEARTH__NEGATIVE], bytes) &&
+           (find(shard, probe, key, key_size) != NULL ||
+            free_slot(shard, probe, HEARTH__NEGATIVE) != NULL);
+}
+
+/* ---- storing ---------------------------------------------------------------------------- */
+
 static void make_room(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes,
                       struct walk *walk) {
+    if (id == HEARTH__NEGATIVE) {
+        make_room_for_absence(shard, bytes, walk);
+        return;
+    }
+    release_absences(shard, walk);
     if (id == HEARTH__MAIN) {
         make_room_in_main(shard, bytes, walk);
     } else {
@@ -393,8 +486,6 @@ static void make_room(hearth__shard *shard, enum hearth__log_id id, uint64_t byt
         make_room_in_window(shard, bytes, walk);
     }
 }
-
-/* ---- storing ---------------------------------------------------------------------------- */
 
 /* An entry's words before its key, and how many. */
 struct head {
@@ -460,16 +551,25 @@ static void rewrite(unsigned char *entry, const struct head *head, size_t key_si
                      __ATOMIC_RELEASE);
 }
 
+/* With the same words, and in the same log. */
 static bool can_rewrite(const unsigned char *entry, const struct head *head, uint64_t bytes) {
-    return bytes_of(entry) == bytes &&
-           hearth__entry_flags(word_at(entry, 1)) / HEARTH__ENTRY_SOFT ==
-               hearth__entry_flags(head->words[1]) / HEARTH__ENTRY_SOFT;
+    uint64_t changed =
+        hearth__entry_flags(word_at(entry, 1)) ^ hearth__entry_flags(head->words[1]);
+    return bytes_of(entry) == bytes && (changed & ~(uint64_t)HEARTH__ENTRY_STALE) == 0;
 }
 
-/* Where a new entry begins; what replaces another, whose slot is `old`, stays where that was. */
-static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old, uint64_t bytes) {
+static bool is_absence(const struct head *head) {
+    return (head->words[1] & HEARTH__ENTRY_ABSENT) != 0;
+}
+
+/* Where a new entry begins; a value that replaces another, whose slot is `old`, stays where that was. */
+static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old,
+                           const struct head *head, uint64_t bytes) {
+    if (is_absence(head)) {
+        return (hearth__place){.log = HEARTH__NEGATIVE};
+    }
     hearth__place place = {.log = hearth__slot_log(old), .mark = hearth__slot_mark(old)};
-    if (old == 0) {
+    if (old == 0 || place.log == HEARTH__NEGATIVE) {
         place = shard->policy->admit(shard->policy_state, hash, bytes);
     }
     hearth__shard_divide(shard);
@@ -485,9 +585,10 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
         .now = now,
         .moves = HEARTH__WALK_MOVES,
         .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
-    hearth__place to = admit(shard, probe->hash, old, bytes);
+    hearth__place to = admit(shard, probe->hash, old, head, bytes);
     make_room(shard, to.log, bytes, &walk);
-    if (!fits(shard, to.log, bytes)) {
+    if (to.log != HEARTH__NEGATIVE ? !fits(shard, to.log, bytes)
+                                   : !fits_absence(shard, probe, key, key_size, bytes)) {
         return false;
     }
     unsigned char *entry = NULL;
@@ -500,10 +601,13 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     _Atomic uint64_t *place = find(shard, probe, key, key_size);
     if (place != NULL) {
         dies(shard, load_slot(place));
+        discount(shard, load_slot(place));
     } else {
-        place = free_slot(shard, probe);
-        shard->entries++;
+        place = free_slot(shard, probe, to.log);
     }
+    shard->entries++;
+    shard->absences += to.log == HEARTH__NEGATIVE;
+    shard->appended += to.log != HEARTH__NEGATIVE ? bytes : 0;
     publish(place, slot_word(probe->tag, to.log, to.mark, position));
     look_ahead(shard, to.log, bytes);
     return true;
@@ -516,6 +620,9 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         return false;
     }
     struct head head = compose(shard, info, key_size, size);
+    if (is_absence(&head)) {
+        shard->absences_until = shard->appended + 2 * shard->values_end;
+    }
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
     hearth__probe probe = hearth__probe_of(shard, hash);
     _Atomic uint64_t *place = find(shard, &probe, key, key_size);

@@ -20,6 +20,8 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->local_bytes = usage.bytes;
     stats->local_limit_bytes = usage.limit_bytes;
     stats->local_dead_bytes = usage.dead_bytes;
+    stats->local_negative_entries = usage.negative_entries;
+    stats->local_negative_bytes = usage.negative_bytes;
     stats->hot_keys_bytes = hearth__seats_extra_bytes(cache->counters);
     stats->flights = hearth__flights_count(cache->flights);
     stats->log_lost = hearth__log_lost(cache->log);

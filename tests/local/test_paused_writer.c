@@ -215,7 +215,7 @@ static void move(const char *policy, writer stopped) {
         look();
         if (i > WRITES / 2 && i % EACH < STOPPED) {
             world.key = key_at_tail();
-            world.before = world.written = world.key - 1;
+            world.before = world.written = world.key - (world.key > WRITES ? WRITES : 1);
             look();
             uint64_t before = hearth__seats_sum(world.counters, HEARTH__STAT_local_moves);
             stopped(WRITES + i, i);

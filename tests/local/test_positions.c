@@ -20,8 +20,9 @@ struct ring {
 };
 
 static void ring_init(struct ring *ring) {
-    *ring = (struct ring){
-        .log = {.lap_shift = 7, .end = RING_BYTES}}; /* 128 * 8 bytes hold the ring */
+    *ring = (struct ring){.log = {.lap_shift = 7,
+                                  .end = RING_BYTES,
+                                  .limit = RING_BYTES}}; /* 128 * 8 bytes hold the ring */
     ring->log.space = (hearth__ring_space){.base = ring->bytes, .bytes = RING_BYTES};
 }
 
