@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cmocka programs one after another and counts their tests.
+"""Runs cmocka programs, some at a time, and counts their tests.
 
 A program that crashes, hangs, exits early or runs no test at all counts as a failure, the rest
 still runs. The last line is `N passed, N failed`, alone. Exit status 0 means: nothing failed.
 """
 
 import argparse
+import concurrent.futures
 import os
 import re
 import signal
@@ -147,30 +148,36 @@ def tally(path, passed, failed):
             file.write(f"{passed} {failed}\n")
 
 
+def timed(program, timeout_s):
+    start = time.monotonic()
+    return program, *run(program, timeout_s), time.monotonic() - start
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--timeout", type=int, default=120, help="seconds for each program")
+    # Many wait for a server or for a life to end: another one computes meanwhile.
+    parser.add_argument("--jobs", type=int, default=2, help="programs that run at a time")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
 
     passed = failed = skipped = 0
     troubles = []
-    for program in arguments.programs:
-        print(f"--- {program}", flush=True)
-        start = time.monotonic()
-        outcome, output, trouble = run(program, arguments.timeout)
-        print(output, end="" if output.endswith("\n") else "\n")
-        print(f"--- {time.monotonic() - start:.1f} s", flush=True)
-        bad = outcome.failed() + outcome.lost()
-        if trouble and bad == 0:
-            bad = 1
-        if trouble:
-            troubles.append(f"{program} {trouble}")
-        elif bad:
-            troubles.append(f"{program}: {bad} failed")
-        passed += outcome.passed()
-        skipped += outcome.skipped()
-        failed += bad
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, arguments.jobs)) as pool:
+        started = [pool.submit(timed, each, arguments.timeout) for each in arguments.programs]
+        for finished in concurrent.futures.as_completed(started):
+            program, outcome, output, trouble, seconds = finished.result()
+            print(f"--- {program}", output.rstrip("\n"), f"--- {seconds:.1f} s", sep="\n", flush=True)
+            bad = outcome.failed() + outcome.lost()
+            if trouble and bad == 0:
+                bad = 1
+            if trouble:
+                troubles.append(f"{program} {trouble}")
+            elif bad:
+                troubles.append(f"{program}: {bad} failed")
+            passed += outcome.passed()
+            skipped += outcome.skipped()
+            failed += bad
 
     if skipped and os.environ.get("CI"):
         troubles.append(f"{skipped} skipped, which CI does not accept")
