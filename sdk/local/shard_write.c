@@ -505,17 +505,19 @@ static uint64_t relative(const hearth__shard *shard, int64_t time_ms) {
     return (uint64_t)since < HEARTH__ENTRY_NEVER ? (uint64_t)since : HEARTH__ENTRY_NEVER - 1;
 }
 
+/* With soft expiry or version where the flags `layout` say so, even if there is none. */
 static struct head compose(const hearth__shard *shard, const hearth__local_entry *entry,
-                           size_t key_size, size_t value_size) {
+                           size_t key_size, size_t value_size, uint32_t layout) {
     struct head head = {.count = HEARTH__ENTRY_WORDS};
     uint64_t flags =
         (entry->absent ? HEARTH__ENTRY_ABSENT : 0u) | (entry->stale ? HEARTH__ENTRY_STALE : 0u);
-    if (entry->soft_expiry_ms != HEARTH__LOCAL_FOREVER || entry->delta_ms != 0) {
+    if (entry->soft_expiry_ms != HEARTH__LOCAL_FOREVER || entry->delta_ms != 0 ||
+        (layout & HEARTH__ENTRY_SOFT) != 0) {
         uint64_t delta = entry->delta_ms < 0xffffff ? entry->delta_ms : 0xffffff;
         flags |= HEARTH__ENTRY_SOFT;
         head.words[head.count++] = relative(shard, entry->soft_expiry_ms) << 24 | delta;
     }
-    if (entry->version != 0) {
+    if (entry->version != 0 || (layout & HEARTH__ENTRY_VERSION) != 0) {
         flags |= HEARTH__ENTRY_VERSION;
         head.words[head.count++] = entry->version;
     }
@@ -539,23 +541,31 @@ static void write_value(unsigned char *entry, const struct head *head, size_t ke
     hearth__racy_write(entry + head->count * 8 + hearth__padded(key_size), data, size);
 }
 
-/* Rewrites a live entry where it stands. Readers see by its sequence that they have to look again. */
-static void rewrite(unsigned char *entry, const struct head *head, size_t key_size,
-                    const void *data, size_t size) {
+/* Whether what is to be said has the words that the entry has, and in the same log. */
+static bool fits_in_place(const unsigned char *entry, const struct head *head, uint64_t bytes) {
+    uint64_t changed =
+        hearth__entry_flags(word_at(entry, 1)) ^ hearth__entry_flags(head->words[1]);
+    return bytes_of(entry) == bytes && (changed & ~(uint64_t)HEARTH__ENTRY_STALE) == 0;
+}
+
+/* Rewrites a live entry where it stands, if it can be. Readers see by its sequence that they have to look again. */
+static bool rewrite(const hearth__shard *shard, unsigned char *entry,
+                    const hearth__local_entry *info, size_t key_size, const void *data,
+                    size_t size) {
+    struct head head =
+        compose(shard, info, key_size, size, hearth__entry_flags(word_at(entry, 1)));
+    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
+    if (!fits_in_place(entry, &head, bytes)) {
+        return false;
+    }
     uint64_t *word0 = (uint64_t *)(void *)entry;
     uint64_t sequence = *word0 >> 32;
     __atomic_store_n(word0, (sequence + 1) << 32 | (*word0 & 0xffffffff), __ATOMIC_RELAXED);
     hearth__racy_fence_release();
-    write_value(entry, head, key_size, data, size);
-    __atomic_store_n(word0, ((sequence + 2) & 0xffffffff) << 32 | head->words[0],
+    write_value(entry, &head, key_size, data, size);
+    __atomic_store_n(word0, ((sequence + 2) & 0xffffffff) << 32 | head.words[0],
                      __ATOMIC_RELEASE);
-}
-
-/* With the same words, and in the same log. */
-static bool can_rewrite(const unsigned char *entry, const struct head *head, uint64_t bytes) {
-    uint64_t changed =
-        hearth__entry_flags(word_at(entry, 1)) ^ hearth__entry_flags(head->words[1]);
-    return bytes_of(entry) == bytes && (changed & ~(uint64_t)HEARTH__ENTRY_STALE) == 0;
+    return true;
 }
 
 static bool is_absence(const struct head *head) {
@@ -619,18 +629,18 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
-    struct head head = compose(shard, info, key_size, size);
+    hearth__probe probe = hearth__probe_of(shard, hash);
+    _Atomic uint64_t *place = find(shard, &probe, key, key_size);
+    uint64_t old = place != NULL ? load_slot(place) : 0;
+    if (old != 0 &&
+        rewrite(shard, hearth__slot_entry(shard, old), info, key_size, data, size)) {
+        return true;
+    }
+    struct head head = compose(shard, info, key_size, size, 0);
     if (is_absence(&head)) {
         shard->absences_until = shard->appended + 2 * shard->values_end;
     }
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
-    hearth__probe probe = hearth__probe_of(shard, hash);
-    _Atomic uint64_t *place = find(shard, &probe, key, key_size);
-    uint64_t old = place != NULL ? load_slot(place) : 0;
-    if (old != 0 && can_rewrite(hearth__slot_entry(shard, old), &head, bytes)) {
-        rewrite(hearth__slot_entry(shard, old), &head, key_size, data, size);
-        return true;
-    }
     if (!append(shard, &probe, old, key, key_size, &head, bytes, data, size,
                 relative(shard, info->read_ms))) {
         (void)hearth__shard_remove(shard, hash, key, key_size);

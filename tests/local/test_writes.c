@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes, puts and fills of one key that meet; values that are written in place, and those that cannot be. */
+#include "base/clock.h"
 #include "base/stat.h"
 #include "local/local.h"
 
@@ -97,6 +98,29 @@ static void a_value_that_is_as_long_with_other_words_is_found(void **state) {
     tier_close(&tier);
 }
 
+static void a_value_that_says_less_takes_the_place_of_one_that_said_more(void **state) {
+    (void)state;
+    struct tier tier;
+    tier_open(&tier);
+    hearth__local_entry described = everlasting;
+    described.version = 7;
+    described.delta_ms = 5;
+    described.soft_expiry_ms = hearth__boot_ms() + 3600000;
+    assert_true(put(&tier, &described, "a load"));
+    assert_true(put(&tier, &everlasting, "a set."));
+    expect(&tier, "a set.");
+    hearth__local_entry entry;
+    assert_int_equal(hearth__local_get(tier.local, "key", 3, 0, &tier.bytes, &entry),
+                     HEARTH_OK);
+    assert_int_equal(entry.version, 0);
+    assert_int_equal(entry.delta_ms, 0);
+    assert_int_equal(entry.soft_expiry_ms, HEARTH__LOCAL_FOREVER);
+    hearth__local_usage usage;
+    hearth__local_usage_get(tier.local, &usage);
+    assert_int_equal(usage.dead_bytes, 0);
+    tier_close(&tier);
+}
+
 static void a_longer_value_leaves_its_neighbour_alone(void **state) {
     (void)state;
     struct tier tier;
@@ -142,6 +166,7 @@ int main(void) {
         cmocka_unit_test(a_put_voids_fills_under_way),
         cmocka_unit_test(a_write_that_ends_drops_what_was_put_meanwhile),
         cmocka_unit_test(a_value_that_is_as_long_with_other_words_is_found),
+        cmocka_unit_test(a_value_that_says_less_takes_the_place_of_one_that_said_more),
         cmocka_unit_test(a_longer_value_leaves_its_neighbour_alone),
         cmocka_unit_test(an_overwritten_value_does_not_come_back),
     };
