@@ -13,53 +13,56 @@
  * (now). The Prometheus name of a counter is hearth_<field>_total, of a gauge hearth_<field>.
  * New ones are added at the end.
  */
-#define HEARTH_STATS_MAP(X)                                                                    \
-    X(reads, counter,                                                                          \
-      "Keys asked for by get, get_with, get_many and fetch, and versions told")                \
-    X(local_hits, counter, "Reads answered by the local tier, absences included")              \
-    X(local_stale_hits, counter, "Local hits that were past their soft life")                  \
-    X(remote_hits, counter, "Reads answered by a node, absences included")                     \
-    X(remote_misses, counter, "Reads that a node had no usable answer for")                    \
-    X(remote_errors, counter, "Reads and writes that a node failed or did not answer in time") \
-    X(flight_waits, counter, "Fetches that waited for another caller's load")                  \
-    X(flight_timeouts, counter,                                                                \
-      "Fetches whose deadline passed while they waited for another caller's load")             \
-    X(flight_detaches, counter, "Loads detached by a write of their key")                      \
-    X(loads, counter, "Calls of a loader")                                                     \
-    X(load_errors, counter, "Loads that failed")                                               \
-    X(load_absents, counter, "Loads that found that the key does not exist")                   \
-    X(load_ms, counter, "Time spent in loaders, in milliseconds")                              \
-    X(stale_served, counter,                                                                   \
-      "Answers past their soft life, given because a renewal ran or had failed")               \
-    X(fills_refused, counter,                                                                  \
-      "Answers not kept because a write, or another load, came between")                       \
-    X(writes, counter, "Keys written: set, add, replace, delete, touch, increment")            \
-    X(writes_unknown, counter, "Writes that were sent and whose answer was lost")              \
-    X(values_foreign, counter, "Values refused because Hearth did not write them")             \
-    X(values_damaged, counter,                                                                 \
-      "Values refused because a checksum or the key did not match, or were cut")               \
-    X(values_newer, counter, "Values refused because a newer version of Hearth wrote them")    \
-    X(connects, counter, "Connections opened to nodes")                                        \
-    X(connect_errors, counter, "Connections to nodes that failed to open")                     \
-    X(disconnects, counter, "Connections closed because of an error or a timeout")             \
-    X(local_entries, gauge, "Entries in the local tier")                                       \
-    X(local_bytes, gauge, "Bytes used by the local tier, its index included")                  \
-    X(local_limit_bytes, gauge, "The local tier's limit")                                      \
-    X(local_evictions, counter, "Entries that made room for others")                           \
-    X(local_expirations, counter, "Entries found past their hard life")                        \
-    X(local_refusals, counter, "Values too large for the local tier")                          \
-    X(flights, gauge, "Loads under way")                                                       \
-    X(log_lost, counter, "Log records dropped because nobody read them")                       \
-    X(local_dead_bytes, gauge,                                                                 \
-      "Bytes of local entries that were overwritten or deleted and not yet reused")            \
-    X(local_index_evictions, counter,                                                          \
-      "Entries evicted because the local index, not the memory, was full")                     \
-    X(local_moves, counter, "Entries moved within the local tier because others made room")    \
-    X(hot_keys_bytes, gauge, "Bytes used to find the hot keys, those of all threads together") \
-    X(local_negative_entries, gauge,                                                           \
-      "Keys that the local tier knows not to exist, of its entries")                           \
-    X(local_negative_bytes, gauge,                                                             \
-      "Bytes of the local tier used for keys that do not exist, at most a twentieth of its limit")
+#define HEARTH_STATS_MAP(X)                                                                        \
+    X(reads, counter,                                                                              \
+      "Keys asked for by get, get_with, get_many and fetch, and versions told")                    \
+    X(local_hits, counter, "Reads answered by the local tier, absences included")                  \
+    X(local_stale_hits, counter, "Local hits that were past their soft life")                      \
+    X(remote_hits, counter, "Reads answered by a node, absences included")                         \
+    X(remote_misses, counter, "Reads that a node had no usable answer for")                        \
+    X(remote_errors, counter, "Reads and writes that a node failed or did not answer in time")     \
+    X(flight_waits, counter, "Fetches that waited for another caller's load")                      \
+    X(flight_timeouts, counter,                                                                    \
+      "Fetches whose deadline passed while they waited for another caller's load")                 \
+    X(flight_detaches, counter, "Loads detached by a write of their key")                          \
+    X(loads, counter, "Calls of a loader")                                                         \
+    X(load_errors, counter, "Loads that failed")                                                   \
+    X(load_absents, counter, "Loads that found that the key does not exist")                       \
+    X(load_ms, counter, "Time spent in loaders, in milliseconds")                                  \
+    X(stale_served, counter,                                                                       \
+      "Answers past their soft life, given because a renewal ran or had failed")                   \
+    X(fills_refused, counter,                                                                      \
+      "Answers not kept because a write, or another load, came between")                           \
+    X(writes, counter, "Keys written: set, add, replace, delete, touch, increment")                \
+    X(writes_unknown, counter, "Writes that were sent and whose answer was lost")                  \
+    X(values_foreign, counter, "Values refused because Hearth did not write them")                 \
+    X(values_damaged, counter,                                                                     \
+      "Values refused because a checksum or the key did not match, or were cut")                   \
+    X(values_newer, counter, "Values refused because a newer version of Hearth wrote them")        \
+    X(connects, counter, "Connections opened to nodes")                                            \
+    X(connect_errors, counter, "Connections to nodes that failed to open")                         \
+    X(disconnects, counter, "Connections closed because of an error or a timeout")                 \
+    X(local_entries, gauge, "Entries in the local tier")                                           \
+    X(local_bytes, gauge, "Bytes used by the local tier, its index included")                      \
+    X(local_limit_bytes, gauge, "The local tier's limit")                                          \
+    X(local_evictions, counter, "Entries that made room for others")                               \
+    X(local_expirations, counter, "Entries found past their hard life")                            \
+    X(local_refusals, counter, "Values too large for the local tier")                              \
+    X(flights, gauge, "Loads under way")                                                           \
+    X(log_lost, counter, "Log records dropped because nobody read them")                           \
+    X(local_dead_bytes, gauge,                                                                     \
+      "Bytes of local entries that were overwritten or deleted and not yet reused")                \
+    X(local_index_evictions, counter,                                                              \
+      "Entries evicted because the local index, not the memory, was full")                         \
+    X(local_moves, counter, "Entries moved within the local tier because others made room")        \
+    X(hot_keys_bytes, gauge, "Bytes used to find the hot keys, those of all threads together")     \
+    X(local_negative_entries, gauge,                                                               \
+      "Keys that the local tier knows not to exist, of its entries")                               \
+    X(local_negative_bytes, gauge,                                                                 \
+      "Bytes of the local tier used for keys that do not exist, at most a twentieth of its limit") \
+    X(breaker_openings, counter, "Times that a node was found not to answer")                      \
+    X(breaker_refusals, counter,                                                                   \
+      "Reads and writes that failed at once because their node had not answered before")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

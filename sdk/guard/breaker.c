@@ -15,8 +15,9 @@ enum { STATE_AT = 46, EPOCH_AT = 48 };
 #define NUMBER_MASK ((UINT64_C(1) << STATE_AT) - 1)
 
 enum {
-    PAUSE_MS = 1000, /* the least between two probes */
-    DOUBLINGS = 2,   /* of the pause, while probes fail */
+    PAUSE_MS =
+        1250, /* the least between two probes: longer than a node's own between two connects */
+    DOUBLINGS = 2, /* of the pause, while probes fail */
 };
 
 struct view {

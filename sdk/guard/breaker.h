@@ -42,6 +42,7 @@ typedef struct hearth__breaker_pass {
 /* Before a call. `now_ms` on a clock that does not go back. */
 hearth__breaker_pass hearth__breaker_ask(hearth__breaker *breaker, int64_t now_ms);
 
+/* The better ones first. */
 enum hearth__breaker_outcome {
     HEARTH__BREAKER_SUCCESS, /* the node answered, whatever it said */
     HEARTH__BREAKER_FAILURE, /* it did not, though it had the time */
@@ -58,6 +59,7 @@ enum hearth__breaker_state {
  * After a call that was granted. It counts only in the state in which the call was: what began before
  * the breaker opened says nothing afterwards. True: the breaker opened or closed by this, as
  * hearth__breaker_state_of() now says (if nobody came between); a probe that failed changes nothing.
+ * `now_ms` is not looked at with a success.
  */
 bool hearth__breaker_report(hearth__breaker *breaker, hearth__breaker_pass pass,
                             enum hearth__breaker_outcome outcome, int64_t now_ms);

@@ -131,6 +131,7 @@ static bool take(void *arg, uint32_t index, const hearth__notes *notes, hearth__
     while (!is_pending(&batch->errands[batch->at])) {
         batch->at++;
     }
+    batch->errands[batch->at].op->heard = true;
     return batch->verbs->take(batch->node, batch->errands[batch->at].op, notes, kept);
 }
 

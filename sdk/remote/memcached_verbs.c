@@ -133,6 +133,7 @@ static bool take_step(void *arg, uint32_t index, const hearth__notes *notes,
                       hearth__kept kept) {
     struct run *run = arg;
     (void)index;
+    run->steps.op->heard = true;
     run->done = hear(run->node, &run->steps, notes, kept);
     return !run->steps.misfit;
 }

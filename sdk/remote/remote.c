@@ -237,6 +237,7 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
                             int64_t deadline_ns) {
     for (size_t i = 0; i < count; i++) {
         ops[i].status = HEARTH__PENDING;
+        ops[i].heard = false;
     }
     if (count == 0) {
         return;

@@ -117,7 +117,8 @@ typedef struct hearth__remote_op {
     int64_t number;       /* INCREMENT: what is added. Answer: the new number */
     hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
 
-    int32_t status;          /* see hearth__remote_execute() */
+    int32_t status; /* see hearth__remote_execute() */
+    bool heard;     /* the node answered, if only to refuse; it may be false all the same */
     enum hearth__kind found; /* GET, with OK or ABSENT */
     uint32_t found_content;
     uint32_t found_delta_ms;

@@ -93,11 +93,15 @@ static int32_t open_rooms(hearth *cache) {
     if (status == HEARTH_OK) {
         status = open_local(cache);
     }
+    if (status == HEARTH_OK) {
+        status = hearth__nodes_open(cache);
+    }
     return status == HEARTH_OK ? open_remote(cache) : status;
 }
 
 static void destroy(hearth *cache) {
     hearth__remote_close(cache->remote);
+    hearth__nodes_close(cache);
     hearth__local_close(cache->local);
     hearth__flights_destroy(cache->flights);
     hearth__ring_destroy(cache->ring);

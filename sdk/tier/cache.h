@@ -20,6 +20,7 @@ struct hearth {
     hearth__ring *ring;
     hearth__remote *remote;
     hearth__remote_url url;
+    hearth__breaker *breakers; /* of its nodes; NULL: there are none */
     size_t prefix_size;
     int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
     bool keeps_local;         /* there is a local tier */
@@ -43,6 +44,19 @@ void hearth__route_fini(hearth__route *route);
 
 /* An operation of the remote room on a routed key. */
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb);
+
+/* ---- nodes.c: operations on nodes, past a breaker around each ---- */
+
+/* Once the url and the options are there. HEARTH_OK, HEARTH_E_NOMEM. */
+int32_t hearth__nodes_open(hearth *cache);
+void hearth__nodes_close(hearth *cache);
+
+/* As hearth__remote_execute(). Operations on a node whose breaker is open end with HEARTH_E_UNAVAILABLE at once. */
+void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
+                           int64_t deadline_ns);
+
+/* Whether a node is left alone just now, but for probes. */
+bool hearth__nodes_is_open(const hearth *cache, uint32_t node);
 
 /* ---- chain.c ---- */
 

@@ -114,7 +114,7 @@ static int32_t ask_remote(struct read *read, const hearth__route *route, int64_t
         hearth__local_sample(read->cache->local, read->key, read->key_size);
     int64_t sent_ms = hearth__boot_ms();
     hearth__remote_op op = question(read, route);
-    hearth__remote_execute(read->cache->remote, &op, 1, deadline_ns);
+    hearth__nodes_execute(read->cache, &op, 1, deadline_ns);
     return take_remote(read, &op, ticket, sent_ms);
 }
 
@@ -199,7 +199,7 @@ static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_
         ops[i] = question(read, &questions[i].route);
     }
     int64_t sent_ms = hearth__boot_ms();
-    hearth__remote_execute(cache->remote, ops, count, deadline_ns);
+    hearth__nodes_execute(cache, ops, count, deadline_ns);
     for (size_t i = 0; i < count; i++) {
         struct question *asked = &questions[i];
         int32_t status = take_remote(&asked->read, &ops[i], asked->ticket, sent_ms);

@@ -35,6 +35,9 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "Whether values that Hearth did not write are answers; they have no freshness.")          \
     X("remote.memcached_client", remote_memcached_client, CHOICE, 0, 1, "hearth",               \
       "Who speaks with Memcached: hearth, or libmemcached, which has limits (README).")         \
+    X("breaker.failures", breaker_failures, COUNT, 0, 1000000, "5",                             \
+      "After so many calls in a row that a node did not answer, calls to it fail at once; "     \
+      "every other second or so one is tried. 0: never.")                                       \
     X("embedded.max_bytes", embedded_max_bytes, BYTES, 65536, 1099511627776, "64mb",            \
       "Limit of the remote tier of embedded://.")                                               \
     X("ttl_ms", ttl_ms, MS, 0, HEARTH_TTL_MAX, "300000",                                        \

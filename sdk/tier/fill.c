@@ -209,8 +209,7 @@ static bool store_remote(const hearth_fill *fill, const hearth__fill_plan *plan,
     op.ttl_ms = lives->ttl_ms;
     op.soft_ttl_ms = lives->soft_ttl_ms;
     op.if_version = plan->replaces;
-    hearth__remote_execute(cache->remote, &op, 1,
-                           hearth__deadline_ns(cache->config.remote_timeout_ms));
+    hearth__nodes_execute(cache, &op, 1, hearth__deadline_ns(cache->config.remote_timeout_ms));
     if (op.status == HEARTH_OK) {
         entry->read_ms = sent_ms; /* the node is known to have held just this then */
     }

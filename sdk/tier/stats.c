@@ -83,6 +83,18 @@ static void add_node_metric(struct text *text, const hearth *cache, const char *
     }
 }
 
+static void add_breaker_metric(struct text *text, const hearth *cache) {
+    add(text, "# HELP hearth_node_breaker_open Whether calls to a node fail at once.\n"
+              "# TYPE hearth_node_breaker_open gauge\n");
+    for (uint32_t i = 0; i < cache->url.count; i++) {
+        hearth__node_stats stats;
+        hearth__remote_node_stats(cache->remote, i, &stats);
+        add(text, "hearth_node_breaker_open{node=\"");
+        add_label(text, stats.name);
+        add(text, "\"} %d\n", hearth__nodes_is_open(cache, i));
+    }
+}
+
 static size_t compose(const hearth *cache, const hearth_stats *stats, char *out, size_t size) {
     struct text text = {.at = out, .size = size};
 #define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats->field);
@@ -92,6 +104,7 @@ static size_t compose(const hearth *cache, const hearth_stats *stats, char *out,
                     offsetof(hearth__node_stats, requests));
     add_node_metric(&text, cache, "errors", "Operations that a node failed",
                     offsetof(hearth__node_stats, errors));
+    add_breaker_metric(&text, cache);
     return text.needed + 1;
 }
 

@@ -136,7 +136,7 @@ static void run(hearth *cache, hearth__write *writes, struct step *steps,
             ops[sent++] = compose(cache, &steps[i], options, sent_ms, began_ms);
         }
     }
-    hearth__remote_execute(cache->remote, ops, sent, deadline_ns);
+    hearth__nodes_execute(cache, ops, sent, deadline_ns);
     const hearth__remote_op none = {.status = routed ? HEARTH_E_TOO_LARGE : HEARTH_E_NOMEM};
     const hearth__remote_op *next = ops;
     for (size_t i = 0; i < count; i++) {

@@ -23,7 +23,7 @@
 
 enum {
     PROBE_MS = 3000,
-    LEAST_MS = 1000, /* between two probes */
+    LEAST_MS = 1250, /* between two probes */
 };
 
 #define BEGIN_MS INT64_C(1000000)
@@ -123,7 +123,7 @@ static void a_probe_that_succeeds_closes_it(void **state) {
 /* Later and later, to a bound, and not all processes at once. */
 static void probes_back_off(void **state) {
     (void)state;
-    static const int64_t least_ms[] = {1000, 2000, 4000, 4000, 4000};
+    static const int64_t least_ms[] = {1250, 2500, 5000, 5000, 5000};
     int64_t first_pauses[64];
     int64_t different = 0;
     for (size_t i = 0; i < 64; i++) {
