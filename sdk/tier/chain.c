@@ -22,6 +22,7 @@ struct read {
     int64_t deadline_ns;
     hearth_value *value; /* with the last answer that was OK or ABSENT */
     uint64_t replaces;   /* the version that the node holds, stale or unreadable; 0: none */
+    bool node_failed;    /* it is not to be filled */
 };
 
 static bool wants(const struct read *read, uint32_t flag) {
@@ -344,7 +345,8 @@ static int32_t follow(struct read *read, hearth__flight *flight) {
 /* Calls the loader and fills the tiers; `ticket` is from before anything was asked. */
 static int32_t load(struct read *read, hearth__flight *flight, const hearth__route *route,
                     hearth__local_ticket ticket) {
-    hearth__fill_plan plan = {.route = wants(read, HEARTH_READ_NO_REMOTE) ? NULL : route,
+    bool fills_remote = !wants(read, HEARTH_READ_NO_REMOTE) && !read->node_failed;
+    hearth__fill_plan plan = {.route = fills_remote ? route : NULL,
                               .replaces = read->replaces,
                               .ticket = ticket,
                               .keep_local = keeps_local(read)};
@@ -352,13 +354,15 @@ static int32_t load(struct read *read, hearth__flight *flight, const hearth__rou
                              read->write, &plan, &read->value->bytes, &read->value->answer);
 }
 
-/* A remote tier that is down, slow or wrong is a miss to a fetch; it has been counted and logged. */
+/* A remote tier that is down, slow or wrong is a miss to a fetch, which does not ask it for more; it has been counted and
+ * logged. */
 static int32_t ask_remote_if_wanted(struct read *read, const hearth__route *route) {
     if (wants(read, HEARTH_READ_NO_REMOTE)) {
         return HEARTH_MISS;
     }
     int32_t status = ask_remote(read, route, node_deadline_ns(read));
-    return status < 0 ? HEARTH_MISS : status;
+    read->node_failed = status < 0;
+    return read->node_failed ? HEARTH_MISS : status;
 }
 
 /* Leads for a key that nobody here has: whoever led before may just have landed, so the local tier is asked again. */

@@ -193,8 +193,7 @@ static void a_batch_goes_on_without_it(void **state) {
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(statuses[i], i % 2 == 0 ? HEARTH_E_UNAVAILABLE : HEARTH_OK);
     }
-    assert_true(
-        hearth_get_many(rig->cache, KEYS, keys, sizes, NULL, values, statuses) < 0);
+    assert_true(hearth_get_many(rig->cache, KEYS, keys, sizes, NULL, values, statuses) < 0);
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(statuses[i], i % 2 == 0 ? HEARTH_E_UNAVAILABLE : HEARTH_OK);
         if (i % 2 == 1) {
