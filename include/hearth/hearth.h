@@ -22,7 +22,8 @@
  * than 32,768 bytes, an unknown flag, a bad time: nothing was done), HEARTH_E_NOMEM and
  * HEARTH_E_CLOSED (hearth_close() has begun).
  * - **Remote errors.** A call that reaches a node may answer HEARTH_E_UNAVAILABLE (no
- * connection, or the node refuses), HEARTH_E_TIMEOUT (the deadline passed; for a write: before
+ * connection, or the node refuses, or it has not answered several calls in a row and is left
+ * alone for a while, which takes no time: `breaker.failures`), HEARTH_E_TIMEOUT (the deadline passed; for a write: before
  * it was sent), HEARTH_E_PROTOCOL (the node sent nonsense; the connection was closed),
  * HEARTH_E_TYPE (the key holds something that is not a string, or, for an increment, not a
  *   number), HEARTH_E_TOO_LARGE (the value exceeds `remote.max_value_bytes` or the server's own

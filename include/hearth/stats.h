@@ -62,7 +62,9 @@
       "Bytes of the local tier used for keys that do not exist, at most a twentieth of its limit") \
     X(breaker_openings, counter, "Times that a node was found not to answer")                      \
     X(breaker_refusals, counter,                                                                   \
-      "Reads and writes that failed at once because their node had not answered before")
+      "Reads and writes that failed at once because their node had not answered before")           \
+    X(breaker_probes, counter, "Calls let through to find out whether a node answers again")       \
+    X(nodes_left_alone, gauge, "Nodes whose calls fail at once just now, but for probes")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -22,7 +22,7 @@ struct read {
     int64_t deadline_ns;
     hearth_value *value; /* with the last answer that was OK or ABSENT */
     uint64_t replaces;   /* the version that the node holds, stale or unreadable; 0: none */
-    bool node_failed;    /* it is not to be filled */
+    bool node_failed;    /* it did not answer: it is not to be filled */
 };
 
 static bool wants(const struct read *read, uint32_t flag) {
@@ -354,15 +354,14 @@ static int32_t load(struct read *read, hearth__flight *flight, const hearth__rou
                              read->write, &plan, &read->value->bytes, &read->value->answer);
 }
 
-/* A remote tier that is down, slow or wrong is a miss to a fetch, which does not ask it for more; it has been counted and
- * logged. */
+/* A remote tier that is down, slow or wrong is a miss to a fetch; it has been counted and logged. */
 static int32_t ask_remote_if_wanted(struct read *read, const hearth__route *route) {
     if (wants(read, HEARTH_READ_NO_REMOTE)) {
         return HEARTH_MISS;
     }
     int32_t status = ask_remote(read, route, node_deadline_ns(read));
-    read->node_failed = status < 0;
-    return read->node_failed ? HEARTH_MISS : status;
+    read->node_failed = status == HEARTH_E_UNAVAILABLE || status == HEARTH_E_TIMEOUT;
+    return status < 0 ? HEARTH_MISS : status;
 }
 
 /* Leads for a key that nobody here has: whoever led before may just have landed, so the local tier is asked again. */

@@ -49,8 +49,9 @@ static enum hearth__breaker_outcome outcome_of(const hearth *cache, const hearth
     }
     switch (op->status) {
     case HEARTH_E_TYPE:
-    case HEARTH_E_TOO_LARGE:
         return HEARTH__BREAKER_SUCCESS;
+    case HEARTH_E_TOO_LARGE: /* of a write it may be that nobody was asked */
+        return op->verb == HEARTH__GET ? HEARTH__BREAKER_SUCCESS : HEARTH__BREAKER_NOTHING;
     case HEARTH_E_UNAVAILABLE:
     case HEARTH_E_PROTOCOL:
         return HEARTH__BREAKER_FAILURE;
@@ -76,8 +77,17 @@ static void report(hearth *cache, uint32_t node, hearth__breaker_pass pass,
                         stats.name);
     } else {
         HEARTH__COUNT(cache->counters, breaker_openings);
-        hearth__log_add(cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
-                        "node %.80s does not answer: it is left alone for a while", stats.name);
+        hearth__log_add(
+            cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
+            "node %.80s does not answer: calls to it fail at once, but one in a while "
+            "that tries it again; start it, or take it out of remote.url",
+            stats.name);
+    }
+}
+
+static void count_probe(hearth *cache, hearth__breaker_pass pass) {
+    if (pass.probe) {
+        HEARTH__COUNT(cache->counters, breaker_probes);
     }
 }
 
@@ -96,6 +106,7 @@ static void execute_one(hearth *cache, hearth__remote_op *op, int64_t deadline_n
         refuse(cache, op);
         return;
     }
+    count_probe(cache, pass);
     hearth__remote_execute(cache->remote, op, 1, deadline_ns);
     report(cache, op->node, pass, outcome_of(cache, op, began_ns));
 }
@@ -119,6 +130,7 @@ static size_t ask(hearth *cache, const hearth__remote_op *ops, size_t count,
             share->outcome = HEARTH__BREAKER_NOTHING;
             share->pass =
                 hearth__breaker_ask(&cache->breakers[ops[i].node], began_ns / NS_PER_MS);
+            count_probe(cache, share->pass);
         }
         granted += share->pass.granted;
     }

@@ -25,6 +25,9 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->hot_keys_bytes = hearth__seats_extra_bytes(cache->counters);
     stats->flights = hearth__flights_count(cache->flights);
     stats->log_lost = hearth__log_lost(cache->log);
+    for (uint32_t i = 0; i < cache->url.count; i++) {
+        stats->nodes_left_alone += hearth__nodes_is_open(cache, i);
+    }
 }
 
 int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
