@@ -107,9 +107,11 @@ typedef struct hearth__remote_op {
     size_t data_size;
     enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
     uint32_t content;
-    uint64_t version;    /* of what is stored: of hearth__remote_new_version() */
-    uint32_t delta_ms;   /* how long its load took */
-    bool want_ttl;       /* GET: `left_ms` is needed exactly, since a local copy may be kept */
+    uint64_t version;  /* of what is stored: of hearth__remote_new_version() */
+    uint32_t delta_ms; /* how long its load took */
+    bool want_ttl;     /* GET: `left_ms` is needed exactly, since a local copy may be kept */
+    bool
+        heard; /* answer: the node said something, if only that it refuses; it may be false all the same */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
     int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */
@@ -117,8 +119,7 @@ typedef struct hearth__remote_op {
     int64_t number;       /* INCREMENT: what is added. Answer: the new number */
     hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
 
-    int32_t status; /* see hearth__remote_execute() */
-    bool heard;     /* the node answered, if only to refuse; it may be false all the same */
+    int32_t status;          /* see hearth__remote_execute() */
     enum hearth__kind found; /* GET, with OK or ABSENT */
     uint32_t found_content;
     uint32_t found_delta_ms;
