@@ -43,10 +43,42 @@ static void begin(hearth__node *node, hearth__remote_op **ops, size_t count, boo
                              batch);
 }
 
+static bool is_store_too_large(const hearth__remote_op *op) {
+    return op->status == HEARTH_E_TOO_LARGE && op->verb != HEARTH__GET &&
+           op->verb != HEARTH__INCREMENT;
+}
+
+/*
+ * The server looked at the size and at nothing else, so what was to be replaced is still there. The
+ * same verb again, with a placeholder that is over at once: on its own condition, older values go.
+ */
+static void drop_older(hearth__node *node, hearth__remote_op *op, int64_t deadline_ns) {
+    hearth__remote_op empty = *op;
+    hearth__remote_op *ops[] = {&empty};
+    hearth__batch *batch = NULL;
+    empty.kind = HEARTH__KIND_LEASE;
+    empty.data = "";
+    empty.data_size = 0;
+    empty.soft_ttl_ms = 0;
+    empty.ttl_ms = 1;
+    empty.status = HEARTH__PENDING;
+    hearth__lane_batch_begin(node->lanes, &verbs, node, ops, 1, true, deadline_ns, &batch);
+    hearth__lane_batch_finish(ops, 1, deadline_ns, batch);
+    if (empty.status < 0) {
+        op->status = HEARTH_E_UNKNOWN; /* an older value may be there still */
+    } else if (empty.status != HEARTH_OK) {
+        op->status = empty.status; /* it would not have been stored anyway */
+    }
+}
+
 static void finish(hearth__node *node, hearth__remote_op **ops, size_t count,
                    int64_t deadline_ns, hearth__batch *batch) {
-    (void)node;
     hearth__lane_batch_finish(ops, count, deadline_ns, batch);
+    for (size_t i = 0; i < count; i++) {
+        if (is_store_too_large(ops[i])) {
+            drop_older(node, ops[i], deadline_ns);
+        }
+    }
 }
 
 const hearth__backend hearth__backend_redis = {

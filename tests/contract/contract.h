@@ -54,6 +54,8 @@ struct contract {
     bool pipelines_writes;  /* a node's writes are sent before another's answers are awaited */
     int64_t last_unix_s;    /* where the server's clock ends; 0: it does not */
     size_t value_max;       /* what the server can hold under a short key; 0: over 2 MiB */
+    const char *const *arguments;       /* that servers are started with, so that this is so, */
+    const char *const *large_arguments; /* and so that they hold more than 100 MiB */
 };
 
 extern const struct contract_raw contract_raw_embedded;

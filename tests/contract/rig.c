@@ -10,7 +10,9 @@
 
 const struct contract *rig_contract;
 
-static void start_servers(struct rig *rig) {
+static void start_servers(struct rig *rig, bool large) {
+    const char *const *arguments =
+        large ? rig->contract->large_arguments : rig->contract->arguments;
     enum server_kind kind =
         rig->contract->kind == HEARTH__REDIS ? SERVER_REDIS : SERVER_MEMCACHED;
     rig->nodes = 1;
@@ -21,7 +23,7 @@ static void start_servers(struct rig *rig) {
         fail_msg("%s", rig->servers.error);
     }
     for (rig->nodes = 0; rig->nodes < RIG_NODES; rig->nodes++) {
-        if (servers_start(&rig->servers, kind, SERVER_UNIX, NULL) != 0) {
+        if (servers_start(&rig->servers, kind, SERVER_UNIX, arguments) != 0) {
             fail_msg("%s", rig->servers.error);
         }
     }
@@ -47,7 +49,8 @@ int rig_open_for(void **state, size_t max_value_bytes) {
     rig->contract = rig_contract;
     rig->counters = hearth__seats_create(HEARTH__STATS);
     assert_non_null(rig->counters);
-    start_servers(rig);
+    rig->value_max = max_value_bytes > RIG_MAX_VALUE ? 0 : rig->contract->value_max;
+    start_servers(rig, max_value_bytes > RIG_MAX_VALUE);
     hearth__remote_url url;
     read_url(rig, &url);
     hearth__remote_config config = {

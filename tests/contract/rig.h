@@ -27,6 +27,7 @@ struct rig {
     const struct contract *contract;
     struct servers servers;
     uint32_t nodes;
+    size_t value_max; /* the contract's, or 0 */
     hearth__remote *remote;
     hearth__remote *lenient; /* takes foreign values for answers */
     hearth__seats *counters;
@@ -40,7 +41,7 @@ extern const struct contract *rig_contract;
 int rig_open(void **state);
 int rig_close(void **state);
 
-/* The same with room for values of this size. */
+/* The same with room for values of this size, and servers that hold them. */
 int rig_open_for(void **state, size_t max_value_bytes);
 
 /* ---- operations: keys are texts, stores have new versions, all goes to node 0 ---- */

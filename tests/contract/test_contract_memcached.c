@@ -2,6 +2,7 @@
 #include "contract/contract.h"
 
 int main(void) {
+    static const char *const large[] = {"-I", "128m", "-m", "1024", NULL};
     static const struct contract contract = {
         .name = "memcached",
         .kind = HEARTH__MEMCACHED,
@@ -13,6 +14,7 @@ int main(void) {
         .pipelines_writes = true,
         .last_unix_s = INT32_MAX,
         .value_max = 1 << 20,
+        .large_arguments = large,
     };
     return contract_run(&contract);
 }

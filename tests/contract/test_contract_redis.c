@@ -2,6 +2,7 @@
 #include "contract/contract.h"
 
 int main(void) {
+    static const char *const arguments[] = {"--proto-max-bulk-len", "2mb", NULL};
     static const struct contract contract = {
         .name = "redis",
         .kind = HEARTH__REDIS,
@@ -13,6 +14,8 @@ int main(void) {
         .integer_ttl_ms = 1,
         .integers_anywhere = true,
         .pipelines_writes = true,
+        .value_max = 2 << 20,
+        .arguments = arguments,
     };
     return contract_run(&contract);
 }
