@@ -16,7 +16,7 @@ CC := gcc
 endif
 CFLAGS     ?= -O2 -g
 LDFLAGS    ?=
-VARIANT    ?= plain#           plain, release, asan, ubsan or tsan
+VARIANT    ?= plain#           plain, release, asan, ubsan, tsan or fuzz
 TESTS      ?=#                 only test programs whose path contains this word
 JOBS       ?= $(shell nproc)#  for the targets that build and test in one go
 DESTDIR    ?=
@@ -47,10 +47,12 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstri
 SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
 SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_tsan  := -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE_fuzz  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+                  -fno-omit-frame-pointer
 OPTIMIZE_release := -O3
 
-ifeq ($(filter $(VARIANT),plain release asan ubsan tsan),)
-$(error VARIANT=$(VARIANT) is none of plain, release, asan, ubsan, tsan)
+ifeq ($(filter $(VARIANT),plain release asan ubsan tsan fuzz),)
+$(error VARIANT=$(VARIANT) is none of plain, release, asan, ubsan, tsan, fuzz)
 endif
 SANITIZE := $(SANITIZE_$(VARIANT))
 
@@ -78,7 +80,7 @@ NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
 
 # Targets that compile nothing here need to look for nothing either.
 QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan \
-               check-mutations
+               check-mutations fuzz
 ifneq ($(filter-out $(QUIET_GOALS),$(or $(MAKECMDGOALS),all)),)
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null)
 header = $(if $(shell $(CC) -E -include $(1) -x c /dev/null >/dev/null 2>&1 && echo yes),$(2))
@@ -296,6 +298,31 @@ test-all: deps deps-test
 update-readme: found $(OUT)/tests/api/test_readme
 	$(Q)$(OUT)/tests/api/test_readme --update
 
+# ---- fuzzing ---------------------------------------------------------------------------------
+# libFuzzer with AddressSanitizer and UBSan over the parsers of what servers say. What it has learned
+# stays in build/, so that the next run goes on from there; what made it stop is for a test.
+
+.PHONY: fuzz run-fuzzers
+FUZZ_RUNS    ?= 10000000#       executions of each, and
+FUZZ_SECONDS ?= 60#             at most so long, 0: no bound
+FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+# TESTS= takes those with the word in their name.
+SELECTED_FUZZERS := $(if $(strip $(TESTS)),$(foreach fuzzer,$(FUZZERS),\
+                    $(if $(findstring $(strip $(TESTS)),$(fuzzer)),$(fuzzer))),$(FUZZERS))
+
+fuzz:
+	$(Q)$(MAKE) $(PARALLEL) run-fuzzers CC=clang VARIANT=fuzz
+run-fuzzers: found $(FUZZERS:%=$(OUT)/fuzz_%)
+	$(Q)for fuzzer in $(SELECTED_FUZZERS); do \
+	    mkdir -p $(OUT)/corpus/$$fuzzer && \
+	    $(OUT)/fuzz_$$fuzzer -runs=$(strip $(FUZZ_RUNS)) -max_total_time=$(strip $(FUZZ_SECONDS)) \
+	        -max_len=6000 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
+	        -dict=tests/fuzz/$$fuzzer.dict -artifact_prefix=$(OUT)/$$fuzzer- \
+	        $(OUT)/corpus/$$fuzzer || exit 1; done
+$(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STATIC_LIB) $(MANIFEST)
+	@echo "  LD    $@"
+	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -fsanitize=fuzzer $(LINK_FLAGS) $(PRIVATE_LIBS)
+
 # ---- lint -----------------------------------------------------------------------------------
 # One target a check; each names file and line. `make lint` runs them all, whatever fails.
 
@@ -404,6 +431,7 @@ Testing
   make check               the test programs; TESTS=ring takes those with `ring` in their path
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-mutations     breaks the hot tier in some 70 ways, one after another: a test must fail each time
+  make fuzz                both parsers, for a minute each or FUZZ_SECONDS=; needs clang
   make check-install       installs into an empty tree and builds the README's program there
   make lint                layers, names, headers, comments, format, clang-tidy
   make deps-test           the Debian packages that the tests need besides (as root)
