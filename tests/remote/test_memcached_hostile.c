@@ -21,6 +21,7 @@ struct reply {
     const char *bytes;
     size_t size;
     _Atomic size_t endless; /* bytes sent of a reply without an end */
+    bool meta;              /* the server knows that protocol */
 };
 
 /* With NULs as they are. */
@@ -111,7 +112,7 @@ static void what_is_no_reply_is_an_error_and_ends_the_connection(void **state) {
     long before = peak_kib();
     for (size_t i = 0; i < sizeof no_replies / sizeof no_replies[0]; i++) {
         struct mc_rig rig;
-        struct reply reply = {no_replies[i].bytes, no_replies[i].size, 0};
+        struct reply reply = {no_replies[i].bytes, no_replies[i].size, 0, true};
         mc_rig_open(&rig, say, &reply);
         hearth__remote_op op = mc_rig_op(&rig, HEARTH__GET, "key", NULL);
         (void)mc_rig_run_within(&rig, &op, MC_RIG_LATE_MS);
@@ -128,6 +129,78 @@ static void what_is_no_reply_is_an_error_and_ends_the_connection(void **state) {
 #else
     (void)before;
 #endif
+}
+
+/* The same to any question, whatever protocol it was asked in. */
+static void say_to_all(struct scripted_client *client, void *arg) {
+    struct mc_asked asked;
+    const struct reply *reply = arg;
+    static const char version[] = "VERSION 1.6.18\r\n";
+    static const char probe[] = "EN khearth-probe O1\r\n";
+    (void)scripted_await(client, "version\r\n");
+    (void)scripted_send(client, version, sizeof version - 1);
+    if (reply->meta && scripted_await(client, "mg hearth-probe v t c f k O1\r\n")) {
+        (void)scripted_send(client, probe, sizeof probe - 1);
+    }
+    while (mc_await(client, " key", &asked) && send_reply(client, &asked, reply)) {
+    }
+}
+
+/* What ends at once: it is an error, whatever was asked, and a new connection is made. */
+static void nonsense_answers_no_verb(void **state) {
+    (void)state;
+    static const char *const replies[] = {
+        "VA 100000000000000 kkey O@\r\n",
+        "VA -1 kkey O@\r\n",
+        "VA 5 kkey O@\r\nhelloXX",
+        "VA 5 k" KEY_330 " O@\r\nhello\r\n",
+        "VALUE " KEY_330 " 0 5\r\nhello\r\nEND\r\n",
+        "VALUE key 0 99999999999999\r\n",
+        "VALUE key 0 -5\r\n",
+        "HD O9@\r\n",
+        "EN kother O@\r\n",
+        "MN\r\n",
+        "-1\r\n",
+        "18446744073709551616\r\n",
+        "$5\r\nhello\r\n",
+        "*2147483647\r\n",
+        "\x81\x01\x02\r\n",
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+        "\r\n",
+    };
+    static const enum hearth__verb verbs[] = {
+        HEARTH__GET,  HEARTH__SET,   HEARTH__ADD,       HEARTH__REPLACE,
+        HEARTH__SWAP, HEARTH__TOUCH, HEARTH__INCREMENT, HEARTH__DELETE,
+    };
+    enum {
+        REPLIES = sizeof replies / sizeof replies[0],
+        VERBS = sizeof verbs / sizeof verbs[0]
+    };
+    for (int meta = 0; meta < 2; meta++) {
+        struct mc_rig rig;
+        struct reply reply = {.meta = meta != 0};
+        mc_rig_open(&rig, say_to_all, &reply);
+        rig.config.memcached_text = meta == 0;
+        mc_rig_reopen(&rig);
+        for (size_t i = 0; i < REPLIES * VERBS; i++) {
+            const char *words = replies[i / VERBS];
+            bool stores = i % VERBS >= 1 && i % VERBS <= 4;
+            hearth__remote_op op =
+                mc_rig_op(&rig, verbs[i % VERBS], "key", stores ? "body" : NULL);
+            reply.bytes = words;
+            reply.size = strlen(words);
+            op.if_version = 1;
+            op.number = 1;
+            (void)mc_rig_run_within(&rig, &op, MC_RIG_DEADLINE_MS);
+            if (op.status >= 0 || op.status == HEARTH_E_TIMEOUT) {
+                fail_msg("%s to verb %d: %s", words, (int)op.verb,
+                         hearth_status_name(op.status));
+            }
+            assert_int_equal(rig.body.size, 0);
+        }
+        assert_true(mc_rig_count(&rig, HEARTH__STAT_disconnects) >= REPLIES * VERBS);
+        mc_rig_close(&rig);
+    }
 }
 
 /* ---- no end, and too much ------------------------------------------------------------------- */
@@ -162,7 +235,7 @@ static void what_has_no_end_is_not_waited_for(void **state) {
     long before = peak_kib();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mc_rig rig;
-        struct reply reply = {cases[i].reply, strlen(cases[i].reply), 0};
+        struct reply reply = {cases[i].reply, strlen(cases[i].reply), 0, true};
         mc_rig_open(&rig, go_on, &reply);
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__GET, "key", NULL), cases[i].status);
         mc_rig_close(&rig);
@@ -239,7 +312,7 @@ static void a_servers_refusals_are_told_apart(void **state) {
         char text[128];
         int size = snprintf(text, sizeof text, "%s\r\n", cases[i].words);
         struct mc_rig rig;
-        struct reply reply = {text, (size_t)size, 0};
+        struct reply reply = {text, (size_t)size, 0, true};
         mc_rig_open(&rig, say, &reply);
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__SET, "key", "body"), cases[i].status);
         assert_int_equal(mc_rig_count(&rig, HEARTH__STAT_disconnects), 0);
@@ -255,7 +328,7 @@ static void a_servers_words_are_logged_with_care(void **state) {
     (void)state;
     static const char text[] = "SERVER_ERROR \x7f[31m\xc3\xa9 and more\r\n";
     struct mc_rig rig;
-    struct reply reply = {text, sizeof text - 1, 0};
+    struct reply reply = {text, sizeof text - 1, 0, true};
     mc_rig_open(&rig, say, &reply);
     for (unsigned i = 0; i < 5; i++) {
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__SET, "key", "body"),
@@ -273,6 +346,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_no_end_is_not_waited_for),
         cmocka_unit_test(what_is_no_reply_is_an_error_and_ends_the_connection),
+        cmocka_unit_test(nonsense_answers_no_verb),
         cmocka_unit_test(the_largest_reply_is_taken),
         cmocka_unit_test(a_trickle_does_not_stretch_a_deadline),
         cmocka_unit_test(a_servers_refusals_are_told_apart),

@@ -139,6 +139,57 @@ static void a_write_answered_by_nonsense_is_unknown(void **state) {
     }
 }
 
+/* What ends at once, to any question: whatever was asked, it is an error, and a new connection is made. */
+static void nonsense_answers_no_verb(void **state) {
+    (void)state;
+    static const char *const replies[] = {
+        "*2147483647\r\n",
+        "*268435456\r\n",
+        "$-2\r\n",
+        "$99999999999\r\n",
+        ":9223372036854775808\r\n",
+        "*1\r\n*1\r\n*1\r\n:1\r\n",
+        "$5\r\nhelloXX",
+        "%1\r\n+a\r\n+b\r\n",
+        "_\r\n",
+        "+QUEUED\r\n",
+        ":77\r\n",
+        "VALUE key 0 1\r\na\r\nEND\r\n",
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+    };
+    static const enum hearth__verb verbs[] = {
+        HEARTH__GET,  HEARTH__SET,   HEARTH__ADD,       HEARTH__REPLACE,
+        HEARTH__SWAP, HEARTH__TOUCH, HEARTH__INCREMENT, HEARTH__DELETE,
+    };
+    long before = peak_kib();
+    struct stage stage = {.reply = {"", 0, 0}};
+    open_stage(&stage, say);
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        stage.reply.bytes = replies[i];
+        stage.reply.size = strlen(replies[i]);
+        for (size_t j = 0; j < sizeof verbs / sizeof verbs[0]; j++) {
+            bool stores = j >= 1 && j <= 4;
+            hearth__remote_op op =
+                redis_rig_op(&stage.rig, verbs[j], "key", stores ? "body" : NULL);
+            op.if_version = 1;
+            (void)redis_rig_run_within(&stage.rig, &op, REDIS_RIG_DEADLINE_MS);
+            if (op.status >= 0 || op.status == HEARTH_E_TIMEOUT) {
+                fail_msg("%s to verb %d: %s", replies[i], (int)verbs[j],
+                         hearth_status_name(op.status));
+            }
+            assert_int_equal(stage.rig.body.size, 0);
+        }
+    }
+    assert_true(redis_rig_count(&stage.rig, HEARTH__STAT_disconnects) >=
+                sizeof replies / sizeof replies[0] * sizeof verbs / sizeof verbs[0]);
+    close_stage(&stage);
+#ifndef SANITIZED
+    assert_true(peak_kib() - before < (REDIS_RIG_MAX_VALUE >> 10) + 1024);
+#else
+    (void)before;
+#endif
+}
+
 /* ---- no end, and too much ------------------------------------------------------------------- */
 
 static void go_on(struct scripted_client *client, void *arg) {
@@ -302,6 +353,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_no_end_is_not_waited_for),
         cmocka_unit_test(nonsense_does_not_grow_with_the_number_it_says),
+        cmocka_unit_test(nonsense_answers_no_verb),
         cmocka_unit_test(a_write_answered_by_nonsense_is_unknown),
         cmocka_unit_test(the_largest_reply_is_taken),
         cmocka_unit_test(a_trickle_does_not_stretch_a_deadline),
