@@ -47,6 +47,7 @@ struct suite {
     void (*close)(void *stage);
 };
 
+extern const struct suite suite_bloom;
 extern const struct suite suite_hitratio;
 extern const struct suite suite_local;
 extern const struct suite suite_memory;

@@ -3,6 +3,7 @@
 #ifndef HEARTH_GUARD_GUARD_H
 #define HEARTH_GUARD_GUARD_H
 
+#include "guard/bloom.h"
 #include "guard/breaker.h"
 #include "guard/flight.h"
 

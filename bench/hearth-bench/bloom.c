@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The suite `bloom`: the guard's filter beside what theory says of it, beside a read of memory, and beside a classic Bloom
+ * filter.
+ */
+#include "hearth-bench/report.h"
+#include "hearth-bench/workload.h"
+
+#include "base/hash.h"
+#include "guard/guard.h"
+#include "splitmix.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- the rate --------------------------------------------------------------------------- */
+
+enum {
+    RATE_KEYS = 10000000,
+    RATE_KEYS_QUICK = 1000000,
+    BLOCK_BITS = 256,
+};
+
+static uint64_t hash_of_key(uint32_t id) {
+    char key[KEY_SIZE];
+    key_write(key, id);
+    return hearth__hash64(key, sizeof key);
+}
+
+/* How many of `count` keys from `first` on it may contain. */
+static uint32_t count_yes(const hearth__bloom *filter, uint32_t first, uint32_t count) {
+    uint32_t yes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        yes += hearth__bloom_may_contain(filter, hash_of_key(first + i));
+    }
+    return yes;
+}
+
+static int rate(struct bench *bench, uint32_t bits) {
+    uint32_t keys = bench->quick ? RATE_KEYS_QUICK : RATE_KEYS;
+    hearth__bloom *filter =
+        hearth__bloom_create((uint32_t)((uint64_t)keys * bits / BLOCK_BITS));
+    if (filter == NULL) {
+        return bench_fail(bench, "no memory");
+    }
+    for (uint32_t i = 0; i < keys; i++) {
+        (void)hearth__bloom_insert(filter, hash_of_key(i));
+    }
+    uint32_t lost = keys - count_yes(filter, 0, keys);
+    double wrong = count_yes(filter, keys, keys);
+    hearth__bloom_estimate estimate = hearth__bloom_estimate_of(filter);
+    hearth__bloom_destroy(filter);
+    if (lost != 0) {
+        return bench_fail(bench, "%u keys that were inserted are denied", lost);
+    }
+    double theory = hearth__bloom_rate((double)BLOCK_BITS / bits) * 100;
+    struct figure measured = {wrong / keys * 100, -1};
+    bench_row(bench, "false positives", "%", measured, "theory", (struct figure){theory, -1});
+    bench_row(bench, "estimate", "%", (struct figure){estimate.rate * 100, -1}, "measured",
+              measured);
+    return 0;
+}
+
+static int rate_8(struct bench *bench, void *stage) {
+    (void)stage;
+    return rate(bench, 8);
+}
+
+static int rate_10(struct bench *bench, void *stage) {
+    (void)stage;
+    return rate(bench, 10);
+}
+
+static int rate_12(struct bench *bench, void *stage) {
+    (void)stage;
+    return rate(bench, 12);
+}
+
+static int rate_16(struct bench *bench, void *stage) {
+    (void)stage;
+    return rate(bench, 16);
+}
+
+/* ---- the time --------------------------------------------------------------------------- */
+
+enum {
+    CLASSIC_PROBES = 7, /* the best number at 10 bits a key */
+    FILL_BLOCKS = 128,  /* at once */
+    PRESENT_LOG = 23,   /* keys that are there */
+    PRESENT_LOG_QUICK = 20,
+};
+
+#define BYTES_LEAST (UINT64_C(256) << 20)
+#define BYTES_MOST  (UINT64_C(1920) << 20)
+#define ABSENT      (UINT64_C(1) << 63)
+
+/*
+ * One array of bits for all, so that all meet the same memory: half of them set at random, as in a filter that is as full as it
+ * is meant to be, and those of the keys that are there, as either filter sets them.
+ */
+struct questions {
+    hearth__bloom *filter;
+    unsigned present_log;
+    _Alignas(64) uint64_t state; /* of the chain */
+};
+
+/* Larger than the last cache by far, if memory allows. */
+static uint64_t bytes_wanted(const struct bench *bench) {
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    uint64_t bytes = cache > 0 && !bench->quick ? (uint64_t)cache * 4 : 0;
+    bytes = bytes > BYTES_LEAST ? bytes : BYTES_LEAST;
+    return bytes < BYTES_MOST ? bytes : BYTES_MOST;
+}
+
+static void fill(hearth__bloom *filter, uint64_t seed) {
+    uint64_t words[FILL_BLOCKS * HEARTH__BLOOM_BLOCK / sizeof(uint64_t)];
+    for (uint32_t at = 0; at + FILL_BLOCKS <= hearth__bloom_blocks(filter); at += FILL_BLOCKS) {
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+            words[i] = splitmix(&seed);
+        }
+        hearth__bloom_merge_in(filter, at, FILL_BLOCKS, (const unsigned char *)words);
+    }
+}
+
+/* Where a classic filter's next probe is: double hashing (Kirsch, Mitzenmacher 2006). */
+static uint64_t probe(uint64_t hash, unsigned i, uint64_t words) {
+    uint64_t mixed = hash + i * ((hash >> 29) | 1) * UINT64_C(0x9E3779B97F4A7C15);
+    return (uint64_t)(((unsigned __int128)mixed * (words * 64)) >> 64);
+}
+
+static uint64_t words_of(const hearth__bloom *filter) {
+    return hearth__bloom_bytes(filter) / sizeof(uint64_t);
+}
+
+static void insert_classic(hearth__bloom *filter, uint64_t hash) {
+    for (unsigned i = 0; i < CLASSIC_PROBES; i++) {
+        uint64_t block[HEARTH__BLOOM_BLOCK / sizeof(uint64_t)] = {0};
+        uint64_t bit = probe(hash, i, words_of(filter));
+        block[bit / 64 % 4] = UINT64_C(1) << bit % 64;
+        hearth__bloom_merge_in(filter, (uint32_t)(bit / BLOCK_BITS), 1,
+                               (const unsigned char *)block);
+    }
+}
+
+static bool ask_classic(const hearth__bloom *filter, uint64_t hash) {
+    const _Atomic uint64_t *words = hearth__bloom_pairs(filter);
+    uint64_t count = words_of(filter);
+    for (unsigned i = 0; i < CLASSIC_PROBES; i++) {
+        uint64_t bit = probe(hash, i, count);
+        uint64_t word = atomic_load_explicit(&words[bit / 64], memory_order_relaxed);
+        if ((word >> bit % 64 & 1) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A key's hash: splitmix64's finalizer. */
+static inline uint64_t hash_of(uint64_t key) {
+    return splitmix(&key);
+}
+
+/* The next question depends on the answer to the one before; every other one is for a key that is there. */
+static inline uint64_t next_hash(uint64_t *state, unsigned present_log, uint64_t answer) {
+    *state = (*state + answer) * UINT64_C(6364136223846793005) + 1442695040888963407U;
+    uint64_t key = *state >> 1;
+    return hash_of((*state & ABSENT) != 0
+                       ? key | ABSENT
+                       : key >> (62 - present_log) & ((UINT64_C(1) << present_log) - 1));
+}
+
+static uint64_t run_ours(void *arg, unsigned thread, size_t from, size_t count) {
+    struct questions *questions = arg;
+    uint64_t state = questions->state;
+    uint64_t answer = 0;
+    (void)thread;
+    (void)from;
+    for (size_t i = 0; i < count; i++) {
+        answer = hearth__bloom_may_contain(questions->filter,
+                                           next_hash(&state, questions->present_log, answer));
+    }
+    questions->state = state + answer;
+    return 0;
+}
+
+static uint64_t run_classic(void *arg, unsigned thread, size_t from, size_t count) {
+    struct questions *questions = arg;
+    uint64_t state = questions->state;
+    uint64_t answer = 0;
+    (void)thread;
+    (void)from;
+    for (size_t i = 0; i < count; i++) {
+        answer =
+            ask_classic(questions->filter, next_hash(&state, questions->present_log, answer));
+    }
+    questions->state = state + answer;
+    return 0;
+}
+
+/* One word of a random line. */
+static uint64_t run_read(void *arg, unsigned thread, size_t from, size_t count) {
+    struct questions *questions = arg;
+    const _Atomic uint64_t *words = hearth__bloom_pairs(questions->filter);
+    uint64_t all = words_of(questions->filter);
+    uint64_t state = questions->state;
+    uint64_t answer = 0;
+    (void)thread;
+    (void)from;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = next_hash(&state, questions->present_log, answer);
+        answer =
+            atomic_load_explicit(&words[((hash >> 32) * all) >> 32], memory_order_relaxed) & 1;
+    }
+    questions->state = state + answer;
+    return 0;
+}
+
+/* The chain alone, for what it costs itself. */
+static uint64_t run_hash(void *arg, unsigned thread, size_t from, size_t count) {
+    struct questions *questions = arg;
+    uint64_t state = questions->state;
+    uint64_t answer = 0;
+    (void)thread;
+    (void)from;
+    for (size_t i = 0; i < count; i++) {
+        answer = next_hash(&state, questions->present_log, answer) >> 63;
+    }
+    questions->state = state + answer;
+    return 0;
+}
+
+static int open_questions(struct questions *questions, const struct bench *bench) {
+    uint64_t blocks = bytes_wanted(bench) / HEARTH__BLOOM_BLOCK;
+    *questions =
+        (struct questions){.filter = hearth__bloom_create((uint32_t)blocks),
+                           .present_log = bench->quick ? PRESENT_LOG_QUICK : PRESENT_LOG,
+                           .state = bench->seed};
+    if (questions->filter == NULL) {
+        return bench_fail(bench, "no memory");
+    }
+    bench_progress(bench, "filling %llu MiB",
+                   (unsigned long long)(blocks * HEARTH__BLOOM_BLOCK >> 20));
+    fill(questions->filter, bench->seed);
+    for (uint64_t key = 0; key < UINT64_C(1) << questions->present_log; key++) {
+        (void)hearth__bloom_insert(questions->filter, hash_of(key));
+        insert_classic(questions->filter, hash_of(key));
+    }
+    bench_progress_end(bench);
+    return 0;
+}
+
+static struct figure without(struct figure whole, struct figure part) {
+    whole.value -= part.value;
+    return whole;
+}
+
+static int ask(struct bench *bench, void *stage) {
+    struct questions questions;
+    (void)stage;
+    if (open_questions(&questions, bench) != 0) {
+        return -1;
+    }
+    struct party parties[] = {
+        {.run = run_ours, .arg = &questions, .threads = 1, .places = CREW_BATCH},
+        {.run = run_read, .arg = &questions, .threads = 1, .places = CREW_BATCH},
+        {.run = run_classic, .arg = &questions, .threads = 1, .places = CREW_BATCH},
+        {.run = run_hash, .arg = &questions, .threads = 1, .places = CREW_BATCH},
+    };
+    int result = crew_contest(bench, parties, sizeof parties / sizeof parties[0]);
+    if (result == 0) {
+        struct figure hashing = party_time(bench, &parties[3]);
+        struct figure ours = without(party_time(bench, &parties[0]), hashing);
+        report_note(bench, "%zu MiB; %.1f ns for hashing are taken off every time",
+                    hearth__bloom_bytes(questions.filter) >> 20, hashing.value);
+        bench_row(bench, "time", "ns", ours, "random-read",
+                  without(party_time(bench, &parties[1]), hashing));
+        bench_row(bench, "time", "ns", ours, "classic-bloom",
+                  without(party_time(bench, &parties[2]), hashing));
+    }
+    hearth__bloom_destroy(questions.filter);
+    return result;
+}
+
+static const struct bench_case cases[] = {
+    {"rate-8", "false positives at 8 bits a key, 10,000,000 keys", rate_8},
+    {"rate-10", "at 10 bits", rate_10},
+    {"rate-12", "at 12 bits", rate_12},
+    {"rate-16", "at 16 bits", rate_16},
+    {"ask-1t", "a question, in a filter larger than all caches, each depending on the last",
+     ask},
+};
+
+const struct suite suite_bloom = {
+    .name = "bloom",
+    .what =
+        "the guard's filter: how often it lets a missing key through, and what a question costs",
+    .cases = cases,
+    .count = sizeof cases / sizeof cases[0],
+};
