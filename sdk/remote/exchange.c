@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BULKY_BYTES = 64 * 1024, BULKY_REQUESTS = 32 };
+enum { BULKY_BYTES = 64 * 1024, BULKY_REQUESTS = 32, PIECE_BYTES = 16 * 1024 };
 
 hearth__exchange *hearth__exchange_create(uint32_t requests) {
     hearth__exchange *exchange =
@@ -20,17 +20,16 @@ hearth__exchange *hearth__exchange_create(uint32_t requests) {
     return exchange;
 }
 
-static void release_pieces(hearth__exchange *exchange) {
-    for (size_t i = 0; i < exchange->piece_count; i++) {
-        if (exchange->pieces[i].release != NULL) {
-            exchange->pieces[i].release(exchange->pieces[i].bytes);
-        }
+static void free_piece(const hearth__exchange *exchange, const hearth__piece *piece) {
+    if (piece->bytes != exchange->text) {
+        hearth__free(piece->bytes);
     }
-    exchange->piece_count = 0;
 }
 
 void hearth__exchange_free(hearth__exchange *exchange) {
-    release_pieces(exchange);
+    for (size_t i = 0; i < exchange->piece_count; i++) {
+        free_piece(exchange, &exchange->pieces[i]);
+    }
     if (exchange->pieces != exchange->few) {
         hearth__free(exchange->pieces);
     }
@@ -72,57 +71,45 @@ static hearth__piece *add_piece(hearth__exchange *exchange) {
     return &exchange->pieces[exchange->piece_count++];
 }
 
-static bool grow(hearth__piece *piece, size_t more) {
-    size_t capacity = 2 * (piece->size + more);
-    bool own = piece->release != NULL;
-    unsigned char *bytes = hearth__realloc(own ? piece->bytes : NULL, capacity);
-    if (bytes == NULL) {
-        return false;
+/* Another piece, with room for so many bytes, and for more requests if there are to be more. */
+static hearth__piece *add_room(hearth__exchange *exchange, size_t size) {
+    size_t capacity = exchange->capacity > 1 && size < PIECE_BYTES ? PIECE_BYTES : size;
+    unsigned char *bytes = exchange->text;
+    if (exchange->piece_count != 0 || size > sizeof exchange->text) {
+        bytes = hearth__alloc(capacity);
+    } else {
+        capacity = sizeof exchange->text;
     }
-    if (!own) { /* it was in the exchange itself */
-        memcpy(bytes, piece->bytes, piece->size);
+    hearth__piece *piece = bytes != NULL ? add_piece(exchange) : NULL;
+    if (piece != NULL) {
+        *piece = (hearth__piece){.bytes = bytes, .capacity = capacity};
+    } else if (bytes != exchange->text) {
+        hearth__free(bytes);
     }
-    *piece = (hearth__piece){
-        .bytes = bytes, .size = piece->size, .capacity = capacity, .release = hearth__free};
-    return true;
+    return piece;
 }
 
-/* The last piece, with room for so many bytes. */
-static hearth__piece *room(hearth__exchange *exchange, size_t size) {
+unsigned char *hearth__exchange_room(hearth__exchange *exchange, size_t size) {
     hearth__piece *piece =
         exchange->piece_count != 0 ? &exchange->pieces[exchange->piece_count - 1] : NULL;
-    if (piece == NULL || piece->capacity == 0) {
-        bool first = piece == NULL;
-        piece = add_piece(exchange);
-        if (piece == NULL) {
-            return NULL;
-        }
-        *piece = (hearth__piece){.bytes = exchange->text,
-                                 .capacity = first ? sizeof exchange->text : 0};
+    if (piece == NULL || piece->capacity - piece->size < size) {
+        piece = add_room(exchange, size);
     }
-    return piece->capacity - piece->size >= size || grow(piece, size) ? piece : NULL;
+    return piece != NULL ? piece->bytes + piece->size : NULL;
+}
+
+void hearth__exchange_said(hearth__exchange *exchange, size_t size) {
+    exchange->pieces[exchange->piece_count - 1].size += size;
+    exchange->bytes += size;
 }
 
 bool hearth__exchange_say(hearth__exchange *exchange, const void *bytes, size_t size) {
-    hearth__piece *piece = room(exchange, size);
-    if (piece == NULL) {
+    unsigned char *room = hearth__exchange_room(exchange, size);
+    if (room == NULL) {
         return false;
     }
-    memcpy(piece->bytes + piece->size, bytes, size);
-    piece->size += size;
-    exchange->bytes += size;
-    return true;
-}
-
-bool hearth__exchange_give(hearth__exchange *exchange, void *bytes, size_t size,
-                           void (*release)(void *bytes)) {
-    hearth__piece *piece = add_piece(exchange);
-    if (piece == NULL) {
-        release(bytes);
-        return false;
-    }
-    *piece = (hearth__piece){.bytes = bytes, .size = size, .release = release};
-    exchange->bytes += size;
+    memcpy(room, bytes, size);
+    hearth__exchange_said(exchange, size);
     return true;
 }
 
@@ -147,9 +134,7 @@ void hearth__exchange_unsay(hearth__exchange *exchange) {
         piece->size -= cut;
         excess -= cut;
         if (piece->size == 0) {
-            if (piece->release != NULL) {
-                piece->release(piece->bytes);
-            }
+            free_piece(exchange, piece);
             exchange->piece_count--;
         }
     }

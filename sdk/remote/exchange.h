@@ -23,10 +23,9 @@ enum hearth__exchange_state {
 
 /* Bytes to be sent, in one piece. */
 typedef struct hearth__piece {
-    unsigned char *bytes;
+    unsigned char *bytes; /* the exchange's own text, or the heap's */
     size_t size;
-    size_t capacity; /* 0: no more fits, it was given */
-    void (*release)(void *bytes);
+    size_t capacity;
 } hearth__piece;
 
 typedef struct hearth__request {
@@ -52,11 +51,11 @@ struct hearth__exchange {
     hearth__lane *lane;
     hearth__exchange *next; /* in the lane's queue or in flight */
     int64_t deadline_ns;
-    int64_t sent_ns;
-    uint64_t begin; /* its place in all that was sent on the connection */
-    uint64_t heard; /* bytes that had come before it was sent */
-    uint32_t taken; /* answers that who asked has taken */
-    uint32_t count; /* requests */
+    int64_t sent_ns; /* when it was asked for, or soon after */
+    uint64_t begin;  /* its place in all that was sent on the connection */
+    uint64_t heard;  /* bytes that had come before it was sent */
+    uint32_t taken;  /* answers that who asked has taken */
+    uint32_t count;  /* requests */
     uint32_t capacity;
     hearth__outcome outcome; /* with FAILED */
     size_t bytes;

@@ -303,12 +303,15 @@ hearth__outcome hearth__lanes_finish(hearth__exchange *exchange, int64_t deadlin
     hearth__outcome outcome;
     if (!exchange->waits) {
         begin_to_wait(exchange);
+    } else {
+        drive.now_ns = exchange->sent_ns; /* it was a moment ago */
     }
     for (;;) {
         uint32_t seen = hearth__bell_look(&lane->bell);
         if (atomic_load_explicit(&exchange->drives, memory_order_acquire)) {
             return finish_driving(&drive, deadline_ns);
         }
+        drive.now_ns = 0;
         if (is_over(exchange)) {
             return collect(exchange, taker, arg);
         }

@@ -58,7 +58,8 @@ void hearth__lanes_unreserve(hearth__lane *lane, bool clean);
 typedef struct hearth__way {
     hearth__lane *lane; /* reserved before; NULL: any */
     bool fresh;         /* not on a connection that nothing was heard of for a while */
-    bool at_once; /* hearth__lanes_finish() follows at once: nothing is waited for before */
+    bool at_once;   /* hearth__lanes_finish() follows at once: nothing is waited for before */
+    int64_t now_ns; /* the clock, as it was a moment ago; 0: it is to be looked at */
 } hearth__way;
 
 /*

@@ -22,6 +22,7 @@ struct hearth__batch {
     const hearth__lane_verbs *verbs;
     hearth__node *node;
     hearth__exchange *exchange; /* the one that is under way */
+    int64_t now_ns;             /* if it was looked at just now */
     bool again;                 /* what may be asked once more is being asked */
     size_t count;
     size_t first; /* of the exchange */
@@ -100,8 +101,10 @@ static void settle(struct hearth__batch *batch, const hearth__outcome *outcome, 
 
 /* Asks for the next ones. */
 static void ask(struct hearth__batch *batch, bool at_once, int64_t deadline_ns) {
-    const hearth__way way = {.fresh = batch->again, .at_once = at_once};
+    const hearth__way way = {
+        .fresh = batch->again, .at_once = at_once, .now_ns = batch->now_ns};
     size_t left = batch->count - batch->next;
+    batch->now_ns = 0;
     batch->exchange =
         hearth__exchange_create((uint32_t)(left < WINDOW_REQUESTS ? left : WINDOW_REQUESTS));
     int32_t status = batch->exchange != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
@@ -191,7 +194,8 @@ static void fail_all(hearth__remote_op **ops, size_t count, int32_t status) {
 void hearth__lane_batch_begin(hearth__lanes *lanes, const hearth__lane_verbs *verbs,
                               hearth__node *node, hearth__remote_op **ops, size_t count,
                               bool at_once, int64_t deadline_ns, hearth__batch **out) {
-    if (hearth__monotonic_ns() >= deadline_ns) {
+    int64_t now_ns = hearth__monotonic_ns();
+    if (now_ns >= deadline_ns) {
         fail_all(ops, count, HEARTH_E_TIMEOUT);
         return;
     }
@@ -203,8 +207,8 @@ void hearth__lane_batch_begin(hearth__lanes *lanes, const hearth__lane_verbs *ve
         fail_all(ops, count, HEARTH_E_NOMEM);
         return;
     }
-    *batch =
-        (struct hearth__batch){.lanes = lanes, .verbs = verbs, .node = node, .count = count};
+    *batch = (struct hearth__batch){
+        .lanes = lanes, .verbs = verbs, .node = node, .now_ns = now_ns, .count = count};
     for (size_t i = 0; i < count; i++) {
         batch->errands[i] = (struct errand){.op = ops[i]};
     }

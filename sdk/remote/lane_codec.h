@@ -107,10 +107,11 @@ typedef struct hearth__codec {
 bool hearth__exchange_say(hearth__exchange *exchange, const void *bytes, size_t size)
     __attribute__((warn_unused_result));
 
-/* The same without a copy where they are many: `release` frees them, now or later, also when it
- * answers false. */
-bool hearth__exchange_give(hearth__exchange *exchange, void *bytes, size_t size,
-                           void (*release)(void *bytes)) __attribute__((warn_unused_result));
+/* The same in two steps: room for so many bytes, which the caller writes; NULL: no memory. Then how
+ * many of them it wrote. */
+unsigned char *hearth__exchange_room(hearth__exchange *exchange, size_t size)
+    __attribute__((warn_unused_result));
+void hearth__exchange_said(hearth__exchange *exchange, size_t size);
 
 /* Ends a request: what was said since the last one is what it sends. The exchange must have been
  * made for so many. */

@@ -114,7 +114,7 @@ static bool has_too_many_orphans(hearth__lane *lane) {
     const hearth__exchange *first = lane->flight.first;
     bool drops = first != NULL && atomic_load_explicit(&first->state, memory_order_relaxed) ==
                                       HEARTH__EXCHANGE_LEFT;
-    size_t dropping = drops ? codec_of(lane)->under_way(lane->parser) : 0;
+    size_t dropping = drops ? lane->under_way : 0;
     return orphans > ORPHANS_MAX || lane->dropped + dropping > ORPHAN_BYTES_MAX;
 }
 
@@ -134,7 +134,7 @@ static int32_t judge(hearth__lane *lane) {
 static int32_t read_some(hearth__drive *drive, int flags) {
     hearth__lane *lane = drive->lane;
     const hearth__codec *codec = codec_of(lane);
-    bool much = codec->under_way(lane->parser) > MUCH_BYTES;
+    bool much = lane->under_way > MUCH_BYTES;
     ssize_t got =
         recv(socket_of(lane), lane->chunk, much ? CHUNK_BYTES : SMALL_CHUNK_BYTES, flags);
     if (got <= 0) {
@@ -147,7 +147,8 @@ static int32_t read_some(hearth__drive *drive, int flags) {
     if (status != HEARTH_OK) {
         return lane->doomed && status == HEARTH_E_PROTOCOL ? HEARTH_E_UNAVAILABLE : status;
     }
-    bool bulky = codec->under_way(lane->parser) > BULKY_BYTES;
+    lane->under_way = codec->is_empty(lane->parser) ? 0 : codec->under_way(lane->parser);
+    bool bulky = lane->under_way > BULKY_BYTES;
     if (bulky != atomic_load_explicit(&lane->bulky, memory_order_relaxed)) {
         atomic_store_explicit(&lane->bulky, bulky, memory_order_relaxed);
     }
@@ -229,7 +230,9 @@ int32_t hearth__lane_drain(hearth__drive *drive) {
 
 int32_t hearth__lane_drive(hearth__drive *drive, int64_t deadline_ns) {
     hearth__lane *lane = drive->lane;
-    drive->now_ns = hearth__monotonic_ns();
+    if (drive->now_ns == 0) {
+        drive->now_ns = hearth__monotonic_ns();
+    }
     for (unsigned late = 0;;) {
         hearth__lane_send(lane);
         if (is_done(drive)) {

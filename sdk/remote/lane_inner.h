@@ -55,10 +55,11 @@ struct hearth__lane {
     hearth__exchange *unsent; /* the first in flight that is not fully sent */
     size_t piece;             /* of its pieces */
     size_t offset;            /* in it */
-    uint64_t asked; /* bytes in all since the connection was made: taken from the queue, */
-    uint64_t sent;  /* sent, */
-    uint64_t heard; /* received */
-    size_t dropped; /* of orphans' answers, in a row */
+    uint64_t asked;   /* bytes in all since the connection was made: taken from the queue, */
+    uint64_t sent;    /* sent, */
+    uint64_t heard;   /* received */
+    size_t under_way; /* the size of the reply that is, as far as it is known */
+    size_t dropped;   /* of orphans' answers, in a row */
     uint32_t heard_requests; /* of the first in flight */
     bool patient;            /* a wait is likely to be short */
     bool deaf;               /* the server takes no more; what it said may still be read */
@@ -75,7 +76,7 @@ typedef struct hearth__drive {
     hearth__answer_taker *taker;
     void *arg;
     uint32_t strokes; /* whom to wake */
-    int64_t now_ns;   /* by the last look at the clock */
+    int64_t now_ns;   /* by the last look at the clock; 0: none yet */
 } hearth__drive;
 
 /* ---- lane.c ---- */

@@ -34,6 +34,7 @@ static int32_t send_greeting(hearth__lane *lane, hearth__exchange *exchange,
     hearth__drive drive = {
         .lane = lane, .own = exchange, .taker = take_welcome, .arg = greeting};
     exchange->deadline_ns = deadline_ns;
+    exchange->sent_ns = hearth__monotonic_ns();
     hearth__lane_queue(lane, exchange);
     int32_t status = hearth__lane_drive(&drive, deadline_ns);
     if (status != HEARTH_OK) {
@@ -68,7 +69,7 @@ static int32_t prepare(hearth__lane *lane) {
     const hearth__lanes *lanes = lane->set->lanes;
     lane->flight = (hearth__line){NULL, NULL};
     lane->unsent = NULL;
-    lane->piece = lane->offset = lane->dropped = 0;
+    lane->piece = lane->offset = lane->dropped = lane->under_way = 0;
     lane->asked = lane->sent = lane->heard = 0;
     lane->heard_requests = 0;
     lane->patient = hearth__socket_set_wait(lane->fd, HEARTH__LANE_WAIT_MS);

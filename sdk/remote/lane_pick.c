@@ -238,6 +238,7 @@ int32_t hearth__lanes_begin(hearth__lanes *lanes, hearth__exchange *exchange,
     hearth__lane_set *set = hearth__lane_set_own(lanes);
     int32_t status = set != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     exchange->deadline_ns = deadline_ns;
+    exchange->sent_ns = way->now_ns != 0 ? way->now_ns : hearth__monotonic_ns();
     while (status == HEARTH_OK) {
         enum hearth__joined joined = HEARTH__JOINED_NOT;
         if (way->lane == NULL) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "remote/lane_inner.h"
 
-#include "base/clock.h"
-
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -19,10 +17,8 @@ static void take_queue(hearth__lane *lane) {
     if (taken.first == NULL) {
         return;
     }
-    int64_t now_ns = hearth__monotonic_ns();
     for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
         at->begin = lane->asked;
-        at->sent_ns = now_ns;
         at->heard = lane->heard;
         lane->asked += at->bytes;
     }
@@ -79,13 +75,20 @@ bool hearth__lane_wants_to_send(const hearth__lane *lane) {
     return lane->unsent != NULL && !lane->deaf;
 }
 
+static ssize_t send_pieces(int fd, struct iovec *pieces, size_t count) {
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    if (count == 1) { /* the usual case, and the faster call */
+        return send(fd, pieces[0].iov_base, pieces[0].iov_len, flags);
+    }
+    const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    return sendmsg(fd, &message, flags);
+}
+
 static void send_unsent(hearth__lane *lane) {
     int fd = atomic_load_explicit(&lane->fd, memory_order_relaxed);
     while (hearth__lane_wants_to_send(lane)) {
         struct iovec pieces[PIECES];
-        struct msghdr message = {.msg_iov = pieces};
-        message.msg_iovlen = gather(lane, pieces);
-        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = send_pieces(fd, pieces, gather(lane, pieces));
         if (sent >= 0) {
             advance(lane, (size_t)sent);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {

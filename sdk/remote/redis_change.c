@@ -80,14 +80,14 @@ static hearth__redis_command *add(hearth__redis_change *change, const char *verb
 static void decide_touch(const hearth__remote_op *op, hearth__redis_sight *sight,
                          hearth__redis_change *change) {
     if (holding_of(sight) == HEARTH__HOLDS_VALUE) {
-        change->status = renew(op, sight, change->header);
+        change->status = renew(op, sight, change->header.bytes);
         if (change->status != HEARTH_OK) {
             return;
         }
         change->renews = true;
         hearth__redis_command *command = add(change, "SETRANGE", op);
         hearth__redis_text(command, "0");
-        hearth__redis_word(command, change->header, sizeof change->header);
+        hearth__redis_word(command, change->header.bytes, sizeof change->header.bytes);
     }
     if (op->ttl_ms == 0) {
         (void)add(change, "PERSIST", op);
@@ -108,10 +108,9 @@ static void decide_increment(const hearth__remote_op *op, const hearth__redis_si
     }
 }
 
-static void decide_store(const hearth__remote_op *op, hearth__buffer *scratch,
-                         hearth__redis_change *change) {
-    change->status = hearth__redis_set(op, scratch, &change->numbers[0], &change->commands[0]);
-    change->count = change->status == HEARTH_OK ? 1 : 0;
+static void decide_store(const hearth__remote_op *op, hearth__redis_change *change) {
+    hearth__redis_set(&change->commands[0], op, &change->header, &change->numbers[0]);
+    change->count = 1;
 }
 
 static int32_t status_over(const hearth__remote_op *op, const hearth__redis_sight *sight) {
@@ -124,7 +123,7 @@ static int32_t status_over(const hearth__remote_op *op, const hearth__redis_sigh
 }
 
 void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
-                          hearth__buffer *scratch, hearth__redis_change *change) {
+                          hearth__redis_change *change) {
     *change = (hearth__redis_change){.status = status_over(op, sight)};
     if (op->verb == HEARTH__DELETE) { /* also what is no value */
         if (holding_of(sight) != HEARTH__HOLDS_NOTHING) {
@@ -137,6 +136,6 @@ void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sigh
     } else if (op->verb == HEARTH__INCREMENT) {
         decide_increment(op, sight, change);
     } else {
-        decide_store(op, scratch, change);
+        decide_store(op, change);
     }
 }

@@ -13,23 +13,23 @@ typedef struct hearth__redis_sight {
     int64_t ttl_ms;       /* as PTTL has it: -2: there is nothing */
 } hearth__redis_sight;
 
-/* What is to be written; points into itself, the op and the scratch. */
+/* What is to be written; points into itself and the op. */
 typedef struct hearth__redis_change {
     int32_t status; /* the op's, once it is written */
     int64_t sum;    /* INCREMENT's, with HEARTH_OK */
     size_t count;   /* of commands; 0: nothing is to be written */
     hearth__redis_command commands[2];
     hearth__redis_number numbers[2];
-    bool renews; /* TOUCH: a header is replaced, by: */
-    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    bool renews; /* TOUCH: a header is replaced */
+    hearth__redis_header header;
 } hearth__redis_change;
 
 /* How many bytes must be seen to decide; at most as many as there are: enough were. */
 size_t hearth__redis_sight_wanted(const hearth__redis_sight *sight,
                                   const hearth__remote_op *op);
 
-/* Decides. The sight's buffer and the scratch may grow. */
+/* Decides. The sight's buffer may grow. */
 void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
-                          hearth__buffer *scratch, hearth__redis_change *change);
+                          hearth__redis_change *change);
 
 #endif

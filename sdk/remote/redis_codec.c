@@ -181,8 +181,8 @@ static int32_t greet(void *node, hearth__exchange *exchange) {
     const hearth__remote_url *url = ((const hearth__node *)node)->config.remote->url;
     int32_t status = HEARTH_OK;
     if (url->password != NULL) {
-        hearth__redis_command auth = {0};
-        hearth__redis_text(&auth, "AUTH");
+        hearth__redis_command auth;
+        hearth__redis_command_init(&auth, "AUTH");
         if (url->user != NULL) {
             hearth__redis_text(&auth, url->user);
         }
@@ -190,9 +190,9 @@ static int32_t greet(void *node, hearth__exchange *exchange) {
         status = say(exchange, &auth, GREETING_AUTH);
     }
     if (status == HEARTH_OK && url->database != 0) {
-        hearth__redis_command select = {0};
+        hearth__redis_command select;
         hearth__redis_number number;
-        hearth__redis_text(&select, "SELECT");
+        hearth__redis_command_init(&select, "SELECT");
         hearth__redis_integer(&select, url->database, &number);
         status = say(exchange, &select, GREETING_SELECT);
     }

@@ -36,7 +36,6 @@ struct steps {
     uint32_t got;    /* the type of the last answer */
     int64_t integer; /* of the last integer */
     hearth__redis_sight sight;
-    hearth__buffer scratch;  /* what is to be stored, in one piece */
     hearth__outcome outcome; /* of the last round */
 };
 
@@ -128,8 +127,8 @@ static int32_t release(struct steps *steps) {
         return HEARTH_OK;
     }
     const hearth__notes notes = expect(HEARTH__REDIS_ASKED_STATUS);
-    hearth__redis_command command = {0};
-    hearth__redis_text(&command, steps->in_multi ? "DISCARD" : "UNWATCH");
+    hearth__redis_command command;
+    hearth__redis_command_init(&command, steps->in_multi ? "DISCARD" : "UNWATCH");
     return ask(steps, &command, &notes, 1, 1);
 }
 
@@ -138,7 +137,7 @@ static int32_t release(struct steps *steps) {
 /* On a lane of its own MULTI comes along, and its answer is known before any write is sent: were
  * it refused, the writes would run without a condition. */
 static int32_t look(struct steps *steps) {
-    hearth__redis_command commands[ROUND_REQUESTS] = {0};
+    hearth__redis_command commands[ROUND_REQUESTS];
     hearth__notes notes[ROUND_REQUESTS];
     hearth__redis_number last;
     size_t count = 0;
@@ -154,7 +153,7 @@ static int32_t look(struct steps *steps) {
     hearth__redis_verb(&commands[count++], "PTTL", steps->op);
     if (steps->lane != NULL) {
         notes[count] = expect(HEARTH__REDIS_ASKED_STATUS);
-        hearth__redis_text(&commands[count++], "MULTI");
+        hearth__redis_command_init(&commands[count++], "MULTI");
     }
     int32_t status = ask(steps, commands, notes, count, (uint32_t)count);
     steps->sight.ttl_ms = steps->integer;
@@ -175,14 +174,14 @@ static void conclude(struct steps *steps, const hearth__redis_change *change) {
 
 /* The writes of an open transaction, and its end. */
 static int32_t transact(struct steps *steps, const hearth__redis_change *change) {
-    hearth__redis_command commands[3] = {0};
+    hearth__redis_command commands[3];
     hearth__notes notes[3];
     memcpy(commands, change->commands, change->count * sizeof commands[0]);
     for (size_t i = 0; i < change->count; i++) {
         notes[i] = expect(HEARTH__REDIS_ASKED_STATUS);
     }
     notes[change->count] = expect(HEARTH__REDIS_ASKED_EXEC);
-    hearth__redis_text(&commands[change->count], "EXEC");
+    hearth__redis_command_init(&commands[change->count], "EXEC");
     int32_t status = ask(steps, commands, notes, change->count + 1, 0);
     if (status == HEARTH_OK && steps->got == REDIS_REPLY_NIL) {
         steps->conflicts++;
@@ -197,7 +196,7 @@ static void compose_touch(const struct steps *steps, hearth__redis_change *chang
     if (change->renews) {
         hearth__redis_script(command, hearth__lua_renew, steps->op);
         hearth__redis_word(command, steps->sight.bytes.data, HEARTH__ENVELOPE_HEADER);
-        hearth__redis_word(command, change->header, sizeof change->header);
+        hearth__redis_word(command, change->header.bytes, sizeof change->header.bytes);
     } else {
         column->digits[HEARTH__HOLDS_VALUE] = '0' + HEARTH_CONFLICT; /* it must be renewed */
         hearth__redis_script(command, hearth__lua_prolong, steps->op);
@@ -278,7 +277,7 @@ static int32_t try_steps(struct steps *steps) {
         steps->look_bytes = wanted;
         return release(steps);
     }
-    hearth__redis_decide(steps->op, &steps->sight, &steps->scratch, &change);
+    hearth__redis_decide(steps->op, &steps->sight, &change);
     if (change.count == 0) {
         steps->op->status = change.status;
         return release(steps);
@@ -353,5 +352,4 @@ void hearth__redis_run_steps(hearth__node *node, hearth__remote_op *op, int64_t 
         op->status = HEARTH_E_UNKNOWN;
     }
     hearth__buffer_fini(&steps.sight.bytes);
-    hearth__buffer_fini(&steps.scratch);
 }

@@ -2,7 +2,6 @@
 #include "remote/redis_verbs.h"
 
 #include "base/clock.h"
-#include "base/thread_buffer.h"
 #include "remote/envelope.h"
 #include "remote/redis_codec.h"
 #include "remote/redis_scripts.h"
@@ -17,8 +16,7 @@
 enum {
     WORDS_SIZE = 121, /* of a server's words in the log */
     DIGIT_TOO_LARGE = 6,
-    SCRATCH_KEPT_BYTES = 256 * 1024, /* for a thread's next store */
-    DIGIT_TYPE = 7,                  /* other statuses are digits themselves */
+    DIGIT_TYPE = 7, /* other statuses are digits themselves */
 };
 
 /* The scripts have these numbers written out. */
@@ -53,48 +51,33 @@ hearth__redis_column hearth__redis_column_of(enum hearth__verb verb) {
 
 void hearth__redis_verb(hearth__redis_command *command, const char *verb,
                         const hearth__remote_op *op) {
-    command->count = 0;
-    hearth__redis_text(command, verb);
+    hearth__redis_command_init(command, verb);
     hearth__redis_word(command, op->key, op->key_size);
 }
 
 void hearth__redis_script(hearth__redis_command *command, const char *text,
                           const hearth__remote_op *op) {
-    command->count = 0;
-    hearth__redis_text(command, "EVAL");
+    hearth__redis_command_init(command, "EVAL");
     hearth__redis_text(command, text);
     hearth__redis_text(command, "1");
     hearth__redis_word(command, op->key, op->key_size);
 }
 
-/* Adds what the op stores: header and body must be one word, so that is one copy. */
-static int32_t add_value(const hearth__remote_op *op, hearth__buffer *scratch,
-                         hearth__redis_command *command) {
-    unsigned char header[HEARTH__ENVELOPE_HEADER];
-    size_t header_size = hearth__envelope_compose(op, false, header);
-    if (header_size == 0) {
-        hearth__redis_word(command, op->data, op->data_size);
-        return HEARTH_OK;
-    }
-    if (op->data_size > SIZE_MAX - header_size ||
-        !hearth__buffer_reserve(scratch, header_size + op->data_size) ||
-        !hearth__buffer_assign(scratch, header, header_size) ||
-        !hearth__buffer_append(scratch, op->data, op->data_size)) {
-        return HEARTH_E_NOMEM;
-    }
-    hearth__redis_word(command, scratch->data, scratch->size);
-    return HEARTH_OK;
+/* Adds what the op stores. */
+static void add_value(hearth__redis_command *command, const hearth__remote_op *op,
+                      hearth__redis_header *header) {
+    size_t size = hearth__envelope_compose(op, false, header->bytes);
+    hearth__redis_headed_word(command, header->bytes, size, op->data, op->data_size);
 }
 
-int32_t hearth__redis_set(const hearth__remote_op *op, hearth__buffer *scratch,
-                          hearth__redis_number *number, hearth__redis_command *command) {
+void hearth__redis_set(hearth__redis_command *command, const hearth__remote_op *op,
+                       hearth__redis_header *header, hearth__redis_number *number) {
     hearth__redis_verb(command, "SET", op);
-    int32_t status = add_value(op, scratch, command);
+    add_value(command, op, header);
     if (op->ttl_ms != 0) {
         hearth__redis_text(command, "PX");
         hearth__redis_integer(command, op->ttl_ms, number);
     }
-    return status;
 }
 
 static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) {
@@ -108,17 +91,17 @@ static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) 
     return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
-static int32_t say_set(const hearth__remote_op *op, hearth__buffer *scratch,
-                       hearth__exchange *exchange) {
+static int32_t say_set(const hearth__remote_op *op, hearth__exchange *exchange) {
     hearth__redis_command command;
+    hearth__redis_header header;
     hearth__redis_number ttl;
-    int32_t status = hearth__redis_set(op, scratch, &ttl, &command);
-    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
+    hearth__redis_set(&command, op, &header, &ttl);
+    return hearth__redis_say(exchange, &command);
 }
 
-static int32_t say_store(const hearth__remote_op *op, hearth__buffer *scratch,
-                         hearth__exchange *exchange) {
+static int32_t say_store(const hearth__remote_op *op, hearth__exchange *exchange) {
     hearth__redis_command command;
+    hearth__redis_header header;
     hearth__redis_number ttl;
     hearth__redis_column column = hearth__redis_column_of(op->verb);
     unsigned char version[8];
@@ -132,11 +115,11 @@ static int32_t say_store(const hearth__remote_op *op, hearth__buffer *scratch,
         hearth__redis_script(&command, hearth__lua_store, op);
         hearth__redis_word(&command, column.digits, sizeof column.digits);
     }
-    int32_t status = add_value(op, scratch, &command);
+    add_value(&command, op, &header);
     if (op->ttl_ms != 0) {
         hearth__redis_integer(&command, op->ttl_ms, &ttl);
     }
-    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
+    return hearth__redis_say(exchange, &command);
 }
 
 static int32_t say_increment(const hearth__remote_op *op, hearth__exchange *exchange) {
@@ -162,17 +145,16 @@ static int32_t say_delete(const hearth__remote_op *op, hearth__exchange *exchang
     return hearth__redis_say(exchange, &command);
 }
 
-static int32_t say(const hearth__remote_op *op, hearth__buffer *scratch,
-                   hearth__exchange *exchange) {
+static int32_t say(const hearth__remote_op *op, hearth__exchange *exchange) {
     switch (op->verb) {
     case HEARTH__GET:
         return say_get(op, exchange);
     case HEARTH__SET:
-        return say_set(op, scratch, exchange);
+        return say_set(op, exchange);
     case HEARTH__ADD:
     case HEARTH__REPLACE:
     case HEARTH__SWAP:
-        return say_store(op, scratch, exchange);
+        return say_store(op, exchange);
     case HEARTH__INCREMENT:
         return say_increment(op, exchange);
     case HEARTH__DELETE:
@@ -190,26 +172,13 @@ static uint32_t asked_by(const hearth__remote_op *op) {
     return op->verb == HEARTH__SET ? HEARTH__REDIS_ASKED_SET : HEARTH__REDIS_ASKED_SCRIPT;
 }
 
-static bool stores(const hearth__remote_op *op) {
-    return op->data_size != 0;
-}
-
 int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
                               hearth__exchange *exchange) {
     const hearth__notes notes = {.asked = asked_by(op),
                                  .flags = (uint32_t)op->verb,
                                  .began_ns = op->want_ttl ? hearth__monotonic_ns() : 0};
-    hearth__buffer scratch = {0};
     (void)node;
-    if (stores(op)) {
-        scratch = hearth__thread_buffer_take();
-    }
-    int32_t status = say(op, &scratch, exchange);
-    if (scratch.capacity <= SCRATCH_KEPT_BYTES) {
-        hearth__thread_buffer_put(&scratch);
-    } else {
-        hearth__buffer_fini(&scratch);
-    }
+    int32_t status = say(op, exchange);
     if (status == HEARTH_OK) {
         hearth__exchange_ask(exchange, &notes);
     }

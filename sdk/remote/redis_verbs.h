@@ -3,7 +3,7 @@
 #ifndef HEARTH_REMOTE_REDIS_VERBS_H
 #define HEARTH_REMOTE_REDIS_VERBS_H
 
-#include "base/buffer.h"
+#include "remote/envelope.h"
 #include "remote/redis_command.h"
 #include "remote/redis_node.h"
 
@@ -49,9 +49,13 @@ void hearth__redis_script(hearth__redis_command *command, const char *text,
 void hearth__redis_verb(hearth__redis_command *command, const char *verb,
                         const hearth__remote_op *op);
 
-/* The plain SET of what the op stores. HEARTH_OK, HEARTH_E_NOMEM. `scratch` and `number` are used
- * until the command is said. */
-int32_t hearth__redis_set(const hearth__remote_op *op, hearth__buffer *scratch,
-                          hearth__redis_number *number, hearth__redis_command *command);
+/* What stands before a value. */
+typedef struct hearth__redis_header {
+    unsigned char bytes[HEARTH__ENVELOPE_HEADER];
+} hearth__redis_header;
+
+/* The plain SET of what the op stores. `header` and `number` are used until the command is said. */
+void hearth__redis_set(hearth__redis_command *command, const hearth__remote_op *op,
+                       hearth__redis_header *header, hearth__redis_number *number);
 
 #endif
