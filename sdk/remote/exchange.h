@@ -47,7 +47,8 @@ struct hearth__exchange {
     _Atomic bool drives;       /* who asked drives the lane; set under its lock */
     bool waits;                /* under the lane's lock: who asked can be made its driver */
     bool bulky;                /* others shall not stand behind it */
-    uint32_t stroke;           /* of the lane's bell */
+    uint32_t bell;             /* of the lane's, */
+    uint32_t stroke;           /* and a stroke of it */
     hearth__lane *lane;
     hearth__exchange *next; /* in the lane's queue or in flight */
     int64_t deadline_ns;

@@ -3,7 +3,8 @@
 
 #include <hearth/errors.h>
 
-/* A stroke of the bell each, as far as they go: two that share one wake each other for nothing. */
+/* A stroke each, as far as they go: two that share one wake each other for nothing. Those that came
+ * one after the other are of one bell, so that one call wakes them. */
 enum { STROKES = 32 };
 
 bool hearth__lane_init(hearth__lane *lane, hearth__lane_set *set) {
@@ -86,6 +87,7 @@ void hearth__lane_unload(hearth__lane *lane, const hearth__exchange *exchange) {
 /* Under the lock. */
 static void enqueue(hearth__lane *lane, hearth__exchange *exchange) {
     exchange->lane = lane;
+    exchange->bell = lane->strokes / STROKES % HEARTH__LANE_BELLS;
     exchange->stroke = UINT32_C(1) << (lane->strokes++ % STROKES);
     append(&lane->queue, exchange);
     load(lane, exchange);
@@ -163,22 +165,28 @@ static hearth__exchange *heir_of(const hearth__lane *lane) {
     return NULL;
 }
 
+void hearth__lane_wake(hearth__drive *drive) {
+    for (size_t i = 0; i < HEARTH__LANE_BELLS; i++) {
+        if (drive->strokes.of[i] != 0) {
+            hearth__bell_ring(&drive->lane->bells[i], drive->strokes.of[i]);
+            drive->strokes.of[i] = 0;
+        }
+    }
+}
+
 void hearth__lane_hand_over(hearth__drive *drive) {
     hearth__lane *lane = drive->lane;
     pthread_mutex_lock(&lane->lock);
     hearth__exchange *heir = heir_of(lane);
     if (heir != NULL) {
-        drive->strokes |= heir->stroke;
+        drive->strokes.of[heir->bell] |= heir->stroke;
         atomic_store_explicit(&heir->drives, true, memory_order_release);
     } else {
         atomic_store_explicit(&lane->driven, false, memory_order_relaxed);
     }
     bool is_awaited = heir == NULL && (is_reserved(lane) || !is_open(lane));
     pthread_mutex_unlock(&lane->lock);
-    if (drive->strokes != 0) {
-        hearth__bell_ring(&lane->bell, drive->strokes);
-        drive->strokes = 0;
-    }
+    hearth__lane_wake(drive);
     if (is_awaited) {
         hearth__lane_set_changed(lane->set);
     }
@@ -300,6 +308,7 @@ hearth__outcome hearth__lanes_finish(hearth__exchange *exchange, int64_t deadlin
                                      hearth__answer_taker *taker, void *arg) {
     hearth__lane *lane = exchange->lane;
     hearth__drive drive = {.lane = lane, .own = exchange, .taker = taker, .arg = arg};
+    hearth__bell *bell = &lane->bells[exchange->bell];
     hearth__outcome outcome;
     if (!exchange->waits) {
         begin_to_wait(exchange);
@@ -307,7 +316,7 @@ hearth__outcome hearth__lanes_finish(hearth__exchange *exchange, int64_t deadlin
         drive.now_ns = exchange->sent_ns; /* it was a moment ago */
     }
     for (;;) {
-        uint32_t seen = hearth__bell_look(&lane->bell);
+        uint32_t seen = hearth__bell_look(bell);
         if (atomic_load_explicit(&exchange->drives, memory_order_acquire)) {
             return finish_driving(&drive, deadline_ns);
         }
@@ -315,7 +324,7 @@ hearth__outcome hearth__lanes_finish(hearth__exchange *exchange, int64_t deadlin
         if (is_over(exchange)) {
             return collect(exchange, taker, arg);
         }
-        if (!hearth__bell_await(&lane->bell, seen, exchange->stroke, deadline_ns)) {
+        if (!hearth__bell_await(bell, seen, exchange->stroke, deadline_ns)) {
             take_kept(exchange, taker, arg);
             if (give_up(&drive, &outcome)) {
                 return outcome;

@@ -39,13 +39,14 @@ static const hearth__codec *codec_of(const hearth__lane *lane) {
 /* It is no longer the lane's, unless nobody waits for it. */
 static void part_with(hearth__drive *drive, hearth__exchange *exchange, int state) {
     hearth__lane *lane = drive->lane;
+    uint32_t bell = exchange->bell;
     uint32_t stroke = exchange->stroke;
     int sent = HEARTH__EXCHANGE_SENT;
     hearth__lane_unload(lane, exchange);
     if (exchange == drive->own) {
         atomic_store_explicit(&exchange->state, state, memory_order_relaxed);
     } else if (atomic_compare_exchange_strong(&exchange->state, &sent, state)) {
-        drive->strokes |= stroke;
+        drive->strokes.of[bell] |= stroke;
     } else {
         atomic_fetch_sub_explicit(&lane->orphans, (int32_t)exchange->count,
                                   memory_order_relaxed);
@@ -206,13 +207,6 @@ static void rest(hearth__lane *lane) {
     }
 }
 
-static void wake(hearth__drive *drive) {
-    if (drive->strokes != 0) {
-        hearth__bell_ring(&drive->lane->bell, drive->strokes);
-        drive->strokes = 0;
-    }
-}
-
 int32_t hearth__lane_drain(hearth__drive *drive) {
     int32_t status = HEARTH_OK;
     while (status == HEARTH_OK && drive->lane->flight.first != NULL) {
@@ -239,7 +233,7 @@ int32_t hearth__lane_drive(hearth__drive *drive, int64_t deadline_ns) {
             rest(lane);
             return HEARTH_OK;
         }
-        wake(drive);
+        hearth__lane_wake(drive);
         int64_t overdue = overdue_ns(lane);
         int32_t status = exchange_some(drive, deadline_ns < overdue ? deadline_ns : overdue);
         drive->now_ns = is_done(drive) ? 0 : hearth__monotonic_ns();

@@ -21,7 +21,13 @@ typedef struct hearth__lane_set hearth__lane_set;
 enum {
     HEARTH__LANE_CHUNK = 64 * 1024,
     HEARTH__LANE_WAIT_MS = 5, /* the timeout of a lane's socket */
+    HEARTH__LANE_BELLS = 8,
 };
+
+/* Strokes of a lane's bells. */
+typedef struct hearth__strokes {
+    uint32_t of[HEARTH__LANE_BELLS];
+} hearth__strokes;
 
 /* Exchanges in their order. */
 typedef struct hearth__line {
@@ -45,7 +51,7 @@ struct hearth__lane {
     uint32_t strokes;
     hearth__line queue;
 
-    hearth__bell bell;        /* exchanges are done, or there is a new driver */
+    hearth__bell bells[HEARTH__LANE_BELLS]; /* exchanges are done, or there is a new driver */
     _Atomic int fd;           /* -1: none. A forked child reads it, to close its copy */
     _Atomic int32_t orphans;  /* requests in flight that nobody waits for */
     _Atomic uint32_t misfits; /* answers in a row that did not fit */
@@ -75,7 +81,7 @@ typedef struct hearth__drive {
     hearth__exchange *own; /* NULL: the driver wants nothing for itself */
     hearth__answer_taker *taker;
     void *arg;
-    uint32_t strokes; /* whom to wake */
+    hearth__strokes strokes; /* whom to wake */
     int64_t now_ns;   /* by the last look at the clock; 0: none yet */
 } hearth__drive;
 
@@ -107,6 +113,9 @@ bool hearth__lane_is_left(const hearth__lane *lane);
 
 /* Takes the right to drive, if nobody has it; only an idle lane, if `idle`. */
 bool hearth__lane_take(hearth__lane *lane, bool idle);
+
+/* Wakes whom the drive has answered. */
+void hearth__lane_wake(hearth__drive *drive);
 
 /* Counts whether an answer fitted what was asked. */
 void hearth__lane_judge(hearth__lane *lane, bool fits);
@@ -159,6 +168,7 @@ struct hearth__lane_set {
     bool attempting; /* one thread makes a connection */
     bool down;       /* the last one could not be made */
     int64_t retry_at_ns;
+    _Atomic uint32_t crowd; /* see lane_pick.c */
     uint32_t count;
     hearth__lane all[];
 };

@@ -5,6 +5,13 @@
 
 #include <hearth/errors.h>
 
+enum {
+    CROWD_UNIT = 16,      /* callers are counted in parts, so that they can be forgotten slowly */
+    CROWD_FADES = 64,     /* a part of it in so many calls */
+    CROWD_MAX = 1 << 16,
+    CALLERS_A_LANE = 48,  /* a pipeline that long is worth no more */
+};
+
 static uint32_t load_of(const hearth__lane *lane) {
     return atomic_load_explicit(&lane->load, memory_order_relaxed);
 }
@@ -32,6 +39,46 @@ static enum hearth__joined join_idle(hearth__lane_set *set, hearth__exchange *ex
         }
     }
     return joined;
+}
+
+/*
+ * How many lanes are enough. Up to some more callers than lanes each had better have one to itself.
+ * A crowd had not: on few lanes it makes longer pipelines, and each call to the kernel, here and at
+ * the server, is shared by more of them. The crowd is the most callers at once, of late: it is
+ * remembered since between two batches only a few are inside.
+ */
+static uint32_t width_of(hearth__lane_set *set) {
+    uint32_t inside = 1;
+    for (uint32_t i = 0; i < set->count; i++) {
+        inside += load_of(&set->all[i]);
+    }
+    inside = inside < CROWD_MAX ? inside : CROWD_MAX;
+    uint32_t crowd = atomic_load_explicit(&set->crowd, memory_order_relaxed);
+    uint32_t now = inside * CROWD_UNIT;
+    if (now < crowd) {
+        now = crowd - 1 - crowd / CROWD_FADES;
+    }
+    if (now != crowd) { /* a hint: who is overwritten was about as right */
+        atomic_store_explicit(&set->crowd, now, memory_order_relaxed);
+    }
+    uint32_t callers = now / CROWD_UNIT;
+    uint32_t width = 1 + callers / CALLERS_A_LANE;
+    return callers > set->count + set->count / 2 && width < set->count ? width : set->count;
+}
+
+/* The least loaded of the first `width` lanes that do, if there are so many. */
+static enum hearth__joined join_shared(hearth__lane_set *set, hearth__exchange *exchange,
+                                       uint32_t width) {
+    hearth__lane *best = NULL;
+    for (uint32_t i = 0; i < set->count && width != 0; i++) {
+        hearth__lane *lane = &set->all[i];
+        if (is_open(lane) && !is_reserved(lane) && !is_bulky(lane)) {
+            best = best == NULL || load_of(lane) < load_of(best) ? lane : best;
+            width--;
+        }
+    }
+    return width == 0 ? hearth__lane_join(best, exchange, HEARTH__JOIN_ANY, true)
+                      : HEARTH__JOINED_NOT;
 }
 
 /* The least loaded; one behind something large only if all are. */
@@ -174,6 +221,13 @@ static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hea
     int32_t status = HEARTH_OK;
     *joined = HEARTH__JOINED_NOT;
     deadline_ns = joined_until(way, deadline_ns);
+    if (way->at_once && !way->fresh && !exchange->bulky) {
+        uint32_t width = width_of(set);
+        *joined = width < set->count ? join_shared(set, exchange, width) : HEARTH__JOINED_NOT;
+        if (*joined != HEARTH__JOINED_NOT) {
+            return HEARTH_OK;
+        }
+    }
     while (status == HEARTH_OK) {
         if (!way->fresh) {
             *joined = join_idle(set, exchange, way->at_once);
