@@ -127,7 +127,7 @@ OBJ := $(OUT)/obj-$(HASH)
 
 LIB_SOURCES   := $(sort $(wildcard sdk/*/*.c))
 # The demo and the tests start servers in the same way; that part needs no test library.
-SERVERS       := tests/support/keeper.c tests/support/servers.c
+SERVERS       := tests/support/keeper.c tests/support/servers.c $(sort $(wildcard tests/support/proxy*.c))
 BENCH_SHARED  := $(sort $(wildcard bench/*.c)) $(SERVERS)
 BENCH_NAMES   := $(sort $(patsubst bench/%/,%,$(dir $(wildcard bench/*/*.c))))
 ALL_TESTS     := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))

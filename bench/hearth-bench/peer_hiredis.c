@@ -7,6 +7,8 @@
 
 #include <hiredis/hiredis.h>
 
+enum { PIPELINE = 64 };
+
 struct hiredis_peer {
     const struct client_keys *keys;
     size_t nodes;
@@ -48,15 +50,18 @@ void hiredis_destroy(struct hiredis_peer *peer) {
     free(peer);
 }
 
+const struct client_keys *hiredis_keys(const struct hiredis_peer *peer) {
+    return peer->keys;
+}
+
 static redisContext *context_of(const struct hiredis_peer *peer, unsigned thread, uint32_t id) {
     return peer->contexts[thread * peer->nodes + peer->keys->node_of[id]];
 }
 
 /* What Hearth stored under the key, its header before it. */
-static bool is_answer(const struct hiredis_peer *peer, const redisReply *reply, uint32_t id) {
-    return reply->type == REDIS_REPLY_STRING && reply->len > peer->keys->value_size &&
-           value_is(reply->str + reply->len - peer->keys->value_size, peer->keys->value_size,
-                    id);
+static bool is_answer(const redisReply *reply, uint32_t id, size_t size) {
+    return reply->type == REDIS_REPLY_STRING && reply->len > size &&
+           value_is(reply->str + reply->len - size, size, id);
 }
 
 static bool take(redisContext *context, redisReply **reply) {
@@ -66,17 +71,28 @@ static bool take(redisContext *context, redisReply **reply) {
     return good;
 }
 
-bool hiredis_get(void *arg, unsigned thread, uint64_t count) {
-    const struct hiredis_peer *peer = arg;
-    const uint32_t id = client_pick(peer->keys, thread, count);
+static bool get(const struct hiredis_peer *peer, unsigned thread, uint32_t id, size_t size) {
     const char *words[] = {"GET", peer->keys->keys[id]};
     const size_t sizes[] = {3, KEY_SIZE};
     redisReply *reply = redisCommandArgv(context_of(peer, thread, id), 2, words, sizes);
-    bool right = reply != NULL && is_answer(peer, reply, id);
+    bool right = reply != NULL && is_answer(reply, id, size);
     if (reply != NULL) {
         freeReplyObject(reply);
     }
     return right;
+}
+
+bool hiredis_get(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    return get(peer, thread, client_pick(peer->keys, thread, count), peer->keys->value_size);
+}
+
+bool hiredis_get_large(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    return client_is_large(peer->keys, thread, count)
+               ? get(peer, thread, client_pick_large(peer->keys, thread, count),
+                     CLIENT_LARGE_BYTES)
+               : hiredis_get(arg, thread, count);
 }
 
 bool hiredis_get_ttl(void *arg, unsigned thread, uint64_t count) {
@@ -93,7 +109,7 @@ bool hiredis_get_ttl(void *arg, unsigned thread, uint64_t count) {
                  redisAppendCommandArgv(context, 2, words, sizes) == REDIS_OK &&
                  take(context, &ttl) && take(context, &reply) &&
                  ttl->type == REDIS_REPLY_INTEGER && ttl->integer > 0 &&
-                 is_answer(peer, reply, id);
+                 is_answer(reply, id, peer->keys->value_size);
     freeReplyObject(ttl);
     freeReplyObject(reply);
     return right;
@@ -116,4 +132,33 @@ bool hiredis_mixed(void *arg, unsigned thread, uint64_t count) {
     return client_writes(peer->keys, thread, count)
                ? set(peer, thread, client_pick(peer->keys, thread, count))
                : hiredis_get(arg, thread, count);
+}
+
+/* The keys of the last node. */
+static void pick_many(const struct hiredis_peer *peer, unsigned thread, uint64_t count,
+                      uint32_t ids[PIPELINE]) {
+    uint64_t at = count * PIPELINE * peer->nodes;
+    for (size_t picked = 0; picked < PIPELINE; at++) {
+        ids[picked] = client_pick(peer->keys, thread, at);
+        picked += peer->keys->node_of[ids[picked]] == peer->nodes - 1;
+    }
+}
+
+bool hiredis_pipeline(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    const size_t sizes[] = {3, KEY_SIZE};
+    uint32_t ids[PIPELINE];
+    pick_many(peer, thread, count, ids);
+    redisContext *context = context_of(peer, thread, ids[0]);
+    bool right = true;
+    for (size_t i = 0; i < PIPELINE; i++) {
+        const char *words[] = {"GET", peer->keys->keys[ids[i]]};
+        right = redisAppendCommandArgv(context, 2, words, sizes) == REDIS_OK && right;
+    }
+    for (size_t i = 0; right && i < PIPELINE; i++) {
+        redisReply *reply = NULL;
+        right = take(context, &reply) && is_answer(reply, ids[i], peer->keys->value_size);
+        freeReplyObject(reply);
+    }
+    return right;
 }

@@ -34,6 +34,14 @@ struct turn {
 
 /* ---- a thread ---------------------------------------------------------------------------- */
 
+static void measure(struct bee *bee, uint64_t ns) {
+    const struct swarm_party *party = bee->party;
+    bee->measured++;
+    if (party->is_timed == NULL || party->is_timed(party->arg, bee->index, bee->asked - 1)) {
+        latency_record(&bee->latency, ns);
+    }
+}
+
 static void *ask_on(void *arg) {
     struct bee *bee = arg;
     struct turn *turn = bee->turn;
@@ -45,8 +53,7 @@ static void *ask_on(void *arg) {
         bee->wrong += !bee->party->ask(bee->party->arg, bee->index, bee->asked++);
         int64_t end_ns = hearth__monotonic_ns();
         if (begin_ns >= from_ns && end_ns <= until_ns) {
-            bee->measured++;
-            latency_record(&bee->latency, (uint64_t)(end_ns - begin_ns));
+            measure(bee, (uint64_t)(end_ns - begin_ns));
         }
         begin_ns = end_ns;
     }

@@ -17,11 +17,15 @@ enum { SWARM_THREADS = 256 };
 /* One operation of a thread, the `count`-th. False: it went wrong. */
 typedef bool swarm_ask(void *arg, unsigned thread, uint64_t count);
 
+/* Whether it counts how long that operation takes. */
+typedef bool swarm_is_timed(const void *arg, unsigned thread, uint64_t count);
+
 /* One of those who are compared. */
 struct swarm_party {
     swarm_ask *ask;
     void *arg;
-    unsigned threads; /* 1 to SWARM_THREADS */
+    swarm_is_timed *is_timed; /* NULL: of all */
+    unsigned threads;         /* 1 to SWARM_THREADS */
     /* Filled by swarm_contest, a round each: */
     double per_second[SAMPLE_MAX]; /* operations of all threads */
     double p99_us[SAMPLE_MAX];
