@@ -39,7 +39,7 @@ struct hiredis_peer;
 
 /* NULL: no memory, or a server does not answer. `keys` must live as long. */
 struct hiredis_peer *hiredis_create(const struct server_node *nodes, size_t count,
-                                    const struct client_keys *keys);
+                                    unsigned threads, const struct client_keys *keys);
 void hiredis_destroy(struct hiredis_peer *peer);
 const struct client_keys *hiredis_keys(const struct hiredis_peer *peer);
 

@@ -12,19 +12,21 @@ enum { PIPELINE = 64 };
 struct hiredis_peer {
     const struct client_keys *keys;
     size_t nodes;
+    size_t count;             /* of connections */
     redisContext *contexts[]; /* a thread's are beside each other */
 };
 
 struct hiredis_peer *hiredis_create(const struct server_node *nodes, size_t count,
-                                    const struct client_keys *keys) {
+                                    unsigned threads, const struct client_keys *keys) {
     struct hiredis_peer *peer =
-        calloc(1, sizeof *peer + SWARM_THREADS * count * sizeof(redisContext *));
+        calloc(1, sizeof *peer + threads * count * sizeof(redisContext *));
     if (peer == NULL) {
         return NULL;
     }
     peer->keys = keys;
     peer->nodes = count;
-    for (size_t i = 0; i < SWARM_THREADS * count; i++) {
+    peer->count = threads * count;
+    for (size_t i = 0; i < peer->count; i++) {
         const struct server_node *node = &nodes[i % count];
         redisContext *context = node->transport == SERVER_UNIX
                                     ? redisConnectUnix(node->path)
@@ -42,7 +44,7 @@ void hiredis_destroy(struct hiredis_peer *peer) {
     if (peer == NULL) {
         return;
     }
-    for (size_t i = 0; i < SWARM_THREADS * peer->nodes; i++) {
+    for (size_t i = 0; i < peer->count; i++) {
         if (peer->contexts[i] != NULL) {
             redisFree(peer->contexts[i]);
         }

@@ -248,7 +248,8 @@ static int connect_peer(struct site *site, const struct bench *bench,
                         const struct site_plan *plan) {
     const struct server_node *nodes = site->servers.nodes;
     if (plan->kind == SERVER_REDIS) {
-        site->hiredis = hiredis_create(nodes, plan->nodes, &site->keys);
+        site->hiredis = hiredis_create(
+            nodes, plan->nodes, plan->proxied ? MANY_THREADS : SWARM_THREADS, &site->keys);
     } else {
         site->libmemcached = libmemcached_create(nodes, &site->keys);
     }
