@@ -418,7 +418,7 @@ Building (nothing else is needed before `make demo` and `make test`)
   make                     libhearth.a, libhearth.so.$(ABI), hearth.pc, the harness: in $(OUT)/
   make demo                install what is missing, build, run the demo
                            TRACE=file replays a trace, FAULT=kill kills a node on the way
-  make bench               every suite of the harness, 3 minutes on a quiet machine
+  make bench               every suite of the harness, half an hour for remote alone
                            SUITE=local runs one, JSON=file also writes the rows there
   make install             DESTDIR= PREFIX=/usr/local LIBDIR= INCLUDEDIR=
   make uninstall           the same paths

@@ -3,7 +3,9 @@
  * Lanes: a node's connections, a few, shared by all threads; of any protocol (lane_codec.h).
  *
  * Who asks takes an idle lane if there is one, and drives it: sends, reads, and has its answer
- * as if the connection were its own. If all are busy, its exchange waits in a lane's queue. The
+ * as if the connection were its own. If all are busy, its exchange waits in a lane's queue. Where
+ * many ask at once they use only as many lanes as their number needs: a pipeline of eight on one
+ * lane costs less than two of four. The
  * thread that drives a lane sends all that is queued in one go, gives every answer that comes to
  * whom it belongs, and hands the lane to the oldest of those who wait once its own answer is
  * there. So many threads make pipelines without knowing of each other.
