@@ -16,7 +16,6 @@ enum {
     SMALL_CHUNK_BYTES = 16 * 1024,    /* else: a parser may move what lies behind each reply */
     MUCH_BYTES = 16 * 1024,           /* a reply that is worth large reads */
     BULKY_BYTES = 64 * 1024,          /* and one that others shall not stand behind */
-    PIECES = 64,                      /* of what is sent in one system call */
     LATE_MAX = 64,                    /* reads after the deadline of what had come by then */
     ORPHANS_MAX = 1024,
     ORPHAN_BYTES_MAX = 1 << 20,

@@ -44,6 +44,8 @@ struct hearth__lane {
     _Atomic uint32_t bulk; /* those of them behind which others shall not stand */
     _Atomic bool bulky;    /* a large reply is under way */
     _Atomic bool reserved; /* one caller has it, or waits until the others are done */
+    _Atomic int64_t
+        moved_ns; /* when the last exchange was asked for that is sent or next to be */
 
     pthread_mutex_t lock;
     _Atomic bool driven; /* changed under the lock */
@@ -82,7 +84,7 @@ typedef struct hearth__drive {
     hearth__answer_taker *taker;
     void *arg;
     hearth__strokes strokes; /* whom to wake */
-    int64_t now_ns;   /* by the last look at the clock; 0: none yet */
+    int64_t now_ns;          /* by the last look at the clock; 0: none yet */
 } hearth__drive;
 
 /* ---- lane.c ---- */

@@ -6,11 +6,13 @@
 #include <hearth/errors.h>
 
 enum {
-    CROWD_UNIT = 16,      /* callers are counted in parts, so that they can be forgotten slowly */
-    CROWD_FADES = 64,     /* a part of it in so many calls */
+    CROWD_UNIT = 16,  /* callers are counted in parts, so that they can be forgotten slowly */
+    CROWD_FADES = 64, /* a part of it in so many calls */
     CROWD_MAX = 1 << 16,
-    CALLERS_A_LANE = 48,  /* a pipeline that long is worth no more */
+    CALLERS_A_LANE = 48, /* a pipeline that long is worth no more */
 };
+
+#define STUCK_NS INT64_C(5000000)
 
 static uint32_t load_of(const hearth__lane *lane) {
     return atomic_load_explicit(&lane->load, memory_order_relaxed);
@@ -66,13 +68,24 @@ static uint32_t width_of(hearth__lane_set *set) {
     return callers > set->count + set->count / 2 && width < set->count ? width : set->count;
 }
 
-/* The least loaded of the first `width` lanes that do, if there are so many. */
+/*
+ * Whether a lane may get more than its part of the callers: what makes one wait, makes all of
+ * them wait. Not behind something large; nor where somebody gave up, or nothing was sent for a while.
+ */
+static bool flows(hearth__lane *lane, int64_t now_ns) {
+    int64_t moved_ns = atomic_load_explicit(&lane->moved_ns, memory_order_relaxed);
+    return is_open(lane) && !is_reserved(lane) && !is_bulky(lane) &&
+           atomic_load_explicit(&lane->orphans, memory_order_relaxed) == 0 &&
+           (load_of(lane) == 0 || now_ns - moved_ns < STUCK_NS);
+}
+
+/* The least loaded of the first `width` lanes that flow, if there are so many. */
 static enum hearth__joined join_shared(hearth__lane_set *set, hearth__exchange *exchange,
                                        uint32_t width) {
     hearth__lane *best = NULL;
     for (uint32_t i = 0; i < set->count && width != 0; i++) {
         hearth__lane *lane = &set->all[i];
-        if (is_open(lane) && !is_reserved(lane) && !is_bulky(lane)) {
+        if (flows(lane, exchange->sent_ns)) {
             best = best == NULL || load_of(lane) < load_of(best) ? lane : best;
             width--;
         }

@@ -17,6 +17,7 @@ static void take_queue(hearth__lane *lane) {
     if (taken.first == NULL) {
         return;
     }
+    atomic_store_explicit(&lane->moved_ns, taken.last->sent_ns, memory_order_relaxed);
     for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
         at->begin = lane->asked;
         at->heard = lane->heard;
