@@ -57,14 +57,6 @@ bool hearth__lane_is_left(const hearth__lane *lane) {
     return !atomic_load_explicit(&lane->driven, memory_order_relaxed);
 }
 
-static bool is_open(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->open, memory_order_relaxed);
-}
-
-static bool is_reserved(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->reserved, memory_order_relaxed);
-}
-
 static bool is_idle(const hearth__lane *lane) {
     return hearth__lane_is_left(lane) &&
            atomic_load_explicit(&lane->load, memory_order_relaxed) == 0;
@@ -112,7 +104,8 @@ enum hearth__joined hearth__lane_join(hearth__lane *lane, hearth__exchange *exch
                                       enum hearth__join how, bool waits) {
     enum hearth__joined joined = HEARTH__JOINED_NOT;
     pthread_mutex_lock(&lane->lock);
-    bool may = is_open(lane) && is_reserved(lane) == (how == HEARTH__JOIN_RESERVED) &&
+    bool may = hearth__lane_is_open(lane) &&
+               hearth__lane_is_reserved(lane) == (how == HEARTH__JOIN_RESERVED) &&
                (how != HEARTH__JOIN_IDLE || is_idle(lane));
     if (may) {
         enqueue(lane, exchange);
@@ -187,7 +180,8 @@ void hearth__lane_hand_over(hearth__drive *drive) {
     } else {
         atomic_store_explicit(&lane->driven, false, memory_order_relaxed);
     }
-    bool is_awaited = heir == NULL && (is_reserved(lane) || !is_open(lane));
+    bool is_awaited =
+        heir == NULL && (hearth__lane_is_reserved(lane) || !hearth__lane_is_open(lane));
     pthread_mutex_unlock(&lane->lock);
     hearth__lane_wake(drive);
     if (is_awaited) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A lane, between the files that make it up: lane.c shares it, lane_send.c sends, lane_drive.c reads
- * and answers, lane_open.c connects, lane_pick.c picks one of a node's, which lanes.c has.
+ * and answers, lane_open.c connects, lane_pick.c picks one of a node's (lane_crowd.c, where many
+ * ask at once), which lanes.c has.
  *
  * A lane's driver is the thread that has the right to its socket, its parser and what is in
  * flight: at most one, given and taken under the lock. What is queued is under the lock. The lock
@@ -87,6 +88,24 @@ typedef struct hearth__drive {
     int64_t now_ns;          /* by the last look at the clock; 0: none yet */
 } hearth__drive;
 
+/* Hints to who looks for a lane. */
+static inline uint32_t hearth__lane_load(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->load, memory_order_relaxed);
+}
+
+static inline bool hearth__lane_is_open(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->open, memory_order_relaxed);
+}
+
+static inline bool hearth__lane_is_reserved(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->reserved, memory_order_relaxed);
+}
+
+static inline bool hearth__lane_is_bulky(const hearth__lane *lane) {
+    return atomic_load_explicit(&lane->bulky, memory_order_relaxed) ||
+           atomic_load_explicit(&lane->bulk, memory_order_relaxed) != 0;
+}
+
 /* ---- lane.c ---- */
 
 bool hearth__lane_init(hearth__lane *lane, hearth__lane_set *set);
@@ -159,6 +178,12 @@ void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome 
 /* Closes the socket and frees what it needed. */
 void hearth__lane_close(hearth__lane *lane);
 
+/* ---- lane_crowd.c ---- */
+
+/* Where many ask at once: queues an exchange, of a caller that waits for it, on one of the few
+ * lanes that are enough for them. Or does not: they are not so many, or those lanes do not do. */
+enum hearth__joined hearth__lane_join_crowd(hearth__lane_set *set, hearth__exchange *exchange);
+
 /* ---- lanes.c ---- */
 
 struct hearth__lane_set {
@@ -170,7 +195,7 @@ struct hearth__lane_set {
     bool attempting; /* one thread makes a connection */
     bool down;       /* the last one could not be made */
     int64_t retry_at_ns;
-    _Atomic uint32_t crowd; /* see lane_pick.c */
+    _Atomic uint32_t crowd; /* see lane_crowd.c */
     uint32_t count;
     hearth__lane all[];
 };

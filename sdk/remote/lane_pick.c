@@ -5,93 +5,16 @@
 
 #include <hearth/errors.h>
 
-enum {
-    CROWD_UNIT = 16,  /* callers are counted in parts, so that they can be forgotten slowly */
-    CROWD_FADES = 64, /* a part of it in so many calls */
-    CROWD_MAX = 1 << 16,
-    CALLERS_A_LANE = 48, /* a pipeline that long is worth no more */
-};
-
-#define STUCK_NS INT64_C(5000000)
-
-static uint32_t load_of(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->load, memory_order_relaxed);
-}
-
-static bool is_open(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->open, memory_order_relaxed);
-}
-
-static bool is_reserved(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->reserved, memory_order_relaxed);
-}
-
-static bool is_bulky(const hearth__lane *lane) {
-    return atomic_load_explicit(&lane->bulky, memory_order_relaxed) ||
-           atomic_load_explicit(&lane->bulk, memory_order_relaxed) != 0;
-}
-
 static enum hearth__joined join_idle(hearth__lane_set *set, hearth__exchange *exchange,
                                      bool waits) {
     enum hearth__joined joined = HEARTH__JOINED_NOT;
     for (uint32_t i = 0; i < set->count && joined == HEARTH__JOINED_NOT; i++) {
         hearth__lane *lane = &set->all[i];
-        if (is_open(lane) && load_of(lane) == 0) {
+        if (hearth__lane_is_open(lane) && hearth__lane_load(lane) == 0) {
             joined = hearth__lane_join(lane, exchange, HEARTH__JOIN_IDLE, waits);
         }
     }
     return joined;
-}
-
-/*
- * How many lanes are enough. Up to some more callers than lanes each had better have one to itself.
- * A crowd had not: on few lanes it makes longer pipelines, and each call to the kernel, here and at
- * the server, is shared by more of them. The crowd is the most callers at once, of late: it is
- * remembered since between two batches only a few are inside.
- */
-static uint32_t width_of(hearth__lane_set *set) {
-    uint32_t inside = 1;
-    for (uint32_t i = 0; i < set->count; i++) {
-        inside += load_of(&set->all[i]);
-    }
-    inside = inside < CROWD_MAX ? inside : CROWD_MAX;
-    uint32_t crowd = atomic_load_explicit(&set->crowd, memory_order_relaxed);
-    uint32_t now = inside * CROWD_UNIT;
-    if (now < crowd) {
-        now = crowd - 1 - crowd / CROWD_FADES;
-    }
-    if (now != crowd) { /* a hint: who is overwritten was about as right */
-        atomic_store_explicit(&set->crowd, now, memory_order_relaxed);
-    }
-    uint32_t callers = now / CROWD_UNIT;
-    uint32_t width = 1 + callers / CALLERS_A_LANE;
-    return callers > set->count + set->count / 2 && width < set->count ? width : set->count;
-}
-
-/*
- * Whether a lane may get more than its part of the callers: what makes one wait, makes all of
- * them wait. Not behind something large; nor where somebody gave up, or nothing was sent for a while.
- */
-static bool flows(hearth__lane *lane, int64_t now_ns) {
-    int64_t moved_ns = atomic_load_explicit(&lane->moved_ns, memory_order_relaxed);
-    return is_open(lane) && !is_reserved(lane) && !is_bulky(lane) &&
-           atomic_load_explicit(&lane->orphans, memory_order_relaxed) == 0 &&
-           (load_of(lane) == 0 || now_ns - moved_ns < STUCK_NS);
-}
-
-/* The least loaded of the first `width` lanes that flow, if there are so many. */
-static enum hearth__joined join_shared(hearth__lane_set *set, hearth__exchange *exchange,
-                                       uint32_t width) {
-    hearth__lane *best = NULL;
-    for (uint32_t i = 0; i < set->count && width != 0; i++) {
-        hearth__lane *lane = &set->all[i];
-        if (flows(lane, exchange->sent_ns)) {
-            best = best == NULL || load_of(lane) < load_of(best) ? lane : best;
-            width--;
-        }
-    }
-    return width == 0 ? hearth__lane_join(best, exchange, HEARTH__JOIN_ANY, true)
-                      : HEARTH__JOINED_NOT;
 }
 
 /* The least loaded; one behind something large only if all are. */
@@ -101,9 +24,10 @@ static enum hearth__joined join_busy(hearth__lane_set *set, hearth__exchange *ex
     uint32_t best_load = UINT32_MAX;
     for (uint32_t i = 0; i < set->count; i++) {
         hearth__lane *lane = &set->all[i];
-        uint32_t load = load_of(lane);
-        load = is_bulky(lane) && load < UINT32_MAX / 2 ? load + UINT32_MAX / 2 : load;
-        if (is_open(lane) && load < best_load && !is_reserved(lane)) {
+        uint32_t load = hearth__lane_load(lane);
+        load =
+            hearth__lane_is_bulky(lane) && load < UINT32_MAX / 2 ? load + UINT32_MAX / 2 : load;
+        if (hearth__lane_is_open(lane) && load < best_load && !hearth__lane_is_reserved(lane)) {
             best = lane;
             best_load = load;
         }
@@ -123,7 +47,8 @@ static void leave(hearth__lane *lane) {
 }
 
 static bool is_closed(const hearth__lane *lane) {
-    return !is_open(lane) && !is_reserved(lane) && hearth__lane_is_left(lane);
+    return !hearth__lane_is_open(lane) && !hearth__lane_is_reserved(lane) &&
+           hearth__lane_is_left(lane);
 }
 
 /* A closed lane, which the caller drives now. */
@@ -131,7 +56,7 @@ static hearth__lane *take_closed(hearth__lane_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
         hearth__lane *lane = &set->all[i];
         if (is_closed(lane) && hearth__lane_take(lane, true)) {
-            if (!is_open(lane)) {
+            if (!hearth__lane_is_open(lane)) {
                 return lane;
             }
             leave(lane); /* another was faster, and is done already */
@@ -142,7 +67,7 @@ static hearth__lane *take_closed(hearth__lane_set *set) {
 
 static bool any_open(const hearth__lane_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (is_open(&set->all[i])) {
+        if (hearth__lane_is_open(&set->all[i])) {
             return true;
         }
     }
@@ -160,7 +85,7 @@ static bool has_closed(const hearth__lane_set *set) {
 
 static bool has_free(const hearth__lane_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (is_open(&set->all[i]) && !is_reserved(&set->all[i])) {
+        if (hearth__lane_is_open(&set->all[i]) && !hearth__lane_is_reserved(&set->all[i])) {
             return true;
         }
     }
@@ -235,8 +160,7 @@ static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hea
     *joined = HEARTH__JOINED_NOT;
     deadline_ns = joined_until(way, deadline_ns);
     if (way->at_once && !way->fresh && !exchange->bulky) {
-        uint32_t width = width_of(set);
-        *joined = width < set->count ? join_shared(set, exchange, width) : HEARTH__JOINED_NOT;
+        *joined = hearth__lane_join_crowd(set, exchange);
         if (*joined != HEARTH__JOINED_NOT) {
             return HEARTH_OK;
         }
@@ -331,8 +255,10 @@ static hearth__lane *claim(hearth__lane_set *set) {
     hearth__lane *best = NULL;
     for (uint32_t i = 0; i < set->count; i++) {
         hearth__lane *lane = &set->all[i];
-        if (!is_reserved(lane) && (best == NULL || load_of(lane) < load_of(best) ||
-                                   (load_of(lane) == load_of(best) && is_open(lane)))) {
+        if (!hearth__lane_is_reserved(lane) &&
+            (best == NULL || hearth__lane_load(lane) < hearth__lane_load(best) ||
+             (hearth__lane_load(lane) == hearth__lane_load(best) &&
+              hearth__lane_is_open(lane)))) {
             best = lane;
         }
     }
@@ -354,7 +280,8 @@ static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
     while (status == HEARTH_OK && !hearth__lane_take(lane, true)) {
         if (hearth__lane_take(lane, false)) { /* orphans are on it */
             status = hearth__lane_drive(&drive, deadline_ns);
-            status = status == HEARTH_E_TIMEOUT && is_open(lane) ? status : HEARTH_OK;
+            status =
+                status == HEARTH_E_TIMEOUT && hearth__lane_is_open(lane) ? status : HEARTH_OK;
             hearth__lane_hand_over(&drive);
             continue;
         }
@@ -387,7 +314,7 @@ static int32_t await_attempt(hearth__lane_set *set, int64_t deadline_ns) {
 static int32_t make_ready(hearth__lane *lane, int64_t deadline_ns) {
     hearth__lane_set *set = lane->set;
     hearth__drive drive = {.lane = lane};
-    if (is_open(lane) && look_first(&drive) == HEARTH_OK) {
+    if (hearth__lane_is_open(lane) && look_first(&drive) == HEARTH_OK) {
         return HEARTH_OK;
     }
     int32_t status = await_attempt(set, deadline_ns);
@@ -428,7 +355,7 @@ int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth_
 }
 
 void hearth__lanes_unreserve(hearth__lane *lane, bool clean) {
-    if (!clean && is_open(lane) && hearth__lane_take(lane, false)) {
+    if (!clean && hearth__lane_is_open(lane) && hearth__lane_take(lane, false)) {
         hearth__drive drive = {.lane = lane};
         hearth__lane_break(&drive, HEARTH_E_UNAVAILABLE);
         hearth__lane_hand_over(&drive);
