@@ -21,7 +21,6 @@ struct reply {
     const char *bytes;
     size_t size;
     _Atomic size_t endless; /* bytes sent of a reply without an end */
-    bool meta;              /* the server knows that protocol */
 };
 
 /* With NULs as they are. */
@@ -112,7 +111,7 @@ static void what_is_no_reply_is_an_error_and_ends_the_connection(void **state) {
     long before = peak_kib();
     for (size_t i = 0; i < sizeof no_replies / sizeof no_replies[0]; i++) {
         struct mc_rig rig;
-        struct reply reply = {no_replies[i].bytes, no_replies[i].size, 0, true};
+        struct reply reply = {no_replies[i].bytes, no_replies[i].size, 0};
         mc_rig_open(&rig, say, &reply);
         hearth__remote_op op = mc_rig_op(&rig, HEARTH__GET, "key", NULL);
         (void)mc_rig_run_within(&rig, &op, MC_RIG_LATE_MS);
@@ -132,17 +131,19 @@ static void what_is_no_reply_is_an_error_and_ends_the_connection(void **state) {
 }
 
 /* The same to any question, whatever protocol it was asked in. */
-static void say_to_all(struct scripted_client *client, void *arg) {
+static _Atomic(const char *) always;
+
+static void say_always(struct scripted_client *client, void *arg) {
     struct mc_asked asked;
-    const struct reply *reply = arg;
+    const bool *meta = arg;
     static const char version[] = "VERSION 1.6.18\r\n";
     static const char probe[] = "EN khearth-probe O1\r\n";
     (void)scripted_await(client, "version\r\n");
     (void)scripted_send(client, version, sizeof version - 1);
-    if (reply->meta && scripted_await(client, "mg hearth-probe v t c f k O1\r\n")) {
+    if (*meta && scripted_await(client, "mg hearth-probe v t c f k O1\r\n")) {
         (void)scripted_send(client, probe, sizeof probe - 1);
     }
-    while (mc_await(client, " key", &asked) && send_reply(client, &asked, reply)) {
+    while (mc_await(client, " key", &asked) && mc_say(client, &asked, atomic_load(&always))) {
     }
 }
 
@@ -176,19 +177,18 @@ static void nonsense_answers_no_verb(void **state) {
         REPLIES = sizeof replies / sizeof replies[0],
         VERBS = sizeof verbs / sizeof verbs[0]
     };
-    for (int meta = 0; meta < 2; meta++) {
+    for (int protocol = 0; protocol < 2; protocol++) {
         struct mc_rig rig;
-        struct reply reply = {.meta = meta != 0};
-        mc_rig_open(&rig, say_to_all, &reply);
-        rig.config.memcached_text = meta == 0;
+        bool meta = protocol == 0;
+        mc_rig_open(&rig, say_always, &meta);
+        rig.config.memcached_text = !meta;
         mc_rig_reopen(&rig);
         for (size_t i = 0; i < REPLIES * VERBS; i++) {
             const char *words = replies[i / VERBS];
             bool stores = i % VERBS >= 1 && i % VERBS <= 4;
             hearth__remote_op op =
                 mc_rig_op(&rig, verbs[i % VERBS], "key", stores ? "body" : NULL);
-            reply.bytes = words;
-            reply.size = strlen(words);
+            atomic_store(&always, words);
             op.if_version = 1;
             op.number = 1;
             (void)mc_rig_run_within(&rig, &op, MC_RIG_DEADLINE_MS);
@@ -235,7 +235,7 @@ static void what_has_no_end_is_not_waited_for(void **state) {
     long before = peak_kib();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mc_rig rig;
-        struct reply reply = {cases[i].reply, strlen(cases[i].reply), 0, true};
+        struct reply reply = {cases[i].reply, strlen(cases[i].reply), 0};
         mc_rig_open(&rig, go_on, &reply);
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__GET, "key", NULL), cases[i].status);
         mc_rig_close(&rig);
@@ -312,7 +312,7 @@ static void a_servers_refusals_are_told_apart(void **state) {
         char text[128];
         int size = snprintf(text, sizeof text, "%s\r\n", cases[i].words);
         struct mc_rig rig;
-        struct reply reply = {text, (size_t)size, 0, true};
+        struct reply reply = {text, (size_t)size, 0};
         mc_rig_open(&rig, say, &reply);
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__SET, "key", "body"), cases[i].status);
         assert_int_equal(mc_rig_count(&rig, HEARTH__STAT_disconnects), 0);
@@ -328,7 +328,7 @@ static void a_servers_words_are_logged_with_care(void **state) {
     (void)state;
     static const char text[] = "SERVER_ERROR \x7f[31m\xc3\xa9 and more\r\n";
     struct mc_rig rig;
-    struct reply reply = {text, sizeof text - 1, 0, true};
+    struct reply reply = {text, sizeof text - 1, 0};
     mc_rig_open(&rig, say, &reply);
     for (unsigned i = 0; i < 5; i++) {
         (void)mc_rig_expect(&rig, mc_rig_op(&rig, HEARTH__SET, "key", "body"),

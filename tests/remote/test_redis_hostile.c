@@ -139,7 +139,19 @@ static void a_write_answered_by_nonsense_is_unknown(void **state) {
     }
 }
 
-/* What ends at once, to any question: whatever was asked, it is an error, and a new connection is made. */
+/* What every connection says to every question now. */
+static _Atomic(const char *) always;
+
+static void say_always(struct scripted_client *client, void *arg) {
+    (void)arg;
+    while (scripted_await(client, "\r\nkey\r\n")) {
+        const char *reply = atomic_load(&always);
+        (void)scripted_send(client, reply, strlen(reply));
+    }
+}
+
+/* What ends at once, to any question: whatever was asked, it is an error, and a new connection is
+ * made. */
 static void nonsense_answers_no_verb(void **state) {
     (void)state;
     static const char *const replies[] = {
@@ -163,10 +175,9 @@ static void nonsense_answers_no_verb(void **state) {
     };
     long before = peak_kib();
     struct stage stage = {.reply = {"", 0, 0}};
-    open_stage(&stage, say);
+    open_stage(&stage, say_always);
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
-        stage.reply.bytes = replies[i];
-        stage.reply.size = strlen(replies[i]);
+        atomic_store(&always, replies[i]);
         for (size_t j = 0; j < sizeof verbs / sizeof verbs[0]; j++) {
             bool stores = j >= 1 && j <= 4;
             hearth__remote_op op =
@@ -310,8 +321,9 @@ static void a_servers_refusals_are_told_apart(void **state) {
         {"ASK 3999 127.0.0.1:6381", HEARTH_E_UNAVAILABLE},
         {"TRYAGAIN Multiple keys request during rehashing", HEARTH_E_UNAVAILABLE},
         {"ERR max number of clients reached", HEARTH_E_UNAVAILABLE},
-        {"ERR string exceeds maximum allowed size (512MB)", HEARTH_E_TOO_LARGE},
-        {"ERR Protocol error: invalid bulk length", HEARTH_E_TOO_LARGE},
+        /* to the placeholder that takes the older value with it, too */
+        {"ERR string exceeds maximum allowed size (512MB)", HEARTH_E_UNKNOWN},
+        {"ERR Protocol error: invalid bulk length", HEARTH_E_UNKNOWN},
         {"ERR syntax error", HEARTH_E_PROTOCOL},
         {"", HEARTH_E_PROTOCOL},
     };
@@ -328,6 +340,28 @@ static void a_servers_refusals_are_told_apart(void **state) {
         }
         close_stage(&stage);
     }
+}
+
+/* A server that refused a size still holds what was to be replaced, until it is told otherwise. */
+static void refuse_the_first(struct scripted_client *client, void *arg) {
+    static const char refusal[] = "-ERR Protocol error: invalid bulk length\r\n";
+    (void)arg;
+    if (scripted_await(client, "\r\nkey\r\n") &&
+        scripted_send(client, refusal, sizeof refusal - 1) &&
+        scripted_await(client, "\r\nkey\r\n") &&
+        scripted_await(client, "\r\n$2\r\nPX\r\n$1\r\n1\r\n")) {
+        (void)scripted_send(client, "+OK\r\n", 5);
+    }
+    scripted_await_close(client);
+}
+
+static void what_was_to_be_replaced_by_too_much_goes(void **state) {
+    (void)state;
+    struct stage stage = {.reply = {"", 0, 0}};
+    open_stage(&stage, refuse_the_first);
+    hearth__remote_op op = redis_rig_op(&stage.rig, HEARTH__SET, "key", "body");
+    (void)redis_rig_expect(&stage.rig, op, HEARTH_E_TOO_LARGE);
+    close_stage(&stage);
 }
 
 /* A log is read in terminals, and is no place for what was cached. */
@@ -358,6 +392,7 @@ int main(void) {
         cmocka_unit_test(the_largest_reply_is_taken),
         cmocka_unit_test(a_trickle_does_not_stretch_a_deadline),
         cmocka_unit_test(a_servers_refusals_are_told_apart),
+        cmocka_unit_test(what_was_to_be_replaced_by_too_much_goes),
         cmocka_unit_test(a_servers_words_are_logged_with_care),
     };
     return cmocka_run_group_tests_name("redis hostile", tests, NULL, NULL);
