@@ -27,7 +27,9 @@ static void answer(struct scripted_client *client, void *arg) {
     while (scripted_await(client, "\r\nkey\r\n")) {
         if (atomic_exchange(&stage->falters, false)) {
             event_raise(&stage->faltered);
-            (void)event_await(&stage->told, 1);
+            if (!event_await(&stage->told, 1)) {
+                return;
+            }
         }
         if (!scripted_send(client, stage->wire.bytes, stage->wire.size)) {
             return;
