@@ -23,6 +23,7 @@ enum {
     OPERATIONS = 400,
     OPERATIONS_LONG = 170000, /* 10^6 on each server, torn and forged together */
     DEADLINE_MS = 10,
+    LATE_MS = 20,
     FAULT_IN = 16, /* replies, one is forged */
     FAULT_IN_LONG = 64,
 };
@@ -205,7 +206,7 @@ static void turn(struct proxy *proxy, uint32_t step, uint32_t operations) {
         proxy_delay(proxy, PROXY_TO_CLIENT, 1);
         break;
     case 3:
-        proxy_delay(proxy, PROXY_TO_CLIENT, 2 * DEADLINE_MS);
+        proxy_delay(proxy, PROXY_TO_CLIENT, LATE_MS);
         break;
     case 4:
         proxy_hold(proxy, PROXY_TO_CLIENT);

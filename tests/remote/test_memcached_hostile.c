@@ -173,21 +173,19 @@ static void nonsense_answers_no_verb(void **state) {
         HEARTH__GET,  HEARTH__SET,   HEARTH__ADD,       HEARTH__REPLACE,
         HEARTH__SWAP, HEARTH__TOUCH, HEARTH__INCREMENT, HEARTH__DELETE,
     };
-    enum {
-        REPLIES = sizeof replies / sizeof replies[0],
-        VERBS = sizeof verbs / sizeof verbs[0]
-    };
+    const size_t verb_count = sizeof verbs / sizeof verbs[0];
+    const size_t count = sizeof replies / sizeof replies[0] * verb_count;
     for (int protocol = 0; protocol < 2; protocol++) {
         struct mc_rig rig;
         bool meta = protocol == 0;
         mc_rig_open(&rig, say_always, &meta);
         rig.config.memcached_text = !meta;
         mc_rig_reopen(&rig);
-        for (size_t i = 0; i < REPLIES * VERBS; i++) {
-            const char *words = replies[i / VERBS];
-            bool stores = i % VERBS >= 1 && i % VERBS <= 4;
+        for (size_t i = 0; i < count; i++) {
+            const char *words = replies[i / verb_count];
+            bool stores = i % verb_count >= 1 && i % verb_count <= 4;
             hearth__remote_op op =
-                mc_rig_op(&rig, verbs[i % VERBS], "key", stores ? "body" : NULL);
+                mc_rig_op(&rig, verbs[i % verb_count], "key", stores ? "body" : NULL);
             atomic_store(&always, words);
             op.if_version = 1;
             op.number = 1;
@@ -198,7 +196,7 @@ static void nonsense_answers_no_verb(void **state) {
             }
             assert_int_equal(rig.body.size, 0);
         }
-        assert_true(mc_rig_count(&rig, HEARTH__STAT_disconnects) >= REPLIES * VERBS);
+        assert_true(mc_rig_count(&rig, HEARTH__STAT_disconnects) >= count);
         mc_rig_close(&rig);
     }
 }
