@@ -153,10 +153,11 @@ typedef struct hearth__remote_op {
  *  DELETE     OK (a value was there), MISS (nothing, or what was no value: removed)
  *
  * and for all: E_UNAVAILABLE, E_TIMEOUT, E_PROTOCOL, E_TYPE, E_TOO_LARGE, E_NOMEM; for writes
- * E_UNKNOWN (sent, answer lost). A write is never sent twice, but a DELETE once more when its
- * connection broke. On an error `body` is empty. No answer is ever given to another operation:
- * a connection that did not answer all it was asked in time, or answered something unexpected,
- * is closed.
+ * E_UNKNOWN (sent, answer lost; or too large, and an older value may be there still: after
+ * E_TOO_LARGE none is, where the store's condition held). A write is never sent twice, but a DELETE
+ * once more when its connection broke. On an error `body` is empty. No answer is ever given to
+ * another operation: a connection that did not answer all it was asked in time, or answered
+ * something unexpected, is closed.
  */
 void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
                             int64_t deadline_ns);
