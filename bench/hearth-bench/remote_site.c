@@ -71,10 +71,12 @@ static int keys_create(struct client_keys *keys, const struct server_node *nodes
 /* ---- Hearth ------------------------------------------------------------------------------ */
 
 static int our_client_open(struct our_client *ours, const struct bench *bench, const char *url,
-                           const char *local_bytes, const struct client_keys *keys) {
+                           const char *local_bytes, const char *entry_bytes,
+                           const struct client_keys *keys) {
     const char *const settings[][2] = {
         {"remote.url", url},
         {"local.max_bytes", local_bytes},
+        {"local.max_entry_bytes", entry_bytes},
         {"remote.timeout_ms", "5000"}, /* a busy machine is no failure here */
         {"ttl_ms", "12h"},
     };
@@ -270,8 +272,8 @@ int site_open(struct site *site, const struct bench *bench, const struct site_pl
         return bench_fail(bench, "no room for the address");
     }
     if (keys_create(&site->keys, site->servers.nodes, plan->nodes, bench) != 0 ||
-        our_client_open(&site->plain, bench, url, "0", &site->keys) != 0 ||
-        our_client_open(&site->kept, bench, url, "16mb", &site->keys) != 0 ||
+        our_client_open(&site->plain, bench, url, "0", "0", &site->keys) != 0 ||
+        our_client_open(&site->kept, bench, url, "16mb", "64", &site->keys) != 0 ||
         connect_peer(site, bench, plan) != 0) {
         return -1;
     }

@@ -25,7 +25,7 @@ struct site {
     struct proxy *proxy; /* before the last node, if there is one */
     struct client_keys keys;
     struct our_client plain; /* without a local tier */
-    struct our_client kept;  /* with one that is never good enough */
+    struct our_client kept;  /* with one that has no room for these values */
     struct hiredis_peer *hiredis;
     struct libmemcached_peer *libmemcached;
 };
