@@ -223,8 +223,9 @@ static void the_table_has_a_header_and_the_row(void **state) {
 
 static void wrong_names_are_refused_with_the_right_ones(void **state) {
     (void)state;
-    is_refused("rings",
-               "there is no suite rings. There are: local hitratio memory remote ring bloom all");
+    is_refused(
+        "rings",
+        "there is no suite rings. There are: local hitratio memory remote ring bloom all");
     is_refused("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
     is_refused("ring --case get-1m-1t", "ring has no case get-1m-1t");
     is_refused("all --case nothing", "all has no case nothing. There are: get-1m-1t");
