@@ -6,5 +6,6 @@
 #include "guard/bloom.h"
 #include "guard/breaker.h"
 #include "guard/flight.h"
+#include "guard/hints.h"
 
 #endif
