@@ -30,6 +30,14 @@
  * limit) and, writes only, HEARTH_E_UNKNOWN (it was sent, its answer was lost: it may have
  * happened). The details are in the log (hearth_log_next()). A write that did not answer
  * HEARTH_OK leaves no local copy of the key.
+ * - **Deletes that a node missed** are kept in this process (HEARTH_E_QUEUED) and carried out
+ * when the node answers again, before anything is asked of it about their keys: what was deleted
+ * here is not read here again. Until then reads and writes of these keys answer
+ * HEARTH_E_UNAVAILABLE. The next call to the node, of whatever key, carries them out; until then
+ * other processes may read the old value there. They end with the cache. At most
+ * `remote.max_queued_bytes` are kept; a delete that finds no room answers its error, and from
+ * then on this process takes what was written to that node before (by the writers' clocks) for
+ * missing, except numbers.
  * - **Keys and values** are bytes: no encoding, no terminator. They are copied; the caller
  * keeps its own.
  * - **Threads.** Every call may be made by any thread at any time, except that one
@@ -101,7 +109,8 @@ HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_C
 
 /**
  * Closes a cache: calls that come now answer HEARTH_E_CLOSED, calls that are inside leave by
- * their own deadlines (a loader is waited for), then all is freed. NULL is allowed. Using or
+ * their own deadlines (a loader is waited for), deletes that are kept for nodes are tried once
+ * more, for less than `remote.timeout_ms`, then all is freed. NULL is allowed. Using or
  * closing the handle afterwards is undefined.
  *
  * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing
@@ -358,7 +367,9 @@ HEARTH_API int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
  * it: it is off, or the value too large for it); with if_version also HEARTH_CONFLICT (another version is there) and
  * HEARTH_MISS (nothing is there); HEARTH_E_TOO_LARGE (then no tier holds an older value of the
  * key either; with if_version the node keeps what it has); HEARTH_E_INVALID (also:
- * HEARTH_WRITE_INTEGER, and the value is no number); the remote errors.
+ * HEARTH_WRITE_INTEGER, and the value is no number); the remote errors: what was to be replaced
+ * is then deleted, as by a hearth_delete() that was kept (not with
+ * if_version).
  * Ownership: key and data stay the caller's. `data` may be NULL when size is 0.
  * Threads: any. Blocks for the node, at most to the deadline. When it has returned HEARTH_OK,
  * every later read of this process sees this value or a later one.
@@ -382,7 +393,8 @@ HEARTH_API int32_t hearth_add(hearth *cache, const void *key, size_t key_size, c
  * that version.
  *
  * Result: HEARTH_OK; HEARTH_MISS; HEARTH_CONFLICT (with if_version: another version is there;
- * without: others kept changing it meanwhile); HEARTH_E_TOO_LARGE; the remote errors.
+ * without: others kept changing it meanwhile); HEARTH_E_TOO_LARGE; the remote errors (with the
+ * same end of what was to be replaced as in hearth_set()).
  * Ownership: as hearth_set().
  * Threads: as hearth_set().
  */
@@ -394,9 +406,10 @@ HEARTH_API int32_t hearth_replace(hearth *cache, const void *key, size_t key_siz
  * Removes a key from both tiers, with whatever is cached about it (an absence, a value marked
  * stale).
  *
- * Result: HEARTH_OK (a value was removed: the node said so); HEARTH_MISS (there was none); the
- * remote errors: the key may still be there, the local copy is gone. A delete whose connection
- * broke is tried once more by itself.
+ * Result: HEARTH_OK (a value was removed: the node said so); HEARTH_MISS (there was none);
+ * HEARTH_E_QUEUED (the node did not answer in time, or refused: the delete is kept, see this
+ * file's head); the remote errors (it found no room to be kept): the key may still be there. The
+ * local copy is gone in any case. A delete whose connection broke is tried once more by itself.
  * Ownership: nothing changes hands. Of `write` only deadline_ms is used; it may be NULL.
  * Threads: as hearth_set().
  */
@@ -484,7 +497,7 @@ HEARTH_API int32_t hearth_set_many(hearth *cache, size_t count, const void *cons
  * hearth_delete() for `count` keys.
  *
  * Result: HEARTH_OK when every status is HEARTH_OK or HEARTH_MISS; else the first error among
- * statuses.
+ * statuses, HEARTH_E_QUEUED included.
  * Ownership: arrays of `count`; all stay the caller's.
  * Threads: as hearth_get_many().
  */

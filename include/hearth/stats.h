@@ -64,7 +64,16 @@
     X(breaker_refusals, counter,                                                                   \
       "Reads and writes that failed at once because their node had not answered before")           \
     X(breaker_probes, counter, "Calls let through to find out whether a node answers again")       \
-    X(nodes_left_alone, gauge, "Nodes whose calls fail at once just now, but for probes")
+    X(nodes_left_alone, gauge, "Nodes whose calls fail at once just now, but for probes")          \
+    X(queued_deletes, gauge, "Deletes kept for nodes that did not answer them")                    \
+    X(queued_bytes, gauge, "Bytes used for them, at most remote.max_queued_bytes")                 \
+    X(deletes_queued, counter,                                                                     \
+      "Deletes that a node did not answer and that were kept, those of what a set was to replace " \
+      "included")                                                                                  \
+    X(deletes_replayed, counter, "Kept deletes that were carried out")                             \
+    X(deletes_fenced, counter, "Deletes that found no room to be kept")                            \
+    X(values_fenced, counter,                                                                      \
+      "Values of nodes taken for missing because a delete of theirs may have found no room")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

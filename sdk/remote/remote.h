@@ -107,11 +107,10 @@ typedef struct hearth__remote_op {
     size_t data_size;
     enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
     uint32_t content;
-    uint64_t version;  /* of what is stored: of hearth__remote_new_version() */
-    uint32_t delta_ms; /* how long its load took */
-    bool want_ttl;     /* GET: `left_ms` is needed exactly, since a local copy may be kept */
-    bool
-        heard; /* answer: the node said something, if only that it refuses; it may be false all the same */
+    uint64_t version;    /* of what is stored: of hearth__remote_new_version() */
+    uint32_t delta_ms;   /* how long its load took */
+    bool want_ttl;       /* GET: `left_ms` is needed exactly, since a local copy may be kept */
+    bool heard;          /* answer: the node said something; it may be false all the same */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
     int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */

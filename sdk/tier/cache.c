@@ -100,8 +100,8 @@ static int32_t open_rooms(hearth *cache) {
 }
 
 static void destroy(hearth *cache) {
-    hearth__remote_close(cache->remote);
     hearth__nodes_close(cache);
+    hearth__remote_close(cache->remote);
     hearth__local_close(cache->local);
     hearth__flights_destroy(cache->flights);
     hearth__ring_destroy(cache->ring);

@@ -20,7 +20,8 @@ struct hearth {
     hearth__ring *ring;
     hearth__remote *remote;
     hearth__remote_url url;
-    hearth__breaker *breakers; /* of its nodes; NULL: there are none */
+    struct hearth__node_guard *guards; /* of its nodes; NULL: embedded, which is never down */
+    hearth__hints_budget hints_budget;
     size_t prefix_size;
     int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
     bool keeps_local;         /* there is a local tier */
@@ -45,18 +46,33 @@ void hearth__route_fini(hearth__route *route);
 /* An operation of the remote room on a routed key. */
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb);
 
-/* ---- nodes.c: operations on nodes, past a breaker around each ---- */
+/* ---- nodes.c: operations on nodes, past a breaker around each, and never past a delete that one missed ---- */
 
 /* Once the url and the options are there. HEARTH_OK, HEARTH_E_NOMEM. */
 int32_t hearth__nodes_open(hearth *cache);
+
+/* Tries once more to carry out what is still kept. Nobody may be inside. */
 void hearth__nodes_close(hearth *cache);
 
-/* As hearth__remote_execute(). Operations on a node whose breaker is open end with HEARTH_E_UNAVAILABLE at once. */
+/*
+ * As hearth__remote_execute(). Operations on a node whose breaker is open end with HEARTH_E_UNAVAILABLE at once. A DELETE that its
+ * node did not answer is kept and ends with HEARTH_E_QUEUED, if there is room; so is the delete of what an unanswered SET or
+ * REPLACE was to replace, whose status stays. Before anything is asked of a node about a key whose delete is kept, it is carried
+ * out; if it cannot be, that operation ends with HEARTH_E_UNAVAILABLE.
+ */
 void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
                            int64_t deadline_ns);
 
-/* Whether a node is left alone just now, but for probes. */
+/* How nodes stand. */
+typedef struct hearth__nodes_usage {
+    uint64_t left_alone; /* just now, but for probes */
+    uint64_t queued;     /* deletes kept for them */
+    uint64_t queued_bytes;
+} hearth__nodes_usage;
+
+void hearth__nodes_usage_get(const hearth *cache, hearth__nodes_usage *usage);
 bool hearth__nodes_is_open(const hearth *cache, uint32_t node);
+uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node);
 
 /* ---- chain.c ---- */
 

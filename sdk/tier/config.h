@@ -29,6 +29,9 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "counts as dead and is closed.")                                                          \
     X("remote.max_value_bytes", remote_max_value_bytes, BYTES, 1024, 536870912, "64mb",         \
       "The largest value that is stored or accepted from a node.")                              \
+    X("remote.max_queued_bytes", remote_max_queued_bytes, BYTES, 0, 1099511627776, "4mb",       \
+      "Memory for deletes that their nodes did not answer, kept until those answer again; "     \
+      "a delete that finds no room makes all older values of its node count as missing.")       \
     X("remote.lanes", remote_lanes, COUNT, 1, 1024, "4",                                        \
       "Connections to each node at the most, shared by all threads.")                           \
     X("remote.accept_foreign", remote_accept_foreign, FLAG, 0, 1, "no",                         \

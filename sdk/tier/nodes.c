@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on nodes, past a breaker around each: a node that does not answer costs its callers nothing for a while. */
-#include "tier/cache.h"
+#include "tier/nodes.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -9,29 +9,90 @@
 
 enum { NS_PER_MS = 1000000 };
 
+int64_t hearth__nodes_now_ms(void) {
+    return hearth__monotonic_ns() / NS_PER_MS;
+}
+
+/* ---- open and close --------------------------------------------------------------------- */
+
 int32_t hearth__nodes_open(hearth *cache) {
     const hearth__config *config = &cache->config;
-    if (cache->url.kind == HEARTH__EMBEDDED || config->breaker_failures == 0) {
+    if (cache->url.kind == HEARTH__EMBEDDED) {
         return HEARTH_OK;
     }
-    cache->breakers = hearth__alloc_zero(cache->url.count, sizeof *cache->breakers);
-    if (cache->breakers == NULL) {
+    cache->hints_budget.max_bytes = (size_t)config->remote_max_queued_bytes;
+    cache->guards = hearth__alloc_zero(cache->url.count, sizeof *cache->guards);
+    if (cache->guards == NULL) {
         return HEARTH_E_NOMEM;
     }
     for (size_t i = 0; i < cache->url.count; i++) {
-        hearth__breaker_init(&cache->breakers[i], (uint32_t)config->breaker_failures,
+        hearth__node_guard *guard = &cache->guards[i];
+        hearth__breaker_init(&guard->breaker, (uint32_t)config->breaker_failures,
                              2 * config->remote_timeout_ms);
+        guard->hints = hearth__hints_create(&cache->hints_budget);
+        if (guard->hints == NULL) {
+            return HEARTH_E_NOMEM;
+        }
     }
     return HEARTH_OK;
 }
 
-void hearth__nodes_close(hearth *cache) {
-    hearth__free(cache->breakers);
+/* What is kept would be lost with the cache: it is tried once more, whatever is known of the nodes. */
+static void try_once_more(hearth *cache) {
+    hearth__node_share *shares = hearth__alloc_zero(cache->url.count, sizeof *shares);
+    if (shares != NULL) {
+        for (uint32_t i = 0; i < cache->url.count; i++) {
+            shares[i].pass.granted = true;
+            atomic_store(&cache->guards[i].hand_off_ms, 0);
+        }
+        hearth__handoff_run(cache, NULL, 0, shares,
+                            hearth__deadline_ns(cache->config.remote_timeout_ms));
+        hearth__free(shares);
+    }
+    for (uint32_t i = 0; i < cache->url.count; i++) {
+        uint64_t lost = hearth__nodes_queued(cache, i);
+        if (lost != 0) {
+            hearth__node_stats stats;
+            hearth__remote_node_stats(cache->remote, i, &stats);
+            hearth__log_add(
+                cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
+                "node %.80s still does not answer: %llu deletes kept for it end with "
+                "the cache; what it holds of their keys may be old",
+                stats.name, (unsigned long long)lost);
+        }
+    }
 }
 
+void hearth__nodes_close(hearth *cache) {
+    hearth__nodes_usage usage;
+    hearth__nodes_usage_get(cache, &usage);
+    if (usage.queued != 0) {
+        try_once_more(cache);
+    }
+    for (size_t i = 0; cache->guards != NULL && i < cache->url.count; i++) {
+        hearth__hints_destroy(cache->guards[i].hints);
+    }
+    hearth__free(cache->guards);
+}
+
+/* ---- how they stand --------------------------------------------------------------------- */
+
 bool hearth__nodes_is_open(const hearth *cache, uint32_t node) {
-    return cache->breakers != NULL &&
-           hearth__breaker_state_of(&cache->breakers[node]) != HEARTH__BREAKER_CLOSED;
+    return cache->guards != NULL &&
+           hearth__breaker_state_of(&cache->guards[node].breaker) != HEARTH__BREAKER_CLOSED;
+}
+
+uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node) {
+    const hearth__hints *hints = cache->guards != NULL ? cache->guards[node].hints : NULL;
+    return hints != NULL ? hearth__hints_count(hints) : 0;
+}
+
+void hearth__nodes_usage_get(const hearth *cache, hearth__nodes_usage *usage) {
+    *usage = (hearth__nodes_usage){.queued_bytes = atomic_load(&cache->hints_budget.bytes)};
+    for (uint32_t i = 0; i < cache->url.count; i++) {
+        usage->left_alone += hearth__nodes_is_open(cache, i);
+        usage->queued += hearth__nodes_queued(cache, i);
+    }
 }
 
 /* ---- what an operation says about its node ---------------------------------------------- */
@@ -63,146 +124,184 @@ static enum hearth__breaker_outcome outcome_of(const hearth *cache, const hearth
     }
 }
 
-static void report(hearth *cache, uint32_t node, hearth__breaker_pass pass,
-                   enum hearth__breaker_outcome outcome) {
+void hearth__nodes_learn(const hearth *cache, hearth__node_share *share,
+                         const hearth__remote_op *op, int64_t began_ns) {
+    if (share->outcome != HEARTH__BREAKER_SUCCESS) {
+        enum hearth__breaker_outcome outcome = outcome_of(cache, op, began_ns);
+        share->outcome = outcome < share->outcome ? outcome : share->outcome;
+    }
+}
+
+void hearth__nodes_refuse(hearth *cache, hearth__remote_op *op) {
+    op->status = HEARTH_E_UNAVAILABLE;
+    op->found_version = 0;
+    if (op->body != NULL) {
+        op->body->size = 0;
+    }
+    HEARTH__COUNT(cache->counters, breaker_refusals);
+}
+
+static hearth__node_share ask(hearth *cache, uint32_t node, int64_t began_ns) {
+    hearth__node_share share = {.asked = true, .outcome = HEARTH__BREAKER_NOTHING};
+    share.pass = hearth__breaker_ask(&cache->guards[node].breaker, began_ns / NS_PER_MS);
+    if (share.pass.probe) {
+        HEARTH__COUNT(cache->counters, breaker_probes);
+    }
+    return share;
+}
+
+static void report(hearth *cache, uint32_t node, const hearth__node_share *share) {
     hearth__node_stats stats;
-    int64_t now_ms =
-        outcome != HEARTH__BREAKER_SUCCESS ? hearth__monotonic_ns() / NS_PER_MS : 0;
-    if (!hearth__breaker_report(&cache->breakers[node], pass, outcome, now_ms)) {
+    int64_t now_ms = share->outcome != HEARTH__BREAKER_SUCCESS ? hearth__nodes_now_ms() : 0;
+    if (!hearth__breaker_report(&cache->guards[node].breaker, share->pass, share->outcome,
+                                now_ms)) {
         return;
     }
     hearth__remote_node_stats(cache->remote, node, &stats);
-    if (outcome == HEARTH__BREAKER_SUCCESS) {
+    if (share->outcome == HEARTH__BREAKER_SUCCESS) {
         hearth__log_add(cache->log, HEARTH_LOG_NOTICE, HEARTH_OK, "node %.80s answers again",
                         stats.name);
     } else {
         HEARTH__COUNT(cache->counters, breaker_openings);
-        hearth__log_add(
-            cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
-            "node %.80s does not answer: calls to it fail at once, but one in a while "
-            "that tries it again; start it, or take it out of remote.url",
-            stats.name);
+        hearth__log_add(cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
+                        "node %.80s does not answer: calls to it fail at once, but one in a "
+                        "while that tries it again; start it, or take it out of remote.url",
+                        stats.name);
     }
 }
 
-static void count_probe(hearth *cache, hearth__breaker_pass pass) {
-    if (pass.probe) {
-        HEARTH__COUNT(cache->counters, breaker_probes);
-    }
-}
-
-static void refuse(hearth *cache, hearth__remote_op *op) {
-    op->status = HEARTH_E_UNAVAILABLE;
-    HEARTH__COUNT(cache->counters, breaker_refusals);
-}
-
-/* ---- one operation ---------------------------------------------------------------------- */
+/* ---- one operation, on a node that has missed nothing ----------------------------------- */
 
 static void execute_one(hearth *cache, hearth__remote_op *op, int64_t deadline_ns) {
     int64_t began_ns = hearth__monotonic_ns();
-    hearth__breaker_pass pass =
-        hearth__breaker_ask(&cache->breakers[op->node], began_ns / NS_PER_MS);
-    if (!pass.granted) {
-        refuse(cache, op);
-        return;
+    hearth__node_share share = ask(cache, op->node, began_ns);
+    if (share.pass.granted) {
+        hearth__remote_execute(cache->remote, op, 1, deadline_ns);
+        hearth__nodes_learn(cache, &share, op, began_ns);
+        report(cache, op->node, &share);
+    } else {
+        hearth__nodes_refuse(cache, op);
     }
-    count_probe(cache, pass);
-    hearth__remote_execute(cache->remote, op, 1, deadline_ns);
-    report(cache, op->node, pass, outcome_of(cache, op, began_ns));
+    hearth__handoff_check(cache, op);
 }
 
 /* ---- many: what they say about a node is one call's word ---------------------------------- */
 
-struct share {
-    bool asked;
-    hearth__breaker_pass pass;
-    enum hearth__breaker_outcome outcome; /* the best of its operations' */
-};
-
-/* Asks the breakers. How many operations may go on. */
-static size_t ask(hearth *cache, const hearth__remote_op *ops, size_t count,
-                  struct share *shares, int64_t began_ns) {
-    size_t granted = 0;
+/* Asks the breakers: operations are pending or refused. */
+static void ask_all(hearth *cache, hearth__remote_op *ops, size_t count,
+                    hearth__node_share *shares, int64_t began_ns) {
     for (size_t i = 0; i < count; i++) {
-        struct share *share = &shares[ops[i].node];
+        hearth__node_share *share = &shares[ops[i].node];
         if (!share->asked) {
-            share->asked = true;
-            share->outcome = HEARTH__BREAKER_NOTHING;
-            share->pass =
-                hearth__breaker_ask(&cache->breakers[ops[i].node], began_ns / NS_PER_MS);
-            count_probe(cache, share->pass);
+            *share = ask(cache, ops[i].node, began_ns);
         }
-        granted += share->pass.granted;
+        ops[i].status = HEARTH__PENDING;
+        if (!share->pass.granted) {
+            hearth__nodes_refuse(cache, &ops[i]);
+        }
     }
-    return granted;
 }
 
-/* Carries out those that may go on, and refuses the others. */
-static void execute_granted(hearth *cache, hearth__remote_op *ops, size_t count, size_t granted,
-                            const struct share *shares, int64_t deadline_ns) {
-    hearth__remote_op *going = hearth__alloc_zero(granted, sizeof *going);
-    size_t next = 0;
+static void fail_pending(hearth__remote_op *ops, size_t count, int32_t status) {
     for (size_t i = 0; i < count; i++) {
-        if (!shares[ops[i].node].pass.granted) {
-            refuse(cache, &ops[i]);
-        } else if (going != NULL) {
-            going[next++] = ops[i];
-        } else {
-            ops[i].status = HEARTH_E_NOMEM;
+        if (ops[i].status == HEARTH__PENDING) {
+            ops[i].status = status;
         }
     }
+}
+
+static size_t count_pending(const hearth__remote_op *ops, size_t count) {
+    size_t pending = 0;
+    for (size_t i = 0; i < count; i++) {
+        pending += ops[i].status == HEARTH__PENDING;
+    }
+    return pending;
+}
+
+static void learn_all(const hearth *cache, hearth__node_share *shares,
+                      const hearth__remote_op *ops, size_t count, int64_t began_ns) {
+    for (size_t i = 0; i < count; i++) {
+        hearth__nodes_learn(cache, &shares[ops[i].node], &ops[i], began_ns);
+    }
+}
+
+/* Carries out those that may go on, by themselves. */
+static void execute_some(hearth *cache, hearth__remote_op *ops, size_t count, size_t pending,
+                         hearth__node_share *shares, int64_t deadline_ns) {
+    hearth__remote_op *going = hearth__alloc_zero(pending, sizeof *going);
     if (going == NULL) {
+        fail_pending(ops, count, HEARTH_E_NOMEM);
         return;
     }
-    hearth__remote_execute(cache->remote, going, granted, deadline_ns);
+    size_t next = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].status == HEARTH__PENDING) {
+            going[next++] = ops[i];
+        }
+    }
+    int64_t began_ns = hearth__monotonic_ns();
+    hearth__remote_execute(cache->remote, going, pending, deadline_ns);
+    learn_all(cache, shares, going, pending, began_ns);
     next = 0;
     for (size_t i = 0; i < count; i++) {
-        if (shares[ops[i].node].pass.granted) {
+        if (ops[i].status == HEARTH__PENDING) {
             ops[i] = going[next++];
         }
     }
     hearth__free(going);
 }
 
-static void report_shares(hearth *cache, const hearth__remote_op *ops, size_t count,
-                          struct share *shares, int64_t began_ns) {
-    for (size_t i = 0; i < count; i++) {
-        struct share *share = &shares[ops[i].node];
-        if (share->pass.granted && share->outcome != HEARTH__BREAKER_SUCCESS) {
-            enum hearth__breaker_outcome outcome = outcome_of(cache, &ops[i], began_ns);
-            share->outcome = outcome < share->outcome ? outcome : share->outcome;
+static bool any_hints(const hearth *cache, const hearth__node_share *shares) {
+    for (uint32_t node = 0; node < cache->url.count; node++) {
+        if (shares[node].pass.granted && hearth__nodes_queued(cache, node) != 0) {
+            return true;
         }
     }
-    for (uint32_t node = 0; node < cache->url.count; node++) {
-        if (shares[node].pass.granted) {
-            report(cache, node, shares[node].pass, shares[node].outcome);
-        }
+    return false;
+}
+
+static void execute_pending(hearth *cache, hearth__remote_op *ops, size_t count,
+                            hearth__node_share *shares, int64_t deadline_ns) {
+    size_t pending = count_pending(ops, count);
+    if (pending == count) {
+        int64_t began_ns = hearth__monotonic_ns();
+        hearth__remote_execute(cache->remote, ops, count, deadline_ns);
+        learn_all(cache, shares, ops, count, began_ns);
+    } else if (pending != 0) {
+        execute_some(cache, ops, count, pending, shares, deadline_ns);
     }
 }
 
 static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
                          int64_t deadline_ns) {
-    struct share *shares = hearth__alloc_zero(cache->url.count, sizeof *shares);
-    int64_t began_ns = hearth__monotonic_ns();
+    hearth__node_share *shares = hearth__alloc_zero(cache->url.count, sizeof *shares);
     if (shares == NULL) {
-        hearth__remote_execute(cache->remote, ops, count, deadline_ns);
+        for (size_t i = 0; i < count; i++) {
+            ops[i].status = HEARTH_E_NOMEM;
+        }
         return;
     }
-    size_t granted = ask(cache, ops, count, shares, began_ns);
-    if (granted == count) {
-        hearth__remote_execute(cache->remote, ops, count, deadline_ns);
-    } else {
-        execute_granted(cache, ops, count, granted, shares, deadline_ns);
+    ask_all(cache, ops, count, shares, hearth__monotonic_ns());
+    if (any_hints(cache, shares)) {
+        hearth__handoff_run(cache, ops, count, shares, deadline_ns);
     }
-    report_shares(cache, ops, count, shares, began_ns);
+    execute_pending(cache, ops, count, shares, deadline_ns);
+    for (uint32_t node = 0; node < cache->url.count; node++) {
+        if (shares[node].pass.granted) {
+            report(cache, node, &shares[node]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        hearth__handoff_check(cache, &ops[i]);
+    }
     hearth__free(shares);
 }
 
 void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
                            int64_t deadline_ns) {
-    if (cache->breakers == NULL) {
+    if (cache->guards == NULL) {
         hearth__remote_execute(cache->remote, ops, count, deadline_ns);
-    } else if (count == 1) {
+    } else if (count == 1 && hearth__nodes_queued(cache, ops->node) == 0) {
         execute_one(cache, ops, deadline_ns);
     } else if (count != 0) {
         execute_many(cache, ops, count, deadline_ns);

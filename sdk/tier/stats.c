@@ -9,7 +9,9 @@
 
 void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     hearth__local_usage usage;
+    hearth__nodes_usage nodes;
     hearth__local_usage_get(cache->local, &usage);
+    hearth__nodes_usage_get(cache, &nodes);
     stats->size = sizeof *stats;
 #define SUM(field, kind, help) \
     stats->field = hearth__seats_sum(cache->counters, HEARTH__STAT_##field);
@@ -25,9 +27,9 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->hot_keys_bytes = hearth__seats_extra_bytes(cache->counters);
     stats->flights = hearth__flights_count(cache->flights);
     stats->log_lost = hearth__log_lost(cache->log);
-    for (uint32_t i = 0; i < cache->url.count; i++) {
-        stats->nodes_left_alone += hearth__nodes_is_open(cache, i);
-    }
+    stats->nodes_left_alone = nodes.left_alone;
+    stats->queued_deletes = nodes.queued;
+    stats->queued_bytes = nodes.queued_bytes;
 }
 
 int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
@@ -86,15 +88,20 @@ static void add_node_metric(struct text *text, const hearth *cache, const char *
     }
 }
 
-static void add_breaker_metric(struct text *text, const hearth *cache) {
-    add(text, "# HELP hearth_node_breaker_open Whether calls to a node fail at once.\n"
-              "# TYPE hearth_node_breaker_open gauge\n");
+static uint64_t breaker_of(const hearth *cache, uint32_t node) {
+    return hearth__nodes_is_open(cache, node);
+}
+
+static void add_node_gauge(struct text *text, const hearth *cache, const char *name,
+                           const char *help,
+                           uint64_t (*of)(const hearth *cache, uint32_t node)) {
+    add(text, "# HELP hearth_node_%s %s.\n# TYPE hearth_node_%s gauge\n", name, help, name);
     for (uint32_t i = 0; i < cache->url.count; i++) {
         hearth__node_stats stats;
         hearth__remote_node_stats(cache->remote, i, &stats);
-        add(text, "hearth_node_breaker_open{node=\"");
+        add(text, "hearth_node_%s{node=\"", name);
         add_label(text, stats.name);
-        add(text, "\"} %d\n", hearth__nodes_is_open(cache, i));
+        add(text, "\"} %llu\n", (unsigned long long)of(cache, i));
     }
 }
 
@@ -107,7 +114,10 @@ static size_t compose(const hearth *cache, const hearth_stats *stats, char *out,
                     offsetof(hearth__node_stats, requests));
     add_node_metric(&text, cache, "errors", "Operations that a node failed",
                     offsetof(hearth__node_stats, errors));
-    add_breaker_metric(&text, cache);
+    add_node_gauge(&text, cache, "breaker_open", "Whether calls to a node fail at once",
+                   breaker_of);
+    add_node_gauge(&text, cache, "queued_deletes", "Deletes kept for a node",
+                   hearth__nodes_queued);
     return text.needed + 1;
 }
 

@@ -1,190 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The breakers around nodes, on real servers of both kinds: a node that does not answer is left alone
  * after some calls, the others go on, and it is found again. */
-#include <hearth/hearth.h>
-
-#include "support/crowd.h"
-#include "support/proxy.h"
-#include "support/servers.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-/* cmocka.h needs stdarg, stddef and setjmp before it. */
-#include <cmocka.h>
-
-enum { NODES = 2, KEYS = 32, FAILURES = 3 };
-
-/* ---- time ----------------------------------------------------------------------------------- */
-
-static _Atomic int64_t ahead_ns; /* of the machine's clocks */
-
-/* In the place of the C library's, for the library under test: it links this program first. */
-int clock_gettime(clockid_t clock, struct timespec *time) {
-    struct timespec real = {0};
-    (void)syscall(SYS_clock_gettime, clock, &real);
-    int64_t now_ns = (int64_t)real.tv_sec * 1000000000 + real.tv_nsec + atomic_load(&ahead_ns);
-    *time = (struct timespec){.tv_sec = now_ns / 1000000000, .tv_nsec = now_ns % 1000000000};
-    return 0;
-}
-
-/* Longer than any pause between two probes. */
-static void pass_the_pause(void) {
-    atomic_fetch_add(&ahead_ns, INT64_C(10000000000));
-}
-
-/* ---- two nodes of a kind, each behind a proxy ------------------------------------------------ */
-
-static struct servers servers;
-
-static int start_servers(void **state) {
-    (void)state;
-    int failed = servers_open(&servers);
-    for (int i = 0; failed == 0 && i < NODES; i++) {
-        failed = servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL);
-    }
-    for (int i = 0; failed == 0 && i < NODES; i++) {
-        failed = servers_start(&servers, SERVER_MEMCACHED, SERVER_UNIX, NULL);
-    }
-    if (failed != 0) {
-        print_error("%s\n", servers.error);
-    }
-    return failed;
-}
-
-static int stop_servers(void **state) {
-    (void)state;
-    servers_stop(&servers);
-    return 0;
-}
-
-struct rig {
-    enum server_kind kind;
-    struct proxy *proxies[NODES];
-    hearth *cache;
-    char keys[KEYS][24]; /* half of them on each node, the first one's first */
-    hearth_value *value;
-};
-
-static hearth *open_cache(struct rig *rig, const char *failures, const char *timeout_ms) {
-    char url[NODES * SERVERS_PATH_BYTES + 64];
-    hearth_options *options = hearth_options_new();
-    hearth *cache = NULL;
-    assert_non_null(options);
-    snprintf(url, sizeof url, "%s+unix://%s,%s",
-             rig->kind == SERVER_REDIS ? "redis" : "memcached", proxy_path(rig->proxies[0]),
-             proxy_path(rig->proxies[1]));
-    assert_int_equal(hearth_options_set(options, "remote.url", url), HEARTH_OK);
-    assert_int_equal(hearth_options_set(options, "remote.timeout_ms", timeout_ms), HEARTH_OK);
-    assert_int_equal(hearth_options_set(options, "breaker.failures", failures), HEARTH_OK);
-    assert_int_equal(hearth_options_set(options, "local.max_bytes", "0"), HEARTH_OK);
-    assert_int_equal(hearth_open(options, &cache), HEARTH_OK);
-    hearth_options_free(options);
-    return cache;
-}
-
-/* The first half of the keys lie on node 0, the others on node 1. No other test has them. */
-static void find_keys(struct rig *rig) {
-    static unsigned number;
-    size_t found[NODES] = {0, 0};
-    while (found[0] < KEYS / 2 || found[1] < KEYS / 2) {
-        char key[24];
-        uint32_t node = 0;
-        snprintf(key, sizeof key, "key-%u", number++);
-        assert_int_equal(hearth_node_of(rig->cache, key, strlen(key), &node, NULL, 0),
-                         HEARTH_OK);
-        if (found[node] < KEYS / 2) {
-            memcpy(rig->keys[node * KEYS / 2 + found[node]++], key, sizeof key);
-        }
-    }
-}
-
-static int open_rig(void **state, enum server_kind kind) {
-    char failures[8];
-    struct rig *rig = calloc(1, sizeof *rig);
-    assert_non_null(rig);
-    *state = rig;
-    rig->kind = kind;
-    for (size_t i = 0; i < NODES; i++) {
-        const struct server_node *node = &servers.nodes[kind == SERVER_REDIS ? i : NODES + i];
-        rig->proxies[i] = proxy_start(node->path, 0);
-        assert_non_null(rig->proxies[i]);
-    }
-    snprintf(failures, sizeof failures, "%d", FAILURES);
-    rig->cache = open_cache(rig, failures, "100");
-    rig->value = hearth_value_new();
-    assert_non_null(rig->value);
-    find_keys(rig);
-    return 0;
-}
-
-static int open_redis(void **state) {
-    return open_rig(state, SERVER_REDIS);
-}
-
-static int open_memcached(void **state) {
-    return open_rig(state, SERVER_MEMCACHED);
-}
-
-static int close_rig(void **state) {
-    struct rig *rig = *state;
-    hearth_value_free(rig->value);
-    (void)hearth_close(rig->cache);
-    proxy_stop(rig->proxies[0]);
-    proxy_stop(rig->proxies[1]);
-    free(rig);
-    return 0;
-}
-
-/* The first node refuses connections. */
-static void go_away(struct rig *rig) {
-    assert_true(proxy_door(rig->proxies[0], PROXY_SHUT));
-    proxy_cut(rig->proxies[0], false);
-}
-
-static void come_back(struct rig *rig) {
-    assert_true(proxy_door(rig->proxies[0], PROXY_OPEN));
-}
-
-/* The first node takes all and answers nothing. */
-static void fall_silent(struct rig *rig) {
-    proxy_hold(rig->proxies[0], PROXY_TO_SERVER);
-}
-
-static void speak_again(struct rig *rig) {
-    proxy_release(rig->proxies[0], PROXY_TO_SERVER);
-}
+#include "tier/nodes_rig.h"
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static int32_t get(struct rig *rig, size_t key) {
-    return hearth_get(rig->cache, rig->keys[key], strlen(rig->keys[key]), NULL, rig->value);
+static int32_t get(struct nodes_rig *rig, size_t key) {
+    return nodes_get_of(rig, rig->cache, key);
 }
 
-static hearth_stats stats_of(struct rig *rig) {
-    hearth_stats stats = {.size = sizeof stats};
-    assert_int_equal(hearth_stats_get(rig->cache, &stats), HEARTH_OK);
-    return stats;
+static hearth_stats stats_of(struct nodes_rig *rig) {
+    return nodes_stats_of(rig->cache);
 }
 
-static bool is_logged(struct rig *rig, const char *words) {
-    hearth_log_record record = {.size = sizeof record};
-    while (hearth_log_next(rig->cache, &record) == HEARTH_OK) {
-        if (strstr(record.text, words) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void set_all(struct rig *rig) {
+static void set_all(struct nodes_rig *rig) {
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(
             hearth_set(rig->cache, rig->keys[i], strlen(rig->keys[i]), "v", 1, NULL),
@@ -193,63 +22,185 @@ static void set_all(struct rig *rig) {
 }
 
 /* Until the node's breaker is open: not before so many calls got no answer. */
-static void ask_until_left_alone(struct rig *rig) {
+static void ask_until_left_alone(struct nodes_rig *rig) {
     for (int i = 0; i < FAILURES; i++) {
         assert_int_equal(stats_of(rig).breaker_openings, 0);
         assert_true(get(rig, 0) < 0);
     }
     assert_int_equal(stats_of(rig).breaker_openings, 1);
-    assert_true(is_logged(rig, "does not answer: calls to it fail at once"));
+    assert_true(nodes_is_logged(rig->cache, "does not answer: calls to it fail at once"));
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static void a_node_that_is_silent_is_left_alone(void **state) {
-    struct rig *rig = *state;
-    set_all(rig);
-    fall_silent(rig);
-    ask_until_left_alone(rig);
-    uint64_t errors = stats_of(rig).remote_errors;
-    for (size_t i = 0; i < KEYS; i++) {
-        assert_int_equal(get(rig, i), i < KEYS / 2 ? HEARTH_E_UNAVAILABLE : HEARTH_OK);
-    }
-    assert_int_equal(stats_of(rig).breaker_refusals, KEYS / 2);
-    assert_int_equal(stats_of(rig).remote_errors, errors); /* nobody asked it */
-    assert_int_equal(stats_of(rig).breaker_probes, 0);
-    speak_again(rig);
-    pass_the_pause();
-    assert_int_equal(get(rig, 0), HEARTH_OK);
-    assert_int_equal(stats_of(rig).breaker_probes, 1);
-    assert_true(is_logged(rig, "answers again"));
-    for (size_t i = 0; i < KEYS; i++) {
-        assert_int_equal(get(rig, i), HEARTH_OK);
-    }
-    assert_int_equal(stats_of(rig).breaker_openings, 1);
-}
-
 /* While it is gone one call after each pause is tried, and no other. */
 static void a_node_that_is_gone_is_found_again(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     set_all(rig);
-    go_away(rig);
+    nodes_go_away(rig);
     ask_until_left_alone(rig);
     for (uint64_t i = 1; i <= 5; i++) {
         assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
         assert_int_equal(get(rig, KEYS - 1), HEARTH_OK);
-        pass_the_pause();
+        nodes_pass_the_pause();
         assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
         assert_int_equal(stats_of(rig).breaker_probes, i);
     }
-    come_back(rig);
+    nodes_come_back(rig);
     assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
-    pass_the_pause();
+    nodes_pass_the_pause();
     assert_int_equal(get(rig, 0), HEARTH_OK);
+    assert_true(nodes_is_logged(rig->cache, "answers again"));
     assert_int_equal(stats_of(rig).breaker_openings, 1);
+}
+
+/* ---- every way of being dead ---- */
+
+static void vanish(struct nodes_rig *rig) {
+    assert_true(proxy_door(rig->proxies[0], PROXY_UNSEEN));
+    proxy_cut(rig->proxies[0], false);
+}
+
+static void swallow(struct nodes_rig *rig) {
+    proxy_swallow(rig->proxies[0], PROXY_TO_SERVER, true);
+}
+
+static void swallow_no_more(struct nodes_rig *rig) {
+    proxy_swallow(rig->proxies[0], PROXY_TO_SERVER, false);
+    proxy_cut(rig->proxies[0], false);
+}
+
+/* A byte for each call, and no answer has so few. */
+static void drip(struct nodes_rig *rig) {
+    proxy_hold(rig->proxies[0], PROXY_TO_CLIENT);
+    proxy_let(rig->proxies[0], PROXY_TO_CLIENT, 1);
+}
+
+static void drip_no_more(struct nodes_rig *rig) {
+    proxy_release(rig->proxies[0], PROXY_TO_CLIENT);
+}
+
+struct death {
+    const char *how;
+    void (*begin)(struct nodes_rig *rig);
+    void (*go_on)(struct nodes_rig *rig); /* before each call; may be NULL */
+    void (*end)(struct nodes_rig *rig);
+};
+
+static const struct death deaths[] = {
+    {"it refuses", nodes_go_away, NULL, nodes_come_back},
+    {"it is silent", nodes_fall_silent, NULL, nodes_speak_again},
+    {"it takes no connection", vanish, NULL, nodes_come_back},
+    {"it swallows", swallow, NULL, swallow_no_more},
+    {"it drips", drip, drip, drip_no_more},
+};
+
+/* Two calls notice; from then on no call reaches it, the other node's keys are as they were, and none of its keys moves there. */
+static void die(struct nodes_rig *rig, hearth *cache, const struct death *death) {
+    hearth_stats before = nodes_stats_of(cache);
+    print_message("  %s\n", death->how);
+    death->begin(rig);
+    for (int i = 0; i < 2; i++) {
+        if (death->go_on != NULL) {
+            death->go_on(rig);
+        }
+        assert_true(nodes_get_of(rig, cache, 0) < 0);
+    }
+    hearth_stats open = nodes_stats_of(cache);
+    assert_int_equal(open.breaker_openings, before.breaker_openings + 1);
+    assert_int_equal(open.nodes_left_alone, 1);
+    for (size_t i = 0; i < 10 * KEYS; i++) {
+        assert_int_equal(nodes_get_of(rig, cache, i % KEYS),
+                         i % KEYS < KEYS / 2 ? HEARTH_E_UNAVAILABLE : HEARTH_OK);
+    }
+    hearth_stats after = nodes_stats_of(cache);
+    assert_int_equal(after.breaker_refusals, open.breaker_refusals + 5 * KEYS);
+    assert_int_equal(after.remote_errors, open.remote_errors);
+    assert_int_equal(after.connect_errors, open.connect_errors);
+    assert_int_equal(after.breaker_probes, open.breaker_probes);
+    death->end(rig);
+    nodes_pass_the_pause();
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(nodes_get_of(rig, cache, i), HEARTH_OK);
+    }
+    assert_int_equal(nodes_stats_of(cache).breaker_probes, after.breaker_probes + 1);
+}
+
+static void in_whatever_way_it_dies(void **state) {
+    struct nodes_rig *rig = *state;
+    const char *const options[] = {"breaker.failures", "2", "remote.timeout_ms", "60", NULL};
+    hearth *cache = nodes_open_cache(rig, options);
+    set_all(rig);
+    for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
+        die(rig, cache, &deaths[i]);
+    }
+    assert_int_equal(hearth_close(cache), HEARTH_OK);
+}
+
+static int32_t load(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    ++*(int *)arg;
+    (void)key;
+    (void)key_size;
+    return hearth_fill_value(fill, "loaded", 6);
+}
+
+static void fetch_all(struct nodes_rig *rig, int *loads) {
+    const hearth_loader loader = {.size = sizeof loader, .load = load, .arg = loads};
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(hearth_fetch(rig->cache, rig->keys[i], strlen(rig->keys[i]), &loader,
+                                      NULL, NULL, rig->value),
+                         HEARTH_OK);
+    }
+}
+
+/* Fetches are answered throughout, and the nodes, which come back empty, are filled again by the first fetch of each key. */
+static void all_go_and_come_back_empty(void **state) {
+    struct nodes_rig *rig = *state;
+    int loads = 0;
+    fetch_all(rig, &loads);
+    fetch_all(rig, &loads);
+    assert_int_equal(loads, KEYS);
+    for (size_t i = 0; i < NODES; i++) {
+        assert_int_equal(servers_kill(nodes_servers(), nodes_server_of(rig, i)), 0);
+    }
+    fetch_all(rig, &loads);
+    assert_int_equal(loads, 2 * KEYS);
+    assert_int_equal(stats_of(rig).nodes_left_alone, NODES);
+    for (size_t i = 0; i < NODES; i++) {
+        assert_int_equal(servers_restart(nodes_servers(), nodes_server_of(rig, i)), 0);
+    }
+    nodes_pass_the_pause();
+    fetch_all(rig, &loads);
+    assert_int_equal(loads, 3 * KEYS);
+    fetch_all(rig, &loads);
+    assert_int_equal(loads, 3 * KEYS);
+    assert_int_equal(stats_of(rig).nodes_left_alone, 0);
+}
+
+/* It is there and gone in turns: each time it is found out once. */
+static void a_node_that_flaps_is_probed_once_a_turn(void **state) {
+    struct nodes_rig *rig = *state;
+    set_all(rig);
+    for (uint64_t turn = 1; turn <= 20; turn++) {
+        nodes_go_away(rig);
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
+            assert_int_equal(get(rig, KEYS - 1), HEARTH_OK);
+        }
+        nodes_come_back(rig);
+        assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
+        nodes_pass_the_pause();
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(get(rig, 0), HEARTH_OK);
+        }
+        assert_int_equal(stats_of(rig).breaker_openings, turn);
+        assert_int_equal(stats_of(rig).breaker_probes, turn);
+    }
 }
 
 /* In one call for many keys: the open node's fail alone, writes as well as reads. */
 static void a_batch_goes_on_without_it(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     const void *keys[KEYS];
     size_t sizes[KEYS];
     const void *data[KEYS];
@@ -264,7 +215,7 @@ static void a_batch_goes_on_without_it(void **state) {
         values[i] = hearth_value_new();
     }
     set_all(rig);
-    go_away(rig);
+    nodes_go_away(rig);
     ask_until_left_alone(rig);
     (void)hearth_set_many(rig->cache, KEYS, keys, sizes, data, data_sizes, NULL, statuses);
     for (size_t i = 0; i < KEYS; i++) {
@@ -284,7 +235,7 @@ static void a_batch_goes_on_without_it(void **state) {
 
 /* A call for many keys is one call. */
 static void a_batch_that_fails_counts_once(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     const void *keys[KEYS];
     size_t sizes[KEYS];
     hearth_value *values[KEYS];
@@ -295,7 +246,7 @@ static void a_batch_that_fails_counts_once(void **state) {
         values[i] = hearth_value_new();
     }
     set_all(rig);
-    go_away(rig);
+    nodes_go_away(rig);
     for (int i = 1; i <= FAILURES; i++) {
         assert_true(hearth_get_many(rig->cache, KEYS, keys, sizes, NULL, values, statuses) < 0);
         assert_int_equal(stats_of(rig).breaker_openings, i == FAILURES);
@@ -305,19 +256,12 @@ static void a_batch_that_fails_counts_once(void **state) {
     }
 }
 
-static int32_t load(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
-    ++*(int *)arg;
-    (void)key;
-    (void)key_size;
-    return hearth_fill_value(fill, "loaded", 6);
-}
-
 static void a_fetch_is_answered_by_the_loader(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     int calls = 0;
     const hearth_loader loader = {.size = sizeof loader, .load = load, .arg = &calls};
     assert_int_equal(get(rig, 0), HEARTH_MISS);
-    go_away(rig);
+    nodes_go_away(rig);
     ask_until_left_alone(rig);
     for (int i = 1; i <= 10; i++) {
         assert_int_equal(hearth_fetch(rig->cache, rig->keys[0], strlen(rig->keys[0]), &loader,
@@ -330,13 +274,14 @@ static void a_fetch_is_answered_by_the_loader(void **state) {
 
 /* Who gives a node no time has learned nothing about it. */
 static void impatient_callers_do_not_open_it(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     hearth_read_options options;
     hearth_read_options_init(&options, sizeof options);
     options.deadline_ms = 1;
     set_all(rig);
-    hearth *patient = open_cache(rig, "2", "10000");
-    fall_silent(rig);
+    hearth *patient = nodes_open_cache(
+        rig, (const char *const[]){"breaker.failures", "2", "remote.timeout_ms", "10s", NULL});
+    nodes_fall_silent(rig);
     for (int i = 0; i < 20; i++) {
         assert_true(
             hearth_get(patient, rig->keys[0], strlen(rig->keys[0]), &options, rig->value) < 0);
@@ -348,9 +293,10 @@ static void impatient_callers_do_not_open_it(void **state) {
 }
 
 static void with_0_failures_there_is_none(void **state) {
-    struct rig *rig = *state;
-    hearth *without = open_cache(rig, "0", "20");
-    fall_silent(rig);
+    struct nodes_rig *rig = *state;
+    hearth *without = nodes_open_cache(
+        rig, (const char *const[]){"breaker.failures", "0", "remote.timeout_ms", "20", NULL});
+    nodes_fall_silent(rig);
     for (int i = 0; i < 3 * FAILURES; i++) {
         assert_true(hearth_get(without, rig->keys[0], strlen(rig->keys[0]), NULL, rig->value) <
                     0);
@@ -363,12 +309,12 @@ static void with_0_failures_there_is_none(void **state) {
 }
 
 static void its_state_is_told(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     static char text[65536];
     char line[SERVERS_PATH_BYTES + 64];
     size_t needed = 0;
     assert_int_equal(get(rig, 0), HEARTH_MISS);
-    go_away(rig);
+    nodes_go_away(rig);
     ask_until_left_alone(rig);
     assert_int_equal(hearth_stats_text(rig->cache, text, sizeof text, &needed), HEARTH_OK);
     for (int i = 0; i < NODES; i++) {
@@ -377,15 +323,15 @@ static void its_state_is_told(void **state) {
         assert_non_null(strstr(text, line));
     }
     assert_non_null(strstr(text, "\nhearth_nodes_left_alone 1\n"));
-    come_back(rig);
-    pass_the_pause();
+    nodes_come_back(rig);
+    nodes_pass_the_pause();
     assert_int_equal(get(rig, 0), HEARTH_MISS);
     assert_int_equal(stats_of(rig).nodes_left_alone, 0);
 }
 
 /* A server that refuses is there: reads of it go on. */
 static void a_refusal_is_an_answer(void **state) {
-    struct rig *rig = *state;
+    struct nodes_rig *rig = *state;
     static const char *const full[] = {"--maxmemory", "1", NULL};
     struct servers own;
     char url[SERVERS_PATH_BYTES + 32];
@@ -406,22 +352,24 @@ static void a_refusal_is_an_answer(void **state) {
     servers_stop(&own);
 }
 
-#define ON_BOTH(test)                                               \
-    {#test " (redis)", test, open_redis, close_rig, NULL}, {        \
-#test " (memcached)", test, open_memcached, close_rig, NULL \
+#define ON_BOTH(test)                                                       \
+    {#test " (redis)", test, nodes_open_redis, nodes_close, NULL}, {        \
+#test " (memcached)", test, nodes_open_memcached, nodes_close, NULL \
     }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(a_node_that_is_silent_is_left_alone),
         ON_BOTH(a_node_that_is_gone_is_found_again),
+        ON_BOTH(in_whatever_way_it_dies),
+        ON_BOTH(a_node_that_flaps_is_probed_once_a_turn),
+        ON_BOTH(all_go_and_come_back_empty),
         ON_BOTH(a_batch_goes_on_without_it),
         ON_BOTH(a_batch_that_fails_counts_once),
         ON_BOTH(a_fetch_is_answered_by_the_loader),
         ON_BOTH(impatient_callers_do_not_open_it),
         ON_BOTH(with_0_failures_there_is_none),
         ON_BOTH(its_state_is_told),
-        {"a_refusal_is_an_answer", a_refusal_is_an_answer, open_redis, close_rig, NULL},
+        {"a_refusal_is_an_answer", a_refusal_is_an_answer, nodes_open_redis, nodes_close, NULL},
     };
-    return cmocka_run_group_tests_name("nodes", tests, start_servers, stop_servers);
+    return cmocka_run_group_tests_name("nodes", tests, nodes_start, nodes_stop);
 }
