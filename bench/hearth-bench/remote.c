@@ -6,6 +6,7 @@
  * Case names: where they run (`pinned-`: clients and servers on one processor; `free-`: as the
  * scheduler places them), what is asked, the number of nodes if it is not one, and threads.
  */
+#include "hearth-bench/remote_dead.h"
 #include "hearth-bench/remote_site.h"
 
 #include <stdlib.h>
@@ -190,6 +191,24 @@ static int get_many_delayed(struct bench *bench, void *arg) {
     return result == 0 ? report(bench, parties, "hiredis") : result;
 }
 
+static int dead_refused(struct bench *bench, void *arg) {
+    return open_delayed(arg, bench) == 0
+               ? remote_dead_refused(bench, &((struct remote *)arg)->delayed)
+               : -1;
+}
+
+static int dead_silent(struct bench *bench, void *arg) {
+    return open_delayed(arg, bench) == 0
+               ? remote_dead_silent(bench, &((struct remote *)arg)->delayed)
+               : -1;
+}
+
+static int dead_flapping(struct bench *bench, void *arg) {
+    return open_delayed(arg, bench) == 0
+               ? remote_dead_flapping(bench, &((struct remote *)arg)->delayed)
+               : -1;
+}
+
 #define CASES_OF(asks, run, what)                                                           \
     {"pinned-" asks "-1t", what ", one thread, on one processor", run},                     \
         {"pinned-" asks "-4t", "4 threads", run}, {"pinned-" asks "-8t", "8 threads", run}, \
@@ -224,6 +243,9 @@ static const struct bench_case cases[] = {
     {"pinned-get-many64-3n-1t", "64 keys of three nodes, and a pipeline on one", get_many},
     {"free-get-many64-3n-1t", "as the scheduler likes", get_many},
     {"free-get-many64-delayed-1t", "one of the nodes answers 20 ms late", get_many_delayed},
+    {"free-dead-refused-4t", "one of three nodes refuses; the others beside it", dead_refused},
+    {"free-dead-silent-4t", "it answers nothing", dead_silent},
+    {"free-dead-flapping-4t", "it is silent every other second", dead_flapping},
 };
 
 const struct suite suite_remote = {
