@@ -40,10 +40,11 @@ static int32_t found_by_others(struct nodes_rig *rig, size_t key) {
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 static void a_delete_is_kept_and_carried_out(void **state) {
+    enum { KEPT = 2 * FAILURES };
     struct nodes_rig *rig = *state;
     set_all(rig);
     nodes_go_away(rig);
-    for (size_t i = 0; i < 2 * FAILURES; i++) { /* before the breaker is open, and after */
+    for (size_t i = 0; i < KEPT; i++) { /* before the breaker is open, and after */
         assert_int_equal(delete (rig, i), HEARTH_E_QUEUED);
         assert_int_equal(nodes_stats_of(rig->cache).queued_deletes, i + 1);
     }
@@ -54,11 +55,11 @@ static void a_delete_is_kept_and_carried_out(void **state) {
     hearth_stats stats = nodes_stats_of(rig->cache);
     assert_int_equal(stats.queued_deletes, 0);
     assert_int_equal(stats.queued_bytes, 0);
-    assert_int_equal(stats.deletes_queued, 2 * FAILURES);
-    assert_int_equal(stats.deletes_replayed, 2 * FAILURES);
+    assert_int_equal(stats.deletes_queued, KEPT);
+    assert_int_equal(stats.deletes_replayed, KEPT);
     for (size_t i = 0; i < KEYS - 1; i++) {
-        assert_int_equal(get(rig, i), i < 2 * FAILURES ? HEARTH_MISS : HEARTH_OK);
-        assert_int_equal(found_by_others(rig, i), i < 2 * FAILURES ? HEARTH_MISS : HEARTH_OK);
+        assert_int_equal(get(rig, i), i < KEPT ? HEARTH_MISS : HEARTH_OK);
+        assert_int_equal(found_by_others(rig, i), i < KEPT ? HEARTH_MISS : HEARTH_OK);
     }
 }
 

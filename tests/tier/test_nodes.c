@@ -80,6 +80,8 @@ static void drip_no_more(struct nodes_rig *rig) {
     proxy_release(rig->proxies[0], PROXY_TO_CLIENT);
 }
 
+enum { ASKED = 10 * KEYS };
+
 struct death {
     const char *how;
     void (*begin)(struct nodes_rig *rig);
@@ -109,12 +111,12 @@ static void die(struct nodes_rig *rig, hearth *cache, const struct death *death)
     hearth_stats open = nodes_stats_of(cache);
     assert_int_equal(open.breaker_openings, before.breaker_openings + 1);
     assert_int_equal(open.nodes_left_alone, 1);
-    for (size_t i = 0; i < 10 * KEYS; i++) {
+    for (size_t i = 0; i < ASKED; i++) {
         assert_int_equal(nodes_get_of(rig, cache, i % KEYS),
                          i % KEYS < KEYS / 2 ? HEARTH_E_UNAVAILABLE : HEARTH_OK);
     }
     hearth_stats after = nodes_stats_of(cache);
-    assert_int_equal(after.breaker_refusals, open.breaker_refusals + 5 * KEYS);
+    assert_int_equal(after.breaker_refusals, open.breaker_refusals + ASKED / 2);
     assert_int_equal(after.remote_errors, open.remote_errors);
     assert_int_equal(after.connect_errors, open.connect_errors);
     assert_int_equal(after.breaker_probes, open.breaker_probes);
