@@ -114,8 +114,9 @@ static void judge_write(struct worker *own, struct known *known, const hearth__r
     known->maybe_gone = known->maybe_gone || (deletes && ended);
     own->right += op->status >= 0;
     own->failed += op->status < 0;
-    if (op->status == HEARTH_E_UNKNOWN) {
-        known->maybe[known->given] = !deletes && op->verb != HEARTH__TOUCH;
+    if (op->status == HEARTH_E_UNKNOWN) { /* an earlier store stays a maybe */
+        bool stores = !deletes && op->verb != HEARTH__TOUCH;
+        known->maybe[known->given] = known->maybe[known->given] || stores;
     } else if (deletes && op->status >= 0) {
         known->stored = 0;
     } else if (op->status == HEARTH_OK && op->verb != HEARTH__TOUCH) {
