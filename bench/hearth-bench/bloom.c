@@ -101,7 +101,7 @@ enum {
 struct questions {
     hearth__bloom *filter;
     unsigned present_log;
-    _Alignas(64) uint64_t state; /* of the chain */
+    uint64_t state; /* of the chain */
 };
 
 /* Larger than the last cache by far, if memory allows. */
@@ -113,7 +113,7 @@ static uint64_t bytes_wanted(const struct bench *bench) {
 }
 
 static void fill(hearth__bloom *filter, uint64_t seed) {
-    uint64_t words[FILL_BLOCKS * HEARTH__BLOOM_BLOCK / sizeof(uint64_t)];
+    uint64_t words[(size_t)FILL_BLOCKS * HEARTH__BLOOM_BLOCK / sizeof(uint64_t)];
     for (uint32_t at = 0; at + FILL_BLOCKS <= hearth__bloom_blocks(filter); at += FILL_BLOCKS) {
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
             words[i] = splitmix(&seed);
@@ -125,7 +125,8 @@ static void fill(hearth__bloom *filter, uint64_t seed) {
 /* Where a classic filter's next probe is: double hashing (Kirsch, Mitzenmacher 2006). */
 static uint64_t probe(uint64_t hash, unsigned i, uint64_t words) {
     uint64_t mixed = hash + i * ((hash >> 29) | 1) * UINT64_C(0x9E3779B97F4A7C15);
-    return (uint64_t)(((unsigned __int128)mixed * (words * 64)) >> 64);
+    unsigned __int128 bits = words;
+    return (uint64_t)((mixed * (bits << 6)) >> 64);
 }
 
 static uint64_t words_of(const hearth__bloom *filter) {

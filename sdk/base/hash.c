@@ -20,6 +20,10 @@ uint64_t hearth__hash64(const void *data, size_t size) {
     return XXH3_64bits(data, size);
 }
 
+uint64_t hearth__hash64_seeded(uint64_t seed, const void *data, size_t size) {
+    return XXH3_64bits_withSeed(data, size, seed);
+}
+
 hearth__hash128 hearth__hash128_of(const void *data, size_t size) {
     XXH128_hash_t hash = XXH3_128bits(data, size);
     return (hearth__hash128){.low = hash.low64, .high = hash.high64};

@@ -25,6 +25,7 @@ uint64_t hearth__hash_key(const hearth__hash_secret *secret, const void *data, s
 
 /* For what other processes read: without a secret. */
 uint64_t hearth__hash64(const void *data, size_t size);
+uint64_t hearth__hash64_seeded(uint64_t seed, const void *data, size_t size);
 hearth__hash128 hearth__hash128_of(const void *data, size_t size);
 
 typedef struct hearth__hash_piece {

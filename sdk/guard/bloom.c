@@ -157,11 +157,11 @@ double hearth__bloom_rate(double keys_per_block) {
     if (keys_per_block >= KEYS_FAR) {
         return 1;
     }
-    double most = keys_per_block + POISSON_FAR + 12 * sqrt(keys_per_block);
+    unsigned most = (unsigned)(keys_per_block + 12 * sqrt(keys_per_block)) + POISSON_FAR;
     double chance = exp(-keys_per_block); /* of a block with i keys */
     double clear = 1;                     /* a bit of such a block */
     double rate = 0;
-    for (double i = 0; i <= most; i++) {
+    for (unsigned i = 0; i <= most; i++) {
         rate += chance * eighth_power(1 - clear);
         chance *= keys_per_block / (i + 1);
         clear *= 31.0 / 32;

@@ -3,7 +3,8 @@
 #ifndef HEARTH_GUARD_GUARD_H
 #define HEARTH_GUARD_GUARD_H
 
-#include "guard/bloom.h"
+#include "guard/bloom_guard.h"
+#include "guard/bloom_image.h"
 #include "guard/breaker.h"
 #include "guard/flight.h"
 #include "guard/hints.h"
