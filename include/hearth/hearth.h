@@ -128,6 +128,7 @@ enum hearth_tier {
     HEARTH_TIER_LOCAL = 1,  /**< this process */
     HEARTH_TIER_REMOTE = 2, /**< a node */
     HEARTH_TIER_LOADED = 3, /**< the loader, for this call or one that it waited for */
+    HEARTH_TIER_GUARD = 4,  /**< the guard's filter in this process: the key does not exist */
 };
 
 /** Whether an answer is within its soft life. */
@@ -296,8 +297,8 @@ typedef struct hearth_loader {
  * the answer.
  *
  * Result: HEARTH_OK (the value; hearth_value_info() tells its tier); HEARTH_ABSENT (the loader
- * said that it does not exist, now or within `negative_ttl_ms`); HEARTH_E_LOADER (the load
- * failed, and there is nothing stale); HEARTH_E_TIMEOUT (another caller's load did not end
+ * said that it does not exist, now or within `negative_ttl_ms`, or the guard denies it);
+ * HEARTH_E_LOADER (the load failed, and there is nothing stale); HEARTH_E_TIMEOUT (another caller's load did not end
  * before the deadline); HEARTH_E_DEADLOCK (called from a loader that this load waits for);
  * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
  * Ownership: `loader` and `arg` are used until the call returns, not longer. `value` may be
@@ -349,8 +350,8 @@ HEARTH_API int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t so
  * Asks the local tier, then the remote tier.
  *
  * Result: HEARTH_OK; HEARTH_MISS (not cached, or past its soft life or marked stale and
- * HEARTH_READ_ALLOW_STALE not given); HEARTH_ABSENT (cached as not existing); the remote errors
- * of this file's head.
+ * HEARTH_READ_ALLOW_STALE not given); HEARTH_ABSENT (cached as not existing, or the guard denies
+ * it); the remote errors of this file's head.
  * Ownership: the answer is the value object's. `value` may be NULL: the status alone is wanted.
  * On a status other than HEARTH_OK the object is empty.
  * Threads: any. Blocks for a node, at most to the deadline.
@@ -506,6 +507,99 @@ HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *c
                                       const hearth_write_options *write,
                                       int32_t *statuses) HEARTH_CHECK;
 
+/* ---- The guard: keys that do not exist --------------------------------------------------- */
+
+/*
+ * With `guard.expected_keys` set, a Bloom filter of all keys that exist stands behind the local tier: hearth_get(),
+ * hearth_get_many() and hearth_fetch() of a key that it does not contain answer HEARTH_ABSENT at once, and neither a node nor
+ * the loader is asked. Of the keys that do not exist it lets through `guard.target_rate`; of those that exist it denies none, on
+ * these terms:
+ *
+ * - **It denies only what it can know.** At first it denies nothing: it is certified by hearth_guard_rebuild() or
+ * hearth_guard_load(), which tell it what there was before. A forked child has to be told anew.
+ * - **The insert contract.** A key is added *before* it comes to exist: hearth_guard_add(), then the commit in the database, at
+ * the latest `guard.view_ms` later. Else it is denied, though it exists. What this process writes by hearth_set(), hearth_add()
+ * and hearth_replace(), and what its loads find, is added by itself, before the write is sent or the load returns.
+ * - **It knows this process only.** What other processes make it learns by the next rebuild. Where others make keys too, have
+ * them tell this one in time, or leave the guard off.
+ * - **Nothing is taken out.** A deleted key stays 'maybe' until the next rebuild; hearth_delete() adds its key, since it may be
+ * the news of one that was just made.
+ * - **It is checked.** One denial in `guard.audit` goes on all the same: a get to the node, a fetch to the loader. If the key is
+ * found there, this read has it, and the guard denies nothing until the next rebuild; statistics and log say so.
+ */
+
+/**
+ * Adds a key that is about to exist: call it before the source of truth has it. With the guard off it does nothing. While a
+ * filter is rebuilt the key goes into both.
+ *
+ * Result: HEARTH_OK: from now on the key is not denied; HEARTH_E_INVALID; HEARTH_E_CLOSED.
+ * Ownership: the key stays the caller's.
+ * Threads: any; does not block, takes no lock.
+ */
+HEARTH_API int32_t hearth_guard_add(hearth *cache, const void *key, size_t key_size);
+
+/**
+ * Gives the next key that exists, in any order; a key may be given more than once. It answers HEARTH_OK and *key and
+ * *key_size; HEARTH_MISS when there are no more; anything else when it failed, and then there is no new filter. The bytes have to
+ * stay until it is called again, or until hearth_guard_rebuild() returns.
+ *
+ * Its first call must see every key that exists by then: open the cursor or snapshot in that call, not before
+ * hearth_guard_rebuild(). Keys that live in the cache alone, with no database behind it, are to be given too. It may use the cache
+ * in any way but one: hearth_close() answers HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ */
+typedef int32_t (*hearth_guard_iterator)(void *arg, const void **key, size_t *key_size);
+
+/**
+ * Makes the guard's filter anew from all keys that exist, and certifies it. Reads and writes of other threads go on meanwhile,
+ * with the filter that was there; every key that is added goes into both; then the new one takes its place as a whole. The
+ * filter is made for `guard.expected_keys`, or for a quarter more than there are now. Call it at the start, when
+ * `guard_outgrown` of the statistics is 1 (the log says so too), and when many keys were deleted.
+ *
+ * It runs on the calling thread and not on one of the library's, so that `iterator` and `arg` are not needed any longer than this
+ * call, and so that bindings can give functions of a managed language. Who does not want to wait has a thread for it. The
+ * library keeps no iterator: it says when a larger filter is due, and makes one only here.
+ *
+ * Result: HEARTH_OK; HEARTH_E_LOADER (the iterator failed); HEARTH_E_INVALID (also: it gave a key of 0 or more than 32,768
+ * bytes); HEARTH_E_OVERLOAD (another rebuild, save or load is under way); HEARTH_E_TOO_LARGE (the filter would exceed half of
+ * `guard.max_bytes`); HEARTH_E_UNSUPPORTED (the guard is off); HEARTH_E_NOMEM; HEARTH_E_CLOSED (hearth_close() began meanwhile).
+ * Unless it is HEARTH_OK, the filter that was there stays, with its certificate if it had one; the log says why.
+ * Ownership: `arg` is given to the iterator, and not used afterwards.
+ * Threads: any, one at a time. Blocks for `guard.view_ms`, so that keys which were added just before are at their source, and then
+ * for the iterator.
+ */
+HEARTH_API int32_t hearth_guard_rebuild(hearth *cache, hearth_guard_iterator iterator,
+                                        void *arg) HEARTH_CHECK;
+
+/**
+ * Writes the guard's filter to a file, with checksums, its seed and its generation, for hearth_guard_load(). The file is replaced
+ * as a whole; if that fails, an older one stays as it was. Keys that are added during the call may be missing in the file.
+ *
+ * Result: HEARTH_OK; HEARTH_CONFLICT (the filter is not certified); HEARTH_E_UNAVAILABLE (the file cannot be written);
+ * HEARTH_E_OVERLOAD, HEARTH_E_UNSUPPORTED (as hearth_guard_rebuild()); HEARTH_E_INVALID; HEARTH_E_NOMEM; HEARTH_E_CLOSED. The
+ * log says why.
+ * Ownership: `path` stays the caller's.
+ * Threads: any, one at a time. Writes a file, and waits until it is on the disk.
+ */
+HEARTH_API int32_t hearth_guard_save(hearth *cache, const char *path) HEARTH_CHECK;
+
+/**
+ * Adds all keys of a file of hearth_guard_save() to the guard's filter, and certifies it. What this process has added stays.
+ * The filter gets the size that it has in the file.
+ *
+ * Who calls it vouches for the file: every key that came to exist since hearth_guard_save() began, in whatever process, has been
+ * added by hearth_guard_add() here. A file of the last orderly shutdown is good if nothing was written since; one that is left
+ * from before a crash is not: delete the file when it is loaded, and rebuild if there is none.
+ *
+ * Result: HEARTH_OK; HEARTH_CONFLICT (the file has another seed: `guard.seed` or `remote.prefix` were others; or it is older
+ * than the filter that is there; or a false negative was proven, after which only a rebuild is trusted); HEARTH_E_PROTOCOL
+ * (truncated, damaged, or no such file at all); HEARTH_E_UNAVAILABLE (it cannot be read); HEARTH_E_TOO_LARGE,
+ * HEARTH_E_OVERLOAD, HEARTH_E_UNSUPPORTED (as hearth_guard_rebuild()); HEARTH_E_INVALID; HEARTH_E_NOMEM; HEARTH_E_CLOSED. Unless
+ * it is HEARTH_OK, nothing has changed; the log says why.
+ * Ownership: `path` stays the caller's.
+ * Threads: any, one at a time. Reads a file.
+ */
+HEARTH_API int32_t hearth_guard_load(hearth *cache, const char *path) HEARTH_CHECK;
+
 /* ---- Options ----------------------------------------------------------------------------- */
 
 /** One option, as hearth_options_describe() tells it. The texts are the library's and live as
@@ -513,12 +607,12 @@ HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *c
 typedef struct hearth_option_info {
     size_t size;         /**< set by the caller: sizeof(hearth_option_info) */
     const char *name;    /**< for hearth_options_set() */
-    const char *type;    /**< "bytes", "ms", "count", "flag", "text" or "choice" */
+    const char *type;    /**< "bytes", "ms", "count", "rate", "flag", "text" or "choice" */
     const char *initial; /**< the default, as a text that hearth_options_set() would take */
     const char *choices; /**< of a choice: the names allowed, separated by blanks; else "" */
     const char *help;    /**< what it does */
-    int64_t low;         /**< the least value allowed; of a text: its bytes */
-    int64_t high;        /**< the greatest */
+    int64_t low; /**< the least value allowed; of a text: its bytes; of a rate: in billionths */
+    int64_t high; /**< the greatest */
 } hearth_option_info;
 
 /**

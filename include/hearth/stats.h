@@ -73,7 +73,21 @@
     X(deletes_replayed, counter, "Kept deletes that were carried out")                             \
     X(deletes_fenced, counter, "Deletes that found no room to be kept")                            \
     X(values_fenced, counter,                                                                      \
-      "Values of nodes taken for missing because a delete of theirs may have found no room")
+      "Values of nodes taken for missing because a delete of theirs may have found no room")       \
+    X(guard_denials, counter, "Reads that the guard answered: the key is known not to exist")      \
+    X(guard_audits, counter, "Denials of the guard that were checked at the source")               \
+    X(guard_false_negatives, counter,                                                              \
+      "Keys that the guard had denied and that exist; each disabled it until it was rebuilt")      \
+    X(guard_certified, gauge,                                                                      \
+      "1: the guard may deny; 0: it is off, not built yet or disabled")                            \
+    X(guard_outgrown, gauge,                                                                       \
+      "1: the guard lets over twice guard.target_rate pass, and hearth_guard_rebuild() is due")    \
+    X(guard_generation, gauge, "Filters that were published by rebuilds and loads")                \
+    X(guard_keys, gauge, "Keys in the guard's filter, estimated")                                  \
+    X(guard_fill_ppm, gauge, "Bits that are set in the guard's filter, in millionths")             \
+    X(guard_rate_ppm, gauge,                                                                       \
+      "Missing keys that the guard's filter lets pass, estimated, in millionths")                  \
+    X(guard_bytes, gauge, "Bytes used by the guard's filter, and by the next one meanwhile")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -96,6 +96,9 @@ static int32_t open_rooms(hearth *cache) {
     if (status == HEARTH_OK) {
         status = hearth__nodes_open(cache);
     }
+    if (status == HEARTH_OK) {
+        status = hearth__guard_open(cache);
+    }
     return status == HEARTH_OK ? open_remote(cache) : status;
 }
 
@@ -104,6 +107,7 @@ static void destroy(hearth *cache) {
     hearth__remote_close(cache->remote);
     hearth__local_close(cache->local);
     hearth__flights_destroy(cache->flights);
+    hearth__bloom_guard_destroy(cache->guard.filter);
     hearth__ring_destroy(cache->ring);
     hearth__log_destroy(cache->log);
     hearth__seats_destroy(cache->counters);
@@ -126,6 +130,15 @@ static int32_t check_together(const hearth__config *config, char *why, size_t wh
         (void)snprintf(why, why_size,
                        "local.max_bytes: %lld is neither 0 (no local tier) nor at least 256kb",
                        (long long)config->local_max_bytes);
+        return HEARTH_E_INVALID;
+    }
+    uint64_t guard_bytes = hearth__guard_bytes_needed(config);
+    if (guard_bytes > (uint64_t)config->guard_max_bytes) {
+        (void)snprintf(
+            why, why_size,
+            "guard.max_bytes: %lld is less than the %llu that guard.expected_keys at "
+            "guard.target_rate needs while the filter is rebuilt",
+            (long long)config->guard_max_bytes, (unsigned long long)guard_bytes);
         return HEARTH_E_INVALID;
     }
     return HEARTH_OK;
@@ -170,9 +183,10 @@ int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_s
 }
 
 int32_t hearth__cache_close(hearth *cache) {
-    if (hearth__flights_is_leader(cache->flights)) {
+    if (hearth__flights_is_leader(cache->flights) || hearth__guard_is_scanning(cache)) {
         return HEARTH_E_DEADLOCK;
     }
+    hearth__guard_close(cache);
     hearth__seats_shut(cache->counters);
     destroy(cache);
     return HEARTH_OK;

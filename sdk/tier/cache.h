@@ -3,12 +3,23 @@
 #ifndef HEARTH_TIER_CACHE_H
 #define HEARTH_TIER_CACHE_H
 
+#include "base/bell.h"
+#include "base/hash.h"
 #include "base/stat.h"
 #include "guard/guard.h"
 #include "local/local.h"
 #include "remote/remote.h"
 #include "ring/ring.h"
 #include "tier/tier.h"
+
+/* Keys that do not exist (guard.c). */
+struct hearth__existence {
+    hearth__bloom_guard *filter; /* NULL: it is off */
+    uint64_t seed;               /* of its hash */
+    hearth__bell bell;           /* rings when the cache is closed */
+    _Atomic bool closing;
+    _Atomic(const void *) scanning; /* by which thread the application's keys are asked for */
+};
 
 /* Behind the public handle. */
 struct hearth {
@@ -17,6 +28,7 @@ struct hearth {
     hearth__log *log;
     hearth__local *local;
     hearth__flights *flights;
+    struct hearth__existence guard;
     hearth__ring *ring;
     hearth__remote *remote;
     hearth__remote_url url;
@@ -78,6 +90,31 @@ uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node);
 
 /* Flights whose results are the chain's. NULL: out of memory. */
 hearth__flights *hearth__chain_flights_create(void);
+
+/* ---- guard.c: keys that do not exist ---- */
+
+/* HEARTH_OK, with or without a guard, as the options say; HEARTH_E_NOMEM. */
+int32_t hearth__guard_open(hearth *cache);
+/* Who rebuilds the filter is to give up. */
+void hearth__guard_close(hearth *cache);
+/* Whether the calling thread is inside an iterator of hearth_guard_rebuild(). */
+bool hearth__guard_is_scanning(const hearth *cache);
+/* What guard.max_bytes has to allow; 0: there is no guard. */
+uint64_t hearth__guard_bytes_needed(const hearth__config *config);
+
+/* Whether a key is known not to exist. */
+enum hearth__bloom_answer hearth__guard_ask(const hearth *cache, const void *key,
+                                            size_t key_size);
+/* A key was seen to exist. If it was denied, nothing is any more. */
+void hearth__guard_found(const hearth *cache, const void *key, size_t key_size);
+
+/* Logs why something was refused, and gives the status back; for one of bloom_guard.h; for a guard that is off. */
+int32_t hearth__guard_refuse(const hearth *cache, int32_t status, const char *why);
+int32_t hearth__guard_fail(const hearth *cache, int32_t status);
+int32_t hearth__guard_off(const hearth *cache);
+
+/* The filter that was begun is the filter. */
+void hearth__guard_publish(const hearth *cache, uint64_t generation);
 
 /* ---- fill.c: what an answer or a load may leave in the tiers ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The read path, top to bottom. A get asks the local tier and then the key's node. A fetch goes on: of all callers that miss,
+ * The read path, top to bottom. A get asks the local tier, the guard, and then the key's node. A fetch goes on: of all callers that miss,
  * one leads (guard/flight.h); it asks the node, and failing that the loader, and the others get its answer.
  *
  * A stale answer is an answer. Who gets one tries to lead its renewal; who does not lead has nothing to wait for.
@@ -23,6 +23,7 @@ struct read {
     hearth_value *value; /* with the last answer that was OK or ABSENT */
     uint64_t replaces;   /* the version that the node holds, stale or unreadable; 0: none */
     bool node_failed;    /* it did not answer: it is not to be filled */
+    bool audited;        /* the guard denied it, and that is to be checked */
 };
 
 static bool wants(const struct read *read, uint32_t flag) {
@@ -68,6 +69,48 @@ static int32_t ask_local(struct read *read) {
         return HEARTH_MISS;
     }
     return answer->entry.absent ? HEARTH_ABSENT : HEARTH_OK;
+}
+
+/* ---- the guard -------------------------------------------------------------------------- */
+
+static int32_t deny(struct read *read) {
+    int64_t now_ms = hearth__boot_ms();
+    HEARTH__COUNT(read->cache->counters, guard_denials);
+    read->value->bytes.size = 0;
+    read->value->answer = (hearth__answer){.entry = {.absent = true,
+                                                     .born_ms = now_ms,
+                                                     .read_ms = now_ms,
+                                                     .soft_expiry_ms = HEARTH__LOCAL_FOREVER,
+                                                     .hard_expiry_ms = now_ms},
+                                           .now_ms = now_ms,
+                                           .tier = HEARTH_TIER_GUARD,
+                                           .sole_writer = read->cache->sole_writer};
+    return HEARTH_ABSENT;
+}
+
+/* After a miss in the local tier. HEARTH_ABSENT: the key does not exist; HEARTH_MISS: it may, or it is to be looked for all
+ * the same, and audit() is to judge what is found. */
+static int32_t ask_guard(struct read *read) {
+    enum hearth__bloom_answer answer =
+        hearth__guard_ask(read->cache, read->key, read->key_size);
+    read->audited = answer == HEARTH__BLOOM_AUDITED && !wants(read, HEARTH_READ_NO_REMOTE);
+    if (read->audited) {
+        HEARTH__COUNT(read->cache->counters, guard_audits);
+        return HEARTH_MISS;
+    }
+    return answer == HEARTH__BLOOM_MAYBE ? HEARTH_MISS : deny(read);
+}
+
+/* What a read that was to be checked found: a value proves the guard wrong; a check that fails says nothing. */
+static int32_t audit(struct read *read, int32_t status) {
+    if (!read->audited) {
+        return status;
+    }
+    if (status == HEARTH_OK) {
+        hearth__guard_found(read->cache, read->key, read->key_size);
+        return status;
+    }
+    return deny(read);
 }
 
 /* ---- the remote tier -------------------------------------------------------------------- */
@@ -170,11 +213,15 @@ int32_t hearth__chain_get(hearth *cache, const void *key, size_t key_size,
                           const hearth_read_options *options, hearth_value *value) {
     struct read read = begin(cache, key, key_size, options, value);
     int32_t status = judge(&read, ask_local(&read));
+    if (status == HEARTH_MISS) {
+        status = ask_guard(&read);
+    }
     if (status == HEARTH_MISS && !wants(&read, HEARTH_READ_NO_REMOTE)) {
         hearth__route route;
         status = hearth__route_init(cache, key, key_size, &route);
         if (status == HEARTH_OK) {
-            status = judge(&read, ask_remote(&read, &route, get_deadline_ns(cache, options)));
+            status = ask_remote(&read, &route, get_deadline_ns(cache, options));
+            status = judge(&read, audit(&read, status));
         }
         hearth__route_fini(&route);
     }
@@ -204,6 +251,7 @@ static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_
     for (size_t i = 0; i < count; i++) {
         struct question *asked = &questions[i];
         int32_t status = take_remote(&asked->read, &ops[i], asked->ticket, sent_ms);
+        status = audit(&asked->read, status);
         statuses[asked->place] = deliver(&asked->read, judge(&asked->read, status));
         hearth__route_fini(&asked->route);
     }
@@ -213,6 +261,9 @@ static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_
 static bool ask_local_of_many(struct read *read, size_t place, struct question *next,
                               int32_t *status) {
     *status = judge(read, ask_local(read));
+    if (*status == HEARTH_MISS) {
+        *status = ask_guard(read);
+    }
     if (*status == HEARTH_MISS && !wants(read, HEARTH_READ_NO_REMOTE)) {
         next->read = *read;
         next->place = place;
@@ -433,6 +484,9 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
                             const hearth_write_options *write, hearth_value *value) {
     struct read read = begin(cache, key, key_size, options, value);
     int32_t status = ask_local(&read);
+    if (status == HEARTH_MISS) {
+        status = ask_guard(&read);
+    }
     if (status == HEARTH_ABSENT || (status == HEARTH_OK && !is_stale(&read))) {
         return deliver(&read, status);
     }
@@ -445,7 +499,7 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
     if (routed != HEARTH_OK) {
         status = routed;
     } else if (status == HEARTH_MISS) {
-        status = find(&read, &route);
+        status = audit(&read, find(&read, &route));
     }
     if (status == HEARTH_OK && is_stale(&read)) {
         status = renew(&read, &route);

@@ -2,15 +2,17 @@
 #include "tier/config.h"
 
 #include "base/memory.h"
+#include "tier/rate.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-enum type { BYTES, MS, COUNT, FLAG, TEXT, CHOICE };
+enum type { BYTES, MS, COUNT, RATE, FLAG, TEXT, CHOICE };
 
-static const char *const type_names[] = {"bytes", "ms", "count", "flag", "text", "choice"};
+static const char *const type_names[] = {"bytes", "ms",   "count", "rate",
+                                         "flag",  "text", "choice"};
 
 struct option {
     const char *name;
@@ -149,6 +151,10 @@ static int32_t refuse_name(const char *name, char *why, size_t why_size) {
 /* ---- values ----------------------------------------------------------------------------- */
 
 static void print_number(enum type type, int64_t number, char *text, size_t size) {
+    if (type == RATE) {
+        hearth__rate_print(number, text, size);
+        return;
+    }
     const struct unit *unit = type == BYTES ? byte_units : plain_units;
     while (unit[1].name != NULL && (number == 0 || number % unit->factor != 0)) {
         unit++;
@@ -209,6 +215,9 @@ static bool parse_value(const struct option *option, const char *text, int64_t *
     case CHOICE:
         *number = word_index(words_of(option), text);
         return *number >= 0;
+    case RATE:
+        return hearth__rate_parse(text, number) && *number >= option->low &&
+               *number <= option->high;
     default:
         return parse_number(text, units_of(option->type), number) && *number >= option->low &&
                *number <= option->high;
@@ -235,6 +244,11 @@ static int32_t refuse_value(const struct option *option, const char *value, char
         break;
     case COUNT:
         (void)snprintf(why, why_size, "%s: '%s' is not a whole number from %s to %s",
+                       option->name, shown.text, low, high);
+        break;
+    case RATE:
+        (void)snprintf(why, why_size,
+                       "%s: '%s' is not a number from %s to %s; write it as in 0.01",
                        option->name, shown.text, low, high);
         break;
     case FLAG:

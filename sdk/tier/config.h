@@ -12,8 +12,8 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
 /* That of remote.memcached_client is hearth__memcached_client of remote/remote.h. */
 
 /*
- * Every option as X(name, field, type, low, high, default, help). `type` is one of BYTES, MS, COUNT, FLAG, TEXT (at
- * most `high` bytes) and CHOICE (of `choices` in config.c).
+ * Every option as X(name, field, type, low, high, default, help). `type` is one of BYTES, MS, COUNT, RATE (in
+ * billionths), FLAG, TEXT (at most `high` bytes) and CHOICE (of `choices` in config.c).
  */
 #define HEARTH__OPTION_MAP(X)                                                                   \
     X("remote.url", remote_url, TEXT, 1, 16384, "embedded://",                                  \
@@ -65,6 +65,23 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("local.max_ttl_ms", local_max_ttl_ms, MS, -1, HEARTH_TTL_MAX, "-1",                       \
       "Longest life of a local copy, and so the bound of its staleness; -1: as "                \
       "coherence.mode says; 0: no local copies.")                                               \
+    X("guard.expected_keys", guard_expected_keys, COUNT, 0, 100000000000, "0",                  \
+      "Keys that exist, for the guard: a Bloom filter that answers for keys that do not, "      \
+      "without any server. 0: no guard. hearth_guard_rebuild() tells it which keys there are.") \
+    X("guard.target_rate", guard_target_rate, RATE, 1000, 500000000, "0.01",                    \
+      "The share of missing keys that the guard's filter may let through when it holds the "    \
+      "expected keys. It takes 1.3 bytes a key for 0.01, 2.1 for 0.001.")                       \
+    X("guard.audit", guard_audit, COUNT, 0, 1000000000, "1000",                                 \
+      "One of so many denials of the guard is checked at the source; 0: none. A key that "      \
+      "exists all the same disables it until it is rebuilt.")                                   \
+    X("guard.view_ms", guard_view_ms, MS, 0, 3600000, "1000",                                   \
+      "A key must be at its source within this time after hearth_guard_add(); so long a "       \
+      "rebuild waits before it asks for the keys.")                                             \
+    X("guard.max_bytes", guard_max_bytes, BYTES, 4096, 1099511627776, "1gb",                    \
+      "Limit of the guard's filter, of which there are two while it is rebuilt.")               \
+    X("guard.seed", guard_seed, COUNT, 0, INT64_C(999999999999999999), "0",                     \
+      "Of the filter's hash: whoever shares a file needs the same. A secret number keeps "      \
+      "those who choose keys from choosing what passes.")                                       \
     X("coherence.mode", coherence_mode, CHOICE, 0, 1, "auto",                                   \
       "How local copies are kept fresh. ttl: they live at most local.max_ttl_ms, by default "   \
       "1 s. auto: the best the remote tier offers: ttl on Redis and Memcached until tracking "  \
@@ -75,6 +92,7 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
 typedef int64_t hearth__option_BYTES;
 typedef int64_t hearth__option_MS;
 typedef int64_t hearth__option_COUNT;
+typedef int64_t hearth__option_RATE;
 typedef int64_t hearth__option_FLAG;
 typedef int64_t hearth__option_CHOICE;
 typedef char *hearth__option_TEXT;
@@ -95,6 +113,11 @@ typedef struct hearth__config {
     void *log_arg;
     hearth__sink sink;
 } hearth__config;
+
+/* A rate as a number. */
+static inline double hearth__rate_of(int64_t billionths) {
+    return (double)billionths / 1e9;
+}
 
 /* Sets every option to its default. HEARTH_OK, HEARTH_E_NOMEM. Ended by fini in either case. */
 int32_t hearth__config_init(hearth__config *config);

@@ -267,6 +267,9 @@ int32_t hearth__fill_load(hearth *cache, hearth__flight *flight, const void *key
     if (status < 0) {
         return status;
     }
+    if (status == HEARTH_OK) {
+        hearth__guard_found(cache, key, key_size);
+    }
     hearth__lives lives = lives_of_fill(&fill, write);
     *answer = answer_of_load(&fill, &lives, version, write->content, began_ms);
     if (hearth__flight_store_begin(flight)) {

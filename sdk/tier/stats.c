@@ -7,6 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
+static uint64_t per_million(double share) {
+    return (uint64_t)(share * 1e6 + 0.5);
+}
+
+static void add_guard(const hearth *cache, hearth_stats *stats) {
+    if (cache->guard.filter == NULL) {
+        return;
+    }
+    hearth__bloom_guard_state state = hearth__bloom_guard_look(cache->guard.filter);
+    stats->guard_certified = state.certified;
+    stats->guard_outgrown = state.outgrown;
+    stats->guard_generation = state.generation;
+    stats->guard_keys = (uint64_t)(state.estimate.keys + 0.5);
+    stats->guard_fill_ppm = per_million(state.estimate.fill);
+    stats->guard_rate_ppm = per_million(state.estimate.rate);
+    stats->guard_bytes = state.bytes;
+}
+
 void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     hearth__local_usage usage;
     hearth__nodes_usage nodes;
@@ -30,6 +48,7 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->nodes_left_alone = nodes.left_alone;
     stats->queued_deletes = nodes.queued;
     stats->queued_bytes = nodes.queued_bytes;
+    add_guard(cache, stats);
 }
 
 int32_t hearth__cache_hot_keys(hearth *cache, size_t most,

@@ -5,11 +5,12 @@
  *   plain_hit.c   a read's first step, and the last of nearly all: a fresh local value
  *   chain.c   a read's way: local, single flight, remote, loader
  *   peek.c    reads of the local tier that never wait
+ *   guard.c   keys that do not exist: asked between the two, told by writes and loads; guard_file.c: in a file
  *   fill.c    what an answer or a load may leave in the tiers
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
  *   cache.c   opening, closing, routes
  *   stats.c   statistics
- *   config.c  the options
+ *   config.c  the options; rate.c decimals among them
  *
  * Arguments were checked by api/ already, and the caller is inside the cache's gate.
  */
@@ -110,6 +111,12 @@ int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
 int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);
 int32_t hearth__fill_absent(hearth_fill *fill);
 int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* As hearth_guard_add(), _rebuild(), _save() and _load(). */
+void hearth__guard_add(const hearth *cache, const void *key, size_t key_size);
+int32_t hearth__guard_rebuild(hearth *cache, hearth_guard_iterator iterator, void *arg);
+int32_t hearth__guard_save(hearth *cache, const char *path);
+int32_t hearth__guard_load(hearth *cache, const char *path);
 
 /* What a write does to a key. */
 enum hearth__write_verb {

@@ -42,6 +42,11 @@ static bool stores(const hearth__write *write) {
            write->verb == HEARTH__WRITE_REPLACE;
 }
 
+/* Whether the key may exist by this. A delete tells that the source has changed, which may mean that the key is new there. */
+static bool makes(const hearth__write *write) {
+    return stores(write) || write->verb == HEARTH__WRITE_DELETE;
+}
+
 static hearth__remote_op compose(hearth *cache, const struct step *step,
                                  const hearth_write_options *options, int64_t sent_ms,
                                  int64_t began_ms) {
@@ -84,6 +89,9 @@ static hearth__local_entry entry_of(const hearth *cache, const hearth__remote_op
 static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
                      const hearth_write_options *options, int64_t deadline_ns) {
     step->write = write;
+    if (makes(write)) {
+        hearth__guard_add(cache, write->key, write->key_size);
+    }
     int32_t status = hearth__route_init(cache, write->key, write->key_size, &step->route);
     step->ticket = hearth__local_write_begin(cache->local, write->key, write->key_size);
     if (hearth__flight_detach(cache->flights, write->key, write->key_size, deadline_ns)) {
@@ -102,6 +110,10 @@ static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
 static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
                 const hearth_write_options *options, int64_t sent_ms) {
     hearth__write *write = step->write;
+    if (makes(write)) {
+        /* Once more, since a filter may have been begun after the first time, for keys that were there before this one. */
+        hearth__guard_add(cache, write->key, write->key_size);
+    }
     bool keep = op->status == HEARTH_OK && stores(write) && !step->oversized &&
                 cache->keeps_local && op->kind == HEARTH__KIND_VALUE &&
                 (options->flags & HEARTH_WRITE_NO_LOCAL) == 0;
@@ -157,6 +169,7 @@ static void fail(hearth *cache, hearth__write *writes, size_t count) {
  * be a fifth of what an entry takes besides key and value. */
 static void put_local(hearth *cache, hearth__write *write,
                       const hearth_write_options *options) {
+    hearth__guard_add(cache, write->key, write->key_size);
     hearth__local_ahead(cache->local, write->key, write->key_size);
     int64_t now_ms = hearth__boot_ms();
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);

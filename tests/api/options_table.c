@@ -22,8 +22,17 @@ static const struct unit *units_of(const hearth_option_info *info) {
                                             : plain;
 }
 
-/* The greatest unit that divides the number. */
+/* The greatest unit that divides the number; a rate is in billionths. */
 static void write_number(FILE *out, const hearth_option_info *info, int64_t number) {
+    if (strcmp(info->type, "rate") == 0) {
+        char text[32];
+        int size = snprintf(text, sizeof text, "%.9f", (double)number / 1e9);
+        while (text[size - 1] == '0') {
+            size--;
+        }
+        (void)fprintf(out, "%.*s", size, text);
+        return;
+    }
     const struct unit *unit = units_of(info);
     while (unit->factor > 1 && (number == 0 || number % unit->factor != 0)) {
         unit++;

@@ -265,13 +265,31 @@ static void units_are_taken_as_written(void **state) {
         {"remote.lanes", "7", 7},
         {"remote.lanes", "7s", INT64_MIN},
         {"remote.lanes", "1kb", INT64_MIN},
+        {"guard.target_rate", "0.01", 10000000},
+        {"guard.target_rate", "00.010", 10000000},
+        {"guard.target_rate", "0.5", 500000000},
+        {"guard.target_rate", "0.500000001", INT64_MIN},
+        {"guard.target_rate", "0.000001", 1000},
+        {"guard.target_rate", "0.000000999", INT64_MIN},
+        {"guard.target_rate", "0.0100000000", INT64_MIN}, /* ten digits */
+        {"guard.target_rate", "1", INT64_MIN},
+        {"guard.target_rate", "0", INT64_MIN},
+        {"guard.target_rate", "", INT64_MIN},
+        {"guard.target_rate", ".01", INT64_MIN},
+        {"guard.target_rate", "0.", INT64_MIN},
+        {"guard.target_rate", "-0.01", INT64_MIN},
+        {"guard.target_rate", "0,01", INT64_MIN},
+        {"guard.target_rate", "1e-2", INT64_MIN},
+        {"guard.target_rate", "0.01%", INT64_MIN},
+        {"guard.target_rate", "9999999999.1", INT64_MIN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const int64_t *field =
-            strcmp(cases[i].name, "local.max_bytes") == 0 ? &config.local_max_bytes
-            : strcmp(cases[i].name, "ttl_ms") == 0        ? &config.ttl_ms
-            : strcmp(cases[i].name, "remote.lanes") == 0  ? &config.remote_lanes
-                                                          : &config.local_max_ttl_ms;
+            strcmp(cases[i].name, "local.max_bytes") == 0     ? &config.local_max_bytes
+            : strcmp(cases[i].name, "ttl_ms") == 0            ? &config.ttl_ms
+            : strcmp(cases[i].name, "remote.lanes") == 0      ? &config.remote_lanes
+            : strcmp(cases[i].name, "guard.target_rate") == 0 ? &config.guard_target_rate
+                                                              : &config.local_max_ttl_ms;
         const int64_t before = *field;
         bool refused = cases[i].number == INT64_MIN;
         assert_int_equal(set(cases[i].name, cases[i].text),
