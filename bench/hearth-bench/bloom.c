@@ -3,6 +3,7 @@
  * The suite `bloom`: the guard's filter beside what theory says of it, beside a read of memory, and beside a classic Bloom
  * filter.
  */
+#include "hearth-bench/bloom.h"
 #include "hearth-bench/report.h"
 #include "hearth-bench/workload.h"
 
@@ -143,17 +144,22 @@ static void insert_classic(hearth__bloom *filter, uint64_t hash) {
     }
 }
 
+/* Its answer is a bit that was read, not what a branch foretells: the next question is to wait for it. */
 static bool ask_classic(const hearth__bloom *filter, uint64_t hash) {
     const _Atomic uint64_t *words = hearth__bloom_pairs(filter);
     uint64_t count = words_of(filter);
+    uint64_t answer = 0;
     for (unsigned i = 0; i < CLASSIC_PROBES; i++) {
         uint64_t bit = probe(hash, i, count);
         uint64_t word = atomic_load_explicit(&words[bit / 64], memory_order_relaxed);
-        if ((word >> bit % 64 & 1) == 0) {
-            return false;
+        uint64_t found = word >> bit % 64 & 1;
+        answer = found;
+        __asm__ volatile("" : "+r"(answer));
+        if (found == 0) {
+            break;
         }
     }
-    return true;
+    return (answer & 1) != 0;
 }
 
 /* A key's hash: splitmix64's finalizer. */
@@ -170,65 +176,51 @@ static inline uint64_t next_hash(uint64_t *state, unsigned present_log, uint64_t
                        : key >> (62 - present_log) & ((UINT64_C(1) << present_log) - 1));
 }
 
-static uint64_t run_ours(void *arg, unsigned thread, size_t from, size_t count) {
-    struct questions *questions = arg;
-    uint64_t state = questions->state;
-    uint64_t answer = 0;
-    (void)thread;
-    (void)from;
-    for (size_t i = 0; i < count; i++) {
-        answer = hearth__bloom_may_contain(questions->filter,
-                                           next_hash(&state, questions->present_log, answer));
-    }
-    questions->state = state + answer;
-    return 0;
-}
-
-static uint64_t run_classic(void *arg, unsigned thread, size_t from, size_t count) {
-    struct questions *questions = arg;
-    uint64_t state = questions->state;
-    uint64_t answer = 0;
-    (void)thread;
-    (void)from;
-    for (size_t i = 0; i < count; i++) {
-        answer =
-            ask_classic(questions->filter, next_hash(&state, questions->present_log, answer));
-    }
-    questions->state = state + answer;
-    return 0;
-}
+typedef bool question(const hearth__bloom *filter, uint64_t hash);
 
 /* One word of a random line. */
-static uint64_t run_read(void *arg, unsigned thread, size_t from, size_t count) {
-    struct questions *questions = arg;
-    const _Atomic uint64_t *words = hearth__bloom_pairs(questions->filter);
-    uint64_t all = words_of(questions->filter);
-    uint64_t state = questions->state;
-    uint64_t answer = 0;
-    (void)thread;
-    (void)from;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t hash = next_hash(&state, questions->present_log, answer);
-        answer =
-            atomic_load_explicit(&words[((hash >> 32) * all) >> 32], memory_order_relaxed) & 1;
-    }
-    questions->state = state + answer;
-    return 0;
+static bool read_word(const hearth__bloom *filter, uint64_t hash) {
+    const _Atomic uint64_t *words = hearth__bloom_pairs(filter);
+    uint64_t word = atomic_load_explicit(&words[((hash >> 32) * words_of(filter)) >> 32],
+                                         memory_order_relaxed);
+    return (word & 1) != 0;
 }
 
 /* The chain alone, for what it costs itself. */
-static uint64_t run_hash(void *arg, unsigned thread, size_t from, size_t count) {
-    struct questions *questions = arg;
+static bool read_nothing(const hearth__bloom *filter, uint64_t hash) {
+    (void)filter;
+    return hash >> 63 != 0;
+}
+
+static inline __attribute__((always_inline)) uint64_t
+run(struct questions *questions, size_t count, question *ask_one, bool depends) {
     uint64_t state = questions->state;
     uint64_t answer = 0;
-    (void)thread;
-    (void)from;
+    uint64_t sum = 0;
     for (size_t i = 0; i < count; i++) {
-        answer = next_hash(&state, questions->present_log, answer) >> 63;
+        uint64_t hash = next_hash(&state, questions->present_log, depends ? answer : 0);
+        answer = ask_one(questions->filter, hash);
+        sum += answer;
     }
-    questions->state = state + answer;
+    questions->state = state + sum;
     return 0;
 }
+
+#define RUN(name, ask_one, depends)                                               \
+    static uint64_t name(void *arg, unsigned thread, size_t from, size_t count) { \
+        (void)thread;                                                             \
+        (void)from;                                                               \
+        return run(arg, count, ask_one, depends);                                 \
+    }
+
+RUN(chain_ours, hearth__bloom_may_contain, true)
+RUN(chain_read, read_word, true)
+RUN(chain_classic, ask_classic, true)
+RUN(chain_nothing, read_nothing, true)
+RUN(free_ours, hearth__bloom_may_contain, false)
+RUN(free_read, read_word, false)
+RUN(free_classic, ask_classic, false)
+RUN(free_nothing, read_nothing, false)
 
 static int open_questions(struct questions *questions, const struct bench *bench) {
     uint64_t blocks = bytes_wanted(bench) / HEARTH__BLOOM_BLOCK;
@@ -255,19 +247,18 @@ static struct figure without(struct figure whole, struct figure part) {
     return whole;
 }
 
-static int ask(struct bench *bench, void *stage) {
+/* Ours, a read, a classic filter, and what the three have in common. */
+static int ask(struct bench *bench, party_run *const runs[4]) {
     struct questions questions;
-    (void)stage;
     if (open_questions(&questions, bench) != 0) {
         return -1;
     }
-    struct party parties[] = {
-        {.run = run_ours, .arg = &questions, .threads = 1, .places = CREW_BATCH},
-        {.run = run_read, .arg = &questions, .threads = 1, .places = CREW_BATCH},
-        {.run = run_classic, .arg = &questions, .threads = 1, .places = CREW_BATCH},
-        {.run = run_hash, .arg = &questions, .threads = 1, .places = CREW_BATCH},
-    };
-    int result = crew_contest(bench, parties, sizeof parties / sizeof parties[0]);
+    struct party parties[4];
+    for (size_t i = 0; i < 4; i++) {
+        parties[i] = (struct party){
+            .run = runs[i], .arg = &questions, .threads = 1, .places = CREW_BATCH};
+    }
+    int result = crew_contest(bench, parties, 4);
     if (result == 0) {
         struct figure hashing = party_time(bench, &parties[3]);
         struct figure ours = without(party_time(bench, &parties[0]), hashing);
@@ -282,13 +273,27 @@ static int ask(struct bench *bench, void *stage) {
     return result;
 }
 
+static int ask_chain(struct bench *bench, void *stage) {
+    (void)stage;
+    return ask(bench,
+               (party_run *const[]){chain_ours, chain_read, chain_classic, chain_nothing});
+}
+
+static int ask_free(struct bench *bench, void *stage) {
+    (void)stage;
+    return ask(bench, (party_run *const[]){free_ours, free_read, free_classic, free_nothing});
+}
+
 static const struct bench_case cases[] = {
     {"rate-8", "false positives at 8 bits a key, 10,000,000 keys", rate_8},
     {"rate-10", "at 10 bits", rate_10},
     {"rate-12", "at 12 bits", rate_12},
     {"rate-16", "at 16 bits", rate_16},
-    {"ask-1t", "a question, in a filter larger than all caches, each depending on the last",
-     ask},
+    {"ask-1t", "questions to a filter larger than all caches, each depending on the last",
+     ask_chain},
+    {"ask-free-1t", "the same, none of which depends on another", ask_free},
+    {"flood-1m", "1,000,000 fetches of random missing keys among those of hot ones",
+     bloom_flood},
 };
 
 const struct suite suite_bloom = {

@@ -64,7 +64,7 @@ static const char help_end[] =
     "that depends on the one before); self-1t Hearth's own single thread; get-1m-1t hearth_get of\n"
     "the same keys; insert-only a tier into which nothing but new keys was set; limit the limit\n"
     "that was set; classic-bloom a Bloom filter of 7 probes all over the same bits; theory what\n"
-    "arithmetic says.\n"
+    "arithmetic says; measured the rate that was; target guard.target_rate; no-flood hot keys alone.\n"
     "\n"
     "On a machine with other work, root can let the harness run first:\n"
     "  setsid sh -c 'echo -20 >/proc/self/autogroup; exec nice -n -20 hearth-bench local'\n"
