@@ -48,7 +48,17 @@ static void unlink_from_owner(hearth__seat *seat) {
     *at = seat->next_of_owner;
 }
 
+/* In a forked child only the thread that forked is left of its parent's. */
+static bool has_a_thread(const hearth__seat *seat) {
+    return seat->first_of_thread == &first_of_thread ||
+           seat->fork_generation == hearth__fork_generation();
+}
+
+/* The list of a thread that is not here was on its stack. */
 static void unlink_from_thread(hearth__seat *seat) {
+    if (!has_a_thread(seat)) {
+        return;
+    }
     hearth__seat **at = seat->first_of_thread;
     while (*at != seat) {
         at = &(*at)->next_of_thread;
@@ -78,8 +88,10 @@ static void thread_ends(void *first) {
     pthread_mutex_unlock(&registry);
 }
 
-/* A child must not find the registry locked by a thread that it does not have. */
+/* A child must not find the registry locked by a thread that it does not have. Those that hold fork() off may yet need it:
+ * they go before. */
 static void lock_registry(void) {
+    hearth__fork_shut();
     pthread_mutex_lock(&registry);
 }
 
@@ -221,12 +233,6 @@ uint64_t hearth__seats_sum(hearth__seats *seats, size_t index) {
 
 /* ---- extra memory ----------------------------------------------------------------------- */
 
-/* In a forked child only the thread that forked is left of its parent's. */
-static bool has_a_thread(const hearth__seat *seat) {
-    return seat->first_of_thread == &first_of_thread ||
-           seat->fork_generation == hearth__fork_generation();
-}
-
 void hearth__seats_visit(hearth__seats *seats, void (*visit)(void *arg, const void *extra),
                          void *arg) {
     if (seats->extra.bytes == 0) {
@@ -254,9 +260,34 @@ size_t hearth__seats_extra_bytes(hearth__seats *seats) {
 
 /* ---- the gate --------------------------------------------------------------------------- */
 
+/* Under the registry's lock. */
+static int64_t *own_holds(hearth__seats *seats) {
+    uint64_t generation = hearth__fork_generation();
+    if (seats->holds_generation != generation) {
+        seats->holds_generation = generation;
+        seats->holds = 0;
+    }
+    return &seats->holds;
+}
+
+uint64_t hearth__seats_hold(hearth__seats *seats) {
+    pthread_mutex_lock(&registry);
+    ++*own_holds(seats);
+    pthread_mutex_unlock(&registry);
+    return hearth__fork_generation();
+}
+
+void hearth__seats_let_go(hearth__seats *seats, uint64_t hold) {
+    pthread_mutex_lock(&registry);
+    if (hold == hearth__fork_generation()) {
+        --*own_holds(seats);
+    }
+    pthread_mutex_unlock(&registry);
+}
+
 static bool is_empty(hearth__seats *seats) {
     pthread_mutex_lock(&registry);
-    int64_t inside = atomic_load(&seats->common.inside);
+    int64_t inside = atomic_load(&seats->common.inside) + *own_holds(seats);
     for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
         inside += has_a_thread(seat) ? atomic_load(&seat->inside) : 0;
     }

@@ -44,6 +44,13 @@ void hearth__seats_visit(hearth__seats *seats, void (*visit)(void *arg, const vo
 /* The bytes that all of it takes now. Any thread. */
 size_t hearth__seats_extra_bytes(hearth__seats *seats);
 
+/*
+ * Stays inside without a thread: who is inside holds, any thread lets go by what hold answered. In a forked child its parent's
+ * holds do not count.
+ */
+uint64_t hearth__seats_hold(hearth__seats *seats);
+void hearth__seats_let_go(hearth__seats *seats, uint64_t hold);
+
 /* Lets nobody in any more and waits until all have left. */
 void hearth__seats_shut(hearth__seats *seats);
 
@@ -73,6 +80,8 @@ struct hearth__seats {
     _Atomic bool shut;
     bool
         asymmetric; /* seats are unfenced: who enters needs no fence, who shuts makes one for all threads */
+    int64_t holds;             /* under the registry's lock */
+    uint64_t holds_generation; /* of the process that has them */
     hearth__seat *seats;
     hearth__seat
         common; /* sums of threads that ended; and the seat of those who got no memory for one */
