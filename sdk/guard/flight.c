@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/flight.h"
 
+#include "base/fork.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/tsan.h"
@@ -24,8 +25,9 @@ static _Thread_local hearth__flight *led;
 struct hearth__flight {
     UT_hash_handle hh;
     hearth__flights *flights;
-    hearth__flight **leader;   /* the address of its leader's `led` */
+    hearth__flight **leader;   /* the address of its leader's `led`; NULL: no thread leads */
     hearth__flight *outer;     /* that its leader led before */
+    hearth__flight *inner;     /* and since */
     hearth__flight *waits_for; /* what its leader waits for, of the same table */
     pthread_cond_t changed;
     uint32_t holders; /* the leader, the followers and the writers that look at it */
@@ -34,6 +36,7 @@ struct hearth__flight {
     bool detached; /* stores nothing from now on, and takes no more followers */
     bool storing;
     bool landed;
+    uint64_t fork_generation; /* of the process that counts it */
     void *result;
     size_t key_size;
     unsigned char key[];
@@ -45,6 +48,7 @@ struct hearth__flights {
     hearth__hash_secret secret;
     hearth__flight *table;
     uint64_t count; /* all that have not landed */
+    uint64_t fork_generation;
     _Atomic uint64_t listed;
 };
 
@@ -54,6 +58,7 @@ hearth__flights *hearth__flights_create(hearth__flight_release release) {
         return NULL;
     }
     flights->release = release;
+    flights->fork_generation = hearth__fork_generation();
     hearth__hash_secret_init(&flights->secret);
     if (pthread_mutex_init(&flights->lock, NULL) != 0) {
         hearth__free(flights);
@@ -69,16 +74,18 @@ void hearth__flights_destroy(hearth__flights *flights) {
     }
 }
 
-uint64_t hearth__flights_count(hearth__flights *flights) {
-    pthread_mutex_lock(&flights->lock);
-    uint64_t count = flights->count;
-    pthread_mutex_unlock(&flights->lock);
-    return count;
-}
-
 bool hearth__flights_is_leader(const hearth__flights *flights) {
     for (const hearth__flight *flight = led; flight != NULL; flight = flight->outer) {
         if (flight->flights == flights) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hearth__flights_leads_another(const hearth__flight *flight) {
+    for (const hearth__flight *other = led; other != NULL; other = other->outer) {
+        if (other != flight && other->flights == flight->flights) {
             return true;
         }
     }
@@ -108,7 +115,7 @@ static hearth__flight *create(hearth__flights *flights, const void *key, size_t 
         return NULL;
     }
     flight->flights = flights;
-    flight->leader = &led;
+    flight->fork_generation = flights->fork_generation;
     flight->holders = 1;
     flight->key_size = key_size;
     memcpy(flight->key, key, key_size);
@@ -137,6 +144,14 @@ static bool await_change(hearth__flight *flight, int64_t deadline_ns) {
     struct timespec until = {.tv_sec = deadline_ns / 1000000000,
                              .tv_nsec = deadline_ns % 1000000000};
     return pthread_cond_timedwait(&flight->changed, &flight->flights->lock, &until) == 0;
+}
+
+static void unlist(hearth__flight *flight) {
+    if (flight->listed) {
+        HASH_DELETE(hh, flight->flights->table, flight);
+        flight->listed = false;
+        atomic_fetch_sub(&flight->flights->listed, 1);
+    }
 }
 
 static hearth__flight *find(hearth__flights *flights, const void *key, size_t key_size,
@@ -173,10 +188,36 @@ static void order_listing(hearth__flights *flights) {
 #endif
 }
 
-static void take_off(hearth__flight *flight) {
+/* Makes it the innermost of those that this thread leads. */
+static void enter_rank(hearth__flight *flight) {
+    flight->leader = &led;
     flight->outer = led;
-    flight->listed = true;
+    flight->inner = NULL;
+    if (led != NULL) {
+        led->inner = flight;
+    }
     led = flight;
+}
+
+/* Takes it out of those that this thread leads, wherever it is among them. */
+static void leave_rank(hearth__flight *flight) {
+    if (flight->leader != &led) {
+        return;
+    }
+    flight->leader = NULL;
+    if (flight->inner != NULL) {
+        flight->inner->outer = flight->outer;
+    } else {
+        led = flight->outer;
+    }
+    if (flight->outer != NULL) {
+        flight->outer->inner = flight->inner;
+    }
+}
+
+static void take_off(hearth__flight *flight) {
+    enter_rank(flight);
+    flight->listed = true;
     flight->flights->count++;
     atomic_fetch_add(&flight->flights->listed, 1);
     order_listing(flight->flights);
@@ -202,10 +243,37 @@ static int32_t follow(hearth__flight *flight) {
     return HEARTH_OK;
 }
 
+/*
+ * In a forked child: the flights of its parent's other threads land there, not here. Who comes starts anew, and what of them is
+ * ended here all the same is stored nowhere. Under the lock.
+ */
+static void leave_parents(hearth__flights *flights) {
+    if (flights->fork_generation == hearth__fork_generation()) {
+        return;
+    }
+    flights->fork_generation = hearth__fork_generation();
+    flights->count = 0;
+    for (hearth__flight *own = led; own != NULL; own = own->outer) {
+        if (own->flights == flights) {
+            own->fork_generation = flights->fork_generation;
+            flights->count++;
+        }
+    }
+    hearth__flight *flight;
+    hearth__flight *next;
+    HASH_ITER(hh, flights->table, flight, next) {
+        if (flight->fork_generation != flights->fork_generation) {
+            flight->detached = true;
+            unlist(flight);
+        }
+    }
+}
+
 /* Finds the key's flight or starts one. Under the lock. */
 static int32_t find_or_start(hearth__flights *flights, const void *key, size_t key_size,
                              hearth__flight **flight, bool *leads) {
     unsigned hash = (unsigned)hearth__hash_key(&flights->secret, key, key_size);
+    leave_parents(flights);
     *flight = find(flights, key, key_size, hash);
     *leads = *flight == NULL;
     if (!*leads) {
@@ -239,15 +307,33 @@ static bool await_store(hearth__flight *flight, int64_t deadline_ns) {
     return in_time;
 }
 
-int32_t hearth__flight_join(hearth__flights *flights, const void *key, size_t key_size,
-                            int64_t deadline_ns, hearth__flight **flight, bool *leads) {
-    pthread_mutex_lock(&flights->lock);
+/* The flight to take part in: its leader's, or one that is not detached. Under the lock. */
+static int32_t find_whole(hearth__flights *flights, const void *key, size_t key_size,
+                          int64_t deadline_ns, hearth__flight **flight, bool *leads) {
     int32_t status = find_or_start(flights, key, key_size, flight, leads);
     while (status == HEARTH_OK && !*leads && (*flight)->detached) {
         status = await_store(*flight, deadline_ns)
                      ? find_or_start(flights, key, key_size, flight, leads)
                      : HEARTH_E_TIMEOUT;
     }
+    return status;
+}
+
+int32_t hearth__flight_join_many(hearth__flights *flights, const void *key, size_t key_size,
+                                 int64_t deadline_ns, hearth__flight **flight, bool *leads) {
+    pthread_mutex_lock(&flights->lock);
+    int32_t status = find_whole(flights, key, key_size, deadline_ns, flight, leads);
+    if (status == HEARTH_OK && !*leads) {
+        (*flight)->holders++;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    return status;
+}
+
+int32_t hearth__flight_join(hearth__flights *flights, const void *key, size_t key_size,
+                            int64_t deadline_ns, hearth__flight **flight, bool *leads) {
+    pthread_mutex_lock(&flights->lock);
+    int32_t status = find_whole(flights, key, key_size, deadline_ns, flight, leads);
     if (status == HEARTH_OK && !*leads) {
         status = follow(*flight);
     }
@@ -265,9 +351,10 @@ int32_t hearth__flight_try_lead(hearth__flights *flights, const void *key, size_
 }
 
 int32_t hearth__flight_await(hearth__flight *flight, int64_t deadline_ns, const void **result) {
-    int32_t status = HEARTH_E_TIMEOUT;
     pthread_mutex_lock(&flight->flights->lock);
-    bool in_time = true;
+    bool in_time = !waits_for_self(flight);
+    int32_t status = in_time ? HEARTH_E_TIMEOUT : HEARTH_E_DEADLOCK;
+    note_wait(flight->flights, flight);
     while (!flight->landed && in_time) {
         in_time = await_change(flight, deadline_ns);
     }
@@ -290,18 +377,11 @@ void hearth__flight_leave(hearth__flight *flight) {
 
 bool hearth__flight_store_begin(hearth__flight *flight) {
     pthread_mutex_lock(&flight->flights->lock);
+    leave_parents(flight->flights);
     flight->storing = !flight->detached;
     bool may_store = flight->storing;
     pthread_mutex_unlock(&flight->flights->lock);
     return may_store;
-}
-
-static void unlist(hearth__flight *flight) {
-    if (flight->listed) {
-        HASH_DELETE(hh, flight->flights->table, flight);
-        flight->listed = false;
-        atomic_fetch_sub(&flight->flights->listed, 1);
-    }
 }
 
 void hearth__flight_store_end(hearth__flight *flight) {
@@ -314,15 +394,28 @@ void hearth__flight_store_end(hearth__flight *flight) {
     pthread_mutex_unlock(&flight->flights->lock);
 }
 
+void hearth__flight_hand_over(hearth__flight *flight, bool follows) {
+    pthread_mutex_lock(&flight->flights->lock);
+    leave_rank(flight);
+    flight->holders += follows;
+    pthread_mutex_unlock(&flight->flights->lock);
+}
+
+void hearth__flight_take_over(hearth__flight *flight) {
+    pthread_mutex_lock(&flight->flights->lock);
+    enter_rank(flight);
+    pthread_mutex_unlock(&flight->flights->lock);
+}
+
 void hearth__flight_land(hearth__flight *flight, int32_t status, void *result) {
     hearth__flights *flights = flight->flights;
     pthread_mutex_lock(&flights->lock);
     unlist(flight);
-    flights->count--;
+    flights->count -= flight->fork_generation == flights->fork_generation;
     flight->status = status;
     flight->result = result;
     flight->landed = true;
-    led = flight->outer;
+    leave_rank(flight);
     pthread_cond_broadcast(&flight->changed);
     let_go(flight);
 }
@@ -341,6 +434,7 @@ bool hearth__flight_detach(hearth__flights *flights, const void *key, size_t key
     }
     unsigned hash = (unsigned)hearth__hash_key(&flights->secret, key, key_size);
     pthread_mutex_lock(&flights->lock);
+    leave_parents(flights);
     hearth__flight *flight = find(flights, key, key_size, hash);
     if (flight == NULL) {
         pthread_mutex_unlock(&flights->lock);
@@ -355,4 +449,12 @@ bool hearth__flight_detach(hearth__flights *flights, const void *key, size_t key
     }
     pthread_mutex_unlock(&flights->lock);
     return true;
+}
+
+uint64_t hearth__flights_count(hearth__flights *flights) {
+    pthread_mutex_lock(&flights->lock);
+    leave_parents(flights);
+    uint64_t count = flights->count;
+    pthread_mutex_unlock(&flights->lock);
+    return count;
 }

@@ -4,9 +4,10 @@
  *
  *   leader:    join -> (loads) -> store_begin -> (fills the tiers) -> store_end -> land
  *   follower:  join -> await -> leave
+ *   of many:   join_many for each -> load and land what is led -> await and leave the others
  *   writer:    detach: who comes later starts anew, and what the leader still loads is stored nowhere
  *
- * A leader runs under no lock. A thread that would wait for itself, through any chain of flights, is told so instead.
+ * A leader runs under no lock. A forked child has none of its parent's other threads: what they led is not waited for there. A thread that would wait for itself, through any chain of flights, is told so instead.
  */
 #ifndef HEARTH_GUARD_FLIGHT_H
 #define HEARTH_GUARD_FLIGHT_H
@@ -39,6 +40,13 @@ uint64_t hearth__flights_count(hearth__flights *flights);
 int32_t hearth__flight_join(hearth__flights *flights, const void *key, size_t key_size,
                             int64_t deadline_ns, hearth__flight **flight, bool *leads);
 
+/*
+ * As join, for who takes part in several flights: a follower waits from its await on, not before, so that the flights it
+ * leads meanwhile wait for nobody. Await, not this, answers HEARTH_E_DEADLOCK then.
+ */
+int32_t hearth__flight_join_many(hearth__flights *flights, const void *key, size_t key_size,
+                                 int64_t deadline_ns, hearth__flight **flight, bool *leads);
+
 /* As join, but only to lead: HEARTH_EXISTS when somebody leads already, and the caller has something better to do. */
 int32_t hearth__flight_try_lead(hearth__flights *flights, const void *key, size_t key_size,
                                 hearth__flight **flight);
@@ -51,12 +59,20 @@ bool hearth__flight_store_begin(hearth__flight *flight);
 void hearth__flight_store_end(hearth__flight *flight);
 
 /*
- * The leader's end: status and result (may be NULL; owned by the flight from here) for all who wait. Land may free
+ * The lead goes from the thread that joined to no thread, and from there to the one that takes it over. `follows`: the caller
+ * then follows.
+ */
+void hearth__flight_hand_over(hearth__flight *flight, bool follows);
+void hearth__flight_take_over(hearth__flight *flight);
+
+/*
+ * The leader's end, on the thread that leads, or on any if none does: status and result (may be NULL; owned by the flight from here) for all who wait. Land may free
  * the result: a leader that needs it copies it first.
  */
 void hearth__flight_land(hearth__flight *flight, int32_t status, void *result);
 
-/* A follower waits: the leader's status and result (valid until leave), or HEARTH_E_TIMEOUT. */
+/* A follower waits: the leader's status and result (valid until leave), HEARTH_E_TIMEOUT, or HEARTH_E_DEADLOCK (see
+ * join_many). */
 int32_t hearth__flight_await(hearth__flight *flight, int64_t deadline_ns, const void **result);
 void hearth__flight_leave(hearth__flight *flight);
 
@@ -72,5 +88,8 @@ bool hearth__flight_detach(hearth__flights *flights, const void *key, size_t key
 
 /* Whether this thread leads a flight of these: it is inside a loader. */
 bool hearth__flights_is_leader(const hearth__flights *flights);
+
+/* Whether this thread, which leads this flight, leads another one of the same table. */
+bool hearth__flights_leads_another(const hearth__flight *flight);
 
 #endif

@@ -80,6 +80,54 @@ static void an_own_write_lets_the_own_key_be_loaded_anew(void **state) {
     close_flights(flights);
 }
 
+static int32_t join_many(hearth__flights *flights, const char *key, hearth__flight **flight,
+                         bool *leads) {
+    return hearth__flight_join_many(flights, key, strlen(key), late(), flight, leads);
+}
+
+static void who_takes_part_in_many_is_told_when_it_waits(void **state) {
+    (void)state;
+    hearth__flights *flights = open_flights();
+    hearth__flight *outer = NULL;
+    hearth__flight *own = NULL;
+    hearth__flight *again = NULL;
+    const void *result = NULL;
+    bool leads = false;
+    assert_int_equal(join(flights, "outer", &outer, &leads), HEARTH_OK);
+    assert_int_equal(join_many(flights, "own", &own, &leads), HEARTH_OK);
+    assert_true(leads);
+    assert_int_equal(join_many(flights, "outer", &again, &leads), HEARTH_OK);
+    assert_false(leads);
+    hearth__flight_land(own, HEARTH_OK, NULL); /* it waits for nobody */
+    assert_int_equal(hearth__flight_await(again, late(), &result), HEARTH_E_DEADLOCK);
+    hearth__flight_leave(again);
+    hearth__flight_land(outer, HEARTH_OK, NULL);
+    close_flights(flights);
+}
+
+/* The flights of a batch land as they are done, the outermost first. */
+static void flights_of_one_thread_land_in_any_order(void **state) {
+    (void)state;
+    static const char *const keys[] = {"a", "b", "c"};
+    static const size_t orders[][3] = {{0, 1, 2}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}};
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        hearth__flights *flights = open_flights();
+        hearth__flight *led[3];
+        hearth__flight *other = NULL;
+        bool leads = false;
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(join(flights, keys[j], &led[j], &leads), HEARTH_OK);
+        }
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(join(flights, keys[orders[i][j]], &other, &leads),
+                             HEARTH_E_DEADLOCK);
+            hearth__flight_land(led[orders[i][j]], HEARTH_OK, NULL);
+            assert_int_equal(hearth__flights_is_leader(flights), j != 2);
+        }
+        close_flights(flights);
+    }
+}
+
 /* ---- step by step ---- */
 
 /* The other thread: leads `own`, then follows `wanted`, and waits when told to. */
@@ -296,6 +344,8 @@ static void nested_loads_without_a_circle_all_end_well(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_own_key_is_told_at_once),
+        cmocka_unit_test(who_takes_part_in_many_is_told_when_it_waits),
+        cmocka_unit_test(flights_of_one_thread_land_in_any_order),
         cmocka_unit_test(an_own_write_lets_the_own_key_be_loaded_anew),
         cmocka_unit_test(a_circle_of_two_is_told_before_anybody_waits),
         cmocka_unit_test(a_wait_that_is_over_is_no_circle),
