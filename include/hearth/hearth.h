@@ -44,10 +44,12 @@
  * hearth_options and one hearth_value belong to one thread at a time, and nothing may use a
  * handle after hearth_close() returned.
  * - **Times** are int64_t milliseconds, sizes are bytes.
- * - **Fork.** A child may use a cache that its parent opened: it makes connections of its own
- * at first use. fork() while other threads are inside a call is not supported yet.
- * - The library prints nothing, ends no process, and touches no signal. hearth_open() connects
- * to nothing.
+ * - **Fork.** A child may use a cache that its parent opened: it makes connections and workers of its own
+ * at first use. What waited for the parent's workers is dropped in the child, what ran there is the
+ * parent's alone. fork() while other threads are inside a call is not supported yet; the library's own
+ * threads are no hindrance.
+ * - The library prints nothing, ends no process, and touches no signal; its threads block all
+ * signals. hearth_open() connects to nothing and starts no thread.
  */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H
@@ -74,7 +76,8 @@ typedef struct hearth_options hearth_options;
 /** Where a read puts its answer; reused call after call, its buffer grows like getline's. */
 typedef struct hearth_value hearth_value;
 
-/** One load under way: what a loader answers with. Valid inside the loader only. */
+/** One load under way: what a loader answers with, valid inside the loader only; or one that
+ * hearth_fetch_begin() gave, valid until it is ended. */
 typedef struct hearth_fill hearth_fill;
 
 /** The longest key, in bytes. The shortest has 1. */
@@ -109,9 +112,11 @@ HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_C
 
 /**
  * Closes a cache: calls that come now answer HEARTH_E_CLOSED, calls that are inside leave by
- * their own deadlines (a loader is waited for), deletes that are kept for nodes are tried once
- * more, for less than `remote.timeout_ms`, then all is freed. NULL is allowed. Using or
- * closing the handle afterwards is undefined.
+ * their own deadlines (a loader is waited for), fills that hearth_fetch_begin() gave are waited
+ * for, and so are loads that run on workers. Those that wait for a worker are not begun any more:
+ * who waits for them gets HEARTH_E_CLOSED, and their `arg` is released. Deletes that are kept for
+ * nodes are tried once more, for less than `remote.timeout_ms`, then all is freed. NULL is
+ * allowed. Using or closing the handle afterwards is undefined.
  *
  * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing
  * is closed).
@@ -208,6 +213,8 @@ HEARTH_API void hearth_value_free(hearth_value *value);
 #define HEARTH_READ_NO_REMOTE 2u /**< ask no node, and do not fill one */
 /** hearth_get(): a value past its soft life, or marked stale, is an answer. */
 #define HEARTH_READ_ALLOW_STALE 4u
+/** hearth_fetch_begin(): do not wait for another caller's load. */
+#define HEARTH_READ_NO_WAIT 8u
 
 /** Options of a read; NULL stands for what hearth_read_options_init() sets. */
 typedef struct hearth_read_options {
@@ -269,19 +276,39 @@ HEARTH_API void hearth_write_options_init(hearth_write_options *options, size_t 
  *
  * `load` gets the key and answers by hearth_fill_value() or hearth_fill_absent() and returning
  * HEARTH_OK; any other return is a failure of the load, which is shared with those who wait for
- * it and stored nowhere. It runs on the calling thread of one of the hearth_fetch() calls for
- * the key, under no lock, and never after that call has returned. It may fetch other keys; its
- * own key is HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ * it and stored nowhere. It runs under no lock. It may fetch other keys; its own key is
+ * HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ *
+ * `load_many` does the same for the missing keys of a hearth_fetch_many(): `count` keys, each
+ * once, in the order of their bytes, and a fill for each. A key whose fill is given nothing has
+ * failed, and no other; if it does not return HEARTH_OK all have.
+ *
+ * **Without `retain` or without `release`** a load runs on the calling thread of one of the
+ * fetches for the key, and never outlives that call: `arg` may lie on its stack. A stale value is
+ * then renewed by the caller who finds it.
+ *
+ * **With both** a load may outlive the call, and these run on other threads, workers of the library
+ * or threads lent by hearth_work(), whichever is free: the renewal of a stale value, which nobody
+ * waits for (but see `load.soft_timeout_ms`); and the load of a hearth_fetch() with a deadline_ms of
+ * its own, whose caller is back by then with HEARTH_E_TIMEOUT if need be, while the load goes on
+ * and its result is stored when it comes. All other loads run on the calling thread, and so do
+ * these where there is no thread for them, or from inside a loader. At most 256 loads wait for a
+ * thread; a renewal beyond that is left to a later caller and counted (`renewals_dropped`).
+ * `retain` is called once for each load that is to go to another thread, by the caller;
+ * `release` once for each of those, by the thread that ran it, or by hearth_close() if none did.
+ * `load`, `load_many` and `release` then have to stand being called by any thread, several at once,
+ * also after the fetch has returned, but not after hearth_close() has.
  */
 typedef struct hearth_loader {
     size_t size; /**< sizeof(hearth_loader) */
+    /** may be NULL if only hearth_fetch_many() is called, and load_many given */
     int32_t (*load)(void *arg, const void *key, size_t key_size, hearth_fill *fill);
+    /** NULL: hearth_fetch_many() calls `load` key by key */
     int32_t (*load_many)(void *arg, size_t count, const void *const *keys,
-                         const size_t *key_sizes,
-                         hearth_fill *const *fills); /**< NULL; not used by this version */
-    void *arg;                                       /**< given to load */
-    void (*retain)(void *arg);                       /**< NULL; not used by this version */
-    void (*release)(void *arg);                      /**< NULL; not used by this version */
+                         const size_t *key_sizes, hearth_fill *const *fills);
+    void *arg;                  /**< given to all four */
+    void (*retain)(void *arg);  /**< takes a reference of `arg`; or NULL */
+    void (*release)(void *arg); /**< gives one back; or NULL */
 } hearth_loader;
 
 /**
@@ -298,11 +325,13 @@ typedef struct hearth_loader {
  *
  * Result: HEARTH_OK (the value; hearth_value_info() tells its tier); HEARTH_ABSENT (the loader
  * said that it does not exist, now or within `negative_ttl_ms`, or the guard denies it);
- * HEARTH_E_LOADER (the load failed, and there is nothing stale); HEARTH_E_TIMEOUT (another caller's load did not end
- * before the deadline); HEARTH_E_DEADLOCK (called from a loader that this load waits for);
+ * HEARTH_E_LOADER (the load failed, and there is nothing stale); HEARTH_E_TIMEOUT (another
+ * caller's or a worker's load did not end before the deadline); HEARTH_E_DEADLOCK (called from a
+ * loader that this load waits for);
  * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
- * Ownership: `loader` and `arg` are used until the call returns, not longer. `value` may be
- * NULL.
+ * HEARTH_E_CLOSED (also: hearth_close() began while the load waited for a thread).
+ * Ownership: `loader` is copied; `arg` is used until the call returns, not longer, unless it has
+ * `retain` and `release`. `value` may be NULL.
  * Threads: any. Blocks for the loader, and for nodes at most `remote.timeout_ms` each time; a
  * caller who does not load itself is back by its deadline.
  * Units: read->deadline_ms 0 stands for `load.hard_timeout_ms`; write says how long a loaded
@@ -314,32 +343,110 @@ HEARTH_API int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
                                 hearth_value *value) HEARTH_CHECK;
 
 /**
- * Inside a loader: the value. The bytes are copied; a second call replaces the first.
+ * Lends the calling thread to the cache: runs one load that waits for a thread (see hearth_loader),
+ * as soon as there is one. With `load.workers` = 0 no other threads run them: a binding whose
+ * loaders may not be called by foreign threads lends its own, each in a loop. Whoever lends threads
+ * comes back within a second: where nobody did for that long, and there are no workers, callers load
+ * for themselves.
+ *
+ * Result: HEARTH_OK (it ran one, whatever came of it); HEARTH_MISS (there was none in time);
+ * HEARTH_E_DEADLOCK (called from inside a loader of this cache); HEARTH_E_INVALID (also: a negative
+ * time); HEARTH_E_CLOSED (hearth_close() has begun: the thread is free).
+ * Ownership: nothing changes hands.
+ * Threads: any. Blocks until there is a load, at most `timeout_ms`, and then for that load.
+ * Units: `timeout_ms` 0 looks and does not wait.
+ */
+HEARTH_API int32_t hearth_work(hearth *cache, int64_t timeout_ms) HEARTH_CHECK;
+
+/**
+ * hearth_fetch() in steps, for callers who load by themselves: event loops, coroutines, and code
+ * that would otherwise get, load and set, by which an old value can overwrite a newer one. It
+ * answers what the tiers have, or makes the caller the one who loads:
+ *
+ *     hearth_fill *fill;
+ *     int32_t status = hearth_fetch_begin(cache, key, key_size, NULL, value, &fill);
+ *     if (fill != NULL) {
+ *         if (query(key, &row))
+ *             hearth_fill_value(fill, row.data, row.size);
+ *         status = hearth_fill_commit(fill, NULL, value);
+ *     }
+ *
+ * With *fill, all others who want the key wait for this caller. It gives the fill a value
+ * (hearth_fill_value(), hearth_fill_absent(), hearth_fill_ttl()), and then ends it, once, by
+ * hearth_fill_commit() or hearth_fill_abandon(). A write of the key by this process meanwhile
+ * voids the fill, as it detaches any load.
+ *
+ * Result: HEARTH_OK and the value: without a fill it is fresh, or somebody renews it; with a fill it
+ * is stale, and its renewal is the caller's, now or after it has answered its own; HEARTH_ABSENT, no
+ * fill; HEARTH_MISS with a fill: load it; HEARTH_MISS without one, only with HEARTH_READ_NO_WAIT:
+ * another caller loads, ask again later; HEARTH_E_LOADER and other errors of another caller's load
+ * that was waited for; HEARTH_E_TIMEOUT (it did not end before the deadline); HEARTH_E_DEADLOCK
+ * (called from a loader that it waits for); HEARTH_E_INVALID. *fill is NULL unless it says
+ * otherwise, after an error too.
+ * Ownership: the fill is the caller's until it is ended; hearth_close() waits for that, and so do
+ * all who wait for the key, to their own deadlines. `value` may be NULL. In a forked child a fill
+ * of the parent's is to be ended too, and stores nothing.
+ * Threads: any. Blocks for nodes, at most `remote.timeout_ms` each time, and, without
+ * HEARTH_READ_NO_WAIT, for another caller's load, to the deadline. A fill belongs to one thread at a
+ * time, not to the one that began it: so a thread that waits for a key of which only it could
+ * end the fill is not told, but waits to its deadline.
+ * Units: read->deadline_ms 0 stands for `load.hard_timeout_ms`.
+ */
+HEARTH_API int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key_size,
+                                      const hearth_read_options *read, hearth_value *value,
+                                      hearth_fill **fill) HEARTH_CHECK;
+
+/**
+ * Ends a fill that hearth_fetch_begin() gave: what it was given is stored in both tiers, unless the
+ * key was written meanwhile, and given to all who wait for it.
+ *
+ * Result: HEARTH_OK (the value), HEARTH_ABSENT; HEARTH_E_LOADER (the fill was given nothing);
+ * HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM (hearth_fill_value() had refused): in all these cases the fill
+ * is gone. HEARTH_E_INVALID (NULL, a loader's fill, a bad option or if_version): nothing happened.
+ * Ownership: the fill is the library's again. `value` may be NULL. `write` may be NULL.
+ * Threads: the fill's. Blocks for the node, at most `remote.timeout_ms`.
+ * Units: write says how long the value lives, unless hearth_fill_ttl() did.
+ */
+HEARTH_API int32_t hearth_fill_commit(hearth_fill *fill, const hearth_write_options *write,
+                                      hearth_value *value) HEARTH_CHECK;
+
+/**
+ * Ends a fill that hearth_fetch_begin() gave without an answer: nothing is stored, and all who wait
+ * for it get HEARTH_E_LOADER.
+ *
+ * Result: HEARTH_OK; HEARTH_E_INVALID (NULL, or a loader's fill): nothing happened.
+ * Ownership: the fill is the library's again.
+ * Threads: the fill's; does not block.
+ */
+HEARTH_API int32_t hearth_fill_abandon(hearth_fill *fill);
+
+/**
+ * Inside a loader, or on a fill of hearth_fetch_begin(): the value. The bytes are copied; a second call replaces the first.
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (over `remote.max_value_bytes`), HEARTH_E_NOMEM,
  * HEARTH_E_INVALID: the fill then holds nothing.
  * Ownership: `data` stays the caller's.
- * Threads: the loader's own thread.
+ * Threads: the loader's own, or the fill's.
  */
 HEARTH_API int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size);
 
 /**
- * Inside a loader: the key is known not to exist. Kept for `negative_ttl_ms`.
+ * Inside a loader, or on a fill of hearth_fetch_begin(): the key is known not to exist. Kept for `negative_ttl_ms`.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID.
  * Ownership: nothing changes hands.
- * Threads: the loader's own thread.
+ * Threads: the loader's own, or the fill's.
  */
 HEARTH_API int32_t hearth_fill_absent(hearth_fill *fill);
 
 /**
- * Inside a loader: how long this result lives, instead of what the call's write options say (of
+ * Inside a loader, or on a fill of hearth_fetch_begin(): how long this result lives, instead of what the call's write options say (of
  * an absence: instead of `negative_ttl_ms`).
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (as for hearth_write_options: negative but not
  * HEARTH_TTL_DEFAULT, over HEARTH_TTL_MAX, or a soft life longer than the hard one).
  * Ownership: nothing changes hands.
- * Threads: the loader's own thread.
+ * Threads: the loader's own, or the fill's.
  * Units: ms; 0: for ever, or no soft life.
  */
 HEARTH_API int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
@@ -479,6 +586,36 @@ HEARTH_API int32_t hearth_clear(hearth *cache);
 HEARTH_API int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
                                    const size_t *key_sizes, const hearth_read_options *read,
                                    hearth_value *const *values, int32_t *statuses) HEARTH_CHECK;
+
+/**
+ * hearth_fetch() for `count` keys: what the local tier lacks is asked of all nodes at once, and
+ * what they lack is loaded by one call of `load_many`.
+ *
+ * Keys that other callers are loading just now are not loaded again: their results are waited
+ * for, after this call has loaded and given out its own, so that calls for the same keys never
+ * wait for each other in a circle, whatever the order. Each key has its own status: one that
+ * fails takes no other with it. A key that occurs more than once is asked for once.
+ *
+ * Result: HEARTH_OK when every key was answered (HEARTH_OK or HEARTH_ABSENT each); else the first
+ * error among statuses, which are all set as hearth_fetch() would answer. HEARTH_E_INVALID for a
+ * bad array, loader or option, HEARTH_E_CLOSED: statuses are untouched. HEARTH_E_DEADLOCK of a
+ * key: called from a loader that this key's load waits for. A loader of a batch holds all of its
+ * keys: another that fetches one of them and is waited for by it gets HEARTH_E_DEADLOCK.
+ * Ownership: `keys`, `key_sizes`: arrays of `count`. `values`: array of `count` distinct value
+ * objects or NULLs, or NULL. `statuses`: array of `count`, filled by the call. `loader` as for
+ * hearth_fetch(): where a load may outlive the call, stale values are renewed by workers, key by
+ * key; what is missing is loaded by the calling thread.
+ * Threads: any. Blocks for the loader, for nodes at most `remote.timeout_ms` each time, and for
+ * other callers' loads at most to the deadline.
+ * Units: read->deadline_ms 0 stands for `load.hard_timeout_ms`; write says how long loaded values
+ * live.
+ */
+HEARTH_API int32_t hearth_fetch_many(hearth *cache, size_t count, const void *const *keys,
+                                     const size_t *key_sizes, const hearth_loader *loader,
+                                     const hearth_read_options *read,
+                                     const hearth_write_options *write,
+                                     hearth_value *const *values,
+                                     int32_t *statuses) HEARTH_CHECK;
 
 /**
  * hearth_set() for `count` keys and values, with the same options for all.

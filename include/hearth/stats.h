@@ -15,7 +15,7 @@
  */
 #define HEARTH_STATS_MAP(X)                                                                        \
     X(reads, counter,                                                                              \
-      "Keys asked for by get, get_with, get_many and fetch, and versions told")                    \
+      "Keys asked for by get, get_with, get_many, fetch and fetch_many, and versions told")        \
     X(local_hits, counter, "Reads answered by the local tier, absences included")                  \
     X(local_stale_hits, counter, "Local hits that were past their soft life")                      \
     X(remote_hits, counter, "Reads answered by a node, absences included")                         \
@@ -25,9 +25,9 @@
     X(flight_timeouts, counter,                                                                    \
       "Fetches whose deadline passed while they waited for another caller's load")                 \
     X(flight_detaches, counter, "Loads detached by a write of their key")                          \
-    X(loads, counter, "Calls of a loader")                                                         \
-    X(load_errors, counter, "Loads that failed")                                                   \
-    X(load_absents, counter, "Loads that found that the key does not exist")                       \
+    X(loads, counter, "Calls of a loader, for one key or for many")                                \
+    X(load_errors, counter, "Keys whose load failed")                                              \
+    X(load_absents, counter, "Keys that a load found not to exist")                                \
     X(load_ms, counter, "Time spent in loaders, in milliseconds")                                  \
     X(stale_served, counter,                                                                       \
       "Answers past their soft life, given because a renewal ran or had failed")                   \
@@ -87,7 +87,11 @@
     X(guard_fill_ppm, gauge, "Bits that are set in the guard's filter, in millionths")             \
     X(guard_rate_ppm, gauge,                                                                       \
       "Missing keys that the guard's filter lets pass, estimated, in millionths")                  \
-    X(guard_bytes, gauge, "Bytes used by the guard's filter, and by the next one meanwhile")
+    X(guard_bytes, gauge, "Bytes used by the guard's filter, and by the next one meanwhile")       \
+    X(worker_loads, counter, "Loads run by workers or lent threads")                               \
+    X(renewals_dropped, counter,                                                                   \
+      "Renewals left undone because too many loads waited for a worker")                           \
+    X(loads_waiting, gauge, "Loads that wait for a worker or a lent thread")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -33,12 +33,10 @@ bool hearth__check_lives(int64_t ttl_ms, int64_t soft_ttl_ms) {
            (soft_ttl_ms == HEARTH_TTL_DEFAULT || time_fits(soft_ttl_ms));
 }
 
-const hearth_read_options *hearth__check_read(const hearth_read_options *given,
-                                              hearth_read_options *scratch) {
+static const hearth_read_options *check_read(const hearth_read_options *given, uint32_t known,
+                                             hearth_read_options *scratch) {
     static const hearth_read_options defaults = {.size = sizeof defaults,
                                                  .max_stale_ms = HEARTH_STALE_ANY};
-    const uint32_t known =
-        HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE | HEARTH_READ_ALLOW_STALE;
     if (given == NULL) {
         return &defaults;
     }
@@ -52,6 +50,18 @@ const hearth_read_options *hearth__check_read(const hearth_read_options *given,
     bool valid = (given->flags & ~known) == 0 && given->reserved == 0 &&
                  time_fits(given->deadline_ms) && given->max_stale_ms >= 0;
     return valid ? given : NULL;
+}
+
+enum { READ_FLAGS = HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE | HEARTH_READ_ALLOW_STALE };
+
+const hearth_read_options *hearth__check_read(const hearth_read_options *given,
+                                              hearth_read_options *scratch) {
+    return check_read(given, READ_FLAGS, scratch);
+}
+
+const hearth_read_options *hearth__check_begin(const hearth_read_options *given,
+                                               hearth_read_options *scratch) {
+    return check_read(given, READ_FLAGS | HEARTH_READ_NO_WAIT, scratch);
 }
 
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,

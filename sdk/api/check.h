@@ -21,6 +21,10 @@ bool hearth__check_data(const void *data, size_t size);
 const hearth_read_options *hearth__check_read(const hearth_read_options *given,
                                               hearth_read_options *scratch);
 
+/* The same, with HEARTH_READ_NO_WAIT allowed. */
+const hearth_read_options *hearth__check_begin(const hearth_read_options *given,
+                                               hearth_read_options *scratch);
+
 /* The same for a write, false for NULL; `allowed` are the flags that this call takes. */
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
                          uint32_t allowed, hearth_write_options *complete);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -134,6 +135,64 @@ int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) 
     return hearth__fill_ttl(fill, ttl_ms, soft_ttl_ms);
 }
 
+/* ---- in steps --------------------------------------------------------------------------- */
+
+int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key_size,
+                           const hearth_read_options *read, hearth_value *value,
+                           hearth_fill **fill) {
+    hearth_read_options scratch;
+    const hearth_read_options *options = hearth__check_begin(read, &scratch);
+    if (fill != NULL) {
+        *fill = NULL;
+    }
+    if (cache == NULL || !hearth__check_key(key, key_size) || options == NULL || fill == NULL) {
+        return refuse(value, HEARTH_E_INVALID);
+    }
+    if (!hearth__cache_enter(cache)) {
+        return refuse(value, HEARTH_E_CLOSED);
+    }
+    hearth_value unwanted = {0};
+    int32_t status = hearth__chain_fetch_begin(cache, key, key_size, options,
+                                               value != NULL ? value : &unwanted, fill);
+    hearth__buffer_fini(&unwanted.bytes);
+    hearth__cache_leave(cache);
+    return status;
+}
+
+int32_t hearth_fill_commit(hearth_fill *fill, const hearth_write_options *write,
+                           hearth_value *value) {
+    const hearth *cache = fill != NULL ? hearth__load_begun(fill) : NULL;
+    hearth_write_options options;
+    if (value != NULL) {
+        hearth__value_clear(value);
+    }
+    if (cache == NULL || !hearth__check_write(cache, write, 0, &options) ||
+        options.if_version != 0) {
+        return HEARTH_E_INVALID;
+    }
+    return hearth__load_commit(fill, &options, value);
+}
+
+int32_t hearth_fill_abandon(hearth_fill *fill) {
+    if (fill == NULL || hearth__load_begun(fill) == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    hearth__load_abandon(fill);
+    return HEARTH_OK;
+}
+
+int32_t hearth_work(hearth *cache, int64_t timeout_ms) {
+    if (cache == NULL || timeout_ms < 0 || timeout_ms > HEARTH_TTL_MAX) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__load_work(cache, hearth__deadline_ns(timeout_ms));
+    hearth__cache_leave(cache);
+    return status;
+}
+
 /* ---- many ------------------------------------------------------------------------------- */
 
 /* The first error among statuses; HEARTH_OK: there is none. */
@@ -164,37 +223,57 @@ static bool wants_each(size_t count, hearth_value *const *values) {
     return values != NULL;
 }
 
-/* Gets many with a place for every value, be it wanted or not. */
-static int32_t get_many(hearth *cache, size_t count, const void *const *keys,
-                        const size_t *key_sizes, const hearth_read_options *options,
-                        hearth_value *const *values, int32_t *statuses) {
+/* A place for every value, be it wanted or not. */
+struct places {
+    hearth_value *const *values;
+    hearth_value *unwanted;
+    hearth_value **mixed;
+};
+
+static bool open_places(struct places *places, size_t count, hearth_value *const *values) {
+    *places = (struct places){.values = values};
     if (wants_each(count, values)) {
-        return hearth__chain_get_many(cache, count, keys, key_sizes, options, values, statuses);
+        return true;
     }
-    hearth_value *unwanted = hearth__alloc_zero(count, sizeof *unwanted);
-    hearth_value **places = hearth__alloc_zero(count, sizeof(hearth_value *));
-    int32_t status = HEARTH_E_NOMEM;
-    if (unwanted != NULL && places != NULL) {
-        for (size_t i = 0; i < count; i++) {
-            places[i] = values != NULL && values[i] != NULL ? values[i] : &unwanted[i];
-        }
-        status =
-            hearth__chain_get_many(cache, count, keys, key_sizes, options, places, statuses);
-        for (size_t i = 0; i < count; i++) {
-            hearth__buffer_fini(&unwanted[i].bytes);
-        }
+    places->unwanted = hearth__alloc_zero(count, sizeof *places->unwanted);
+    places->mixed = hearth__alloc_zero(count, sizeof(hearth_value *));
+    if (places->unwanted == NULL || places->mixed == NULL) {
+        return false;
     }
-    hearth__free(places);
-    hearth__free(unwanted);
-    return status;
+    for (size_t i = 0; i < count; i++) {
+        bool wanted = values != NULL && values[i] != NULL;
+        places->mixed[i] = wanted ? values[i] : &places->unwanted[i];
+    }
+    places->values = places->mixed;
+    return true;
 }
 
-/* The same for many. */
+static void close_places(struct places *places, size_t count) {
+    for (size_t i = 0; places->unwanted != NULL && i < count; i++) {
+        hearth__buffer_fini(&places->unwanted[i].bytes);
+    }
+    hearth__free(places->mixed);
+    hearth__free(places->unwanted);
+}
+
+/* A call that is refused leaves no older answers behind. */
 static int32_t refuse_many(size_t count, hearth_value *const *values, int32_t status) {
     for (size_t i = 0; values != NULL && i < count; i++) {
         (void)refuse(values[i], status);
     }
     return status;
+}
+
+/* What a call for many answers: `status` if it failed as a whole, else the first of its statuses that is an error. */
+static int32_t conclude(size_t count, hearth_value *const *values, int32_t *statuses,
+                        int32_t status) {
+    if (status == HEARTH_OK) {
+        return first_error(statuses, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        statuses[i] = status;
+    }
+    return refuse_many(count, values, status);
 }
 
 int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
@@ -209,13 +288,49 @@ int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
     if (!hearth__cache_enter(cache)) {
         return refuse_many(count, values, HEARTH_E_CLOSED);
     }
-    int32_t status = get_many(cache, count, keys, key_sizes, options, values, statuses);
+    struct places places;
+    int32_t status = HEARTH_E_NOMEM;
+    if (open_places(&places, count, values)) {
+        status = hearth__chain_get_many(cache, count, keys, key_sizes, options, places.values,
+                                        statuses);
+    }
+    close_places(&places, count);
     hearth__cache_leave(cache);
-    if (status == HEARTH_OK) {
-        return first_error(statuses, count);
+    return conclude(count, values, statuses, status);
+}
+
+static bool check_loader_of_many(const hearth_loader *loader) {
+    return loader != NULL && loader->size >= sizeof *loader &&
+           (loader->load != NULL || loader->load_many != NULL);
+}
+
+int32_t hearth_fetch_many(hearth *cache, size_t count, const void *const *keys,
+                          const size_t *key_sizes, const hearth_loader *loader,
+                          const hearth_read_options *read, const hearth_write_options *write,
+                          hearth_value *const *values, int32_t *statuses) {
+    hearth_read_options scratch;
+    const hearth_read_options *read_options = hearth__check_read(read, &scratch);
+    hearth_write_options write_options;
+    if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
+        !check_keys(count, keys, key_sizes) || !check_loader_of_many(loader) ||
+        read_options == NULL) {
+        return refuse_many(count, values, HEARTH_E_INVALID);
     }
-    for (size_t i = 0; i < count; i++) {
-        statuses[i] = status;
+    if (!hearth__cache_enter(cache)) {
+        return refuse_many(count, values, HEARTH_E_CLOSED);
     }
-    return refuse_many(count, values, status);
+    if (!hearth__check_write(cache, write, 0, &write_options) ||
+        write_options.if_version != 0) {
+        hearth__cache_leave(cache);
+        return refuse_many(count, values, HEARTH_E_INVALID);
+    }
+    struct places places;
+    int32_t status = HEARTH_E_NOMEM;
+    if (open_places(&places, count, values)) {
+        status = hearth__chain_fetch_many(cache, count, keys, key_sizes, loader, read_options,
+                                          &write_options, places.values, statuses);
+    }
+    close_places(&places, count);
+    hearth__cache_leave(cache);
+    return conclude(count, values, statuses, status);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 400 lines: what happens under the one lock stands in one file. */
 #include "guard/flight.h"
 
 #include "base/fork.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens and closes a cache, routes its keys. */
-#include "tier/cache.h"
+#include "tier/load.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -85,7 +85,9 @@ static int32_t open_rooms(hearth *cache) {
     cache->counters = hearth__local_seats_create();
     cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
     cache->flights = hearth__chain_flights_create();
-    if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL) {
+    cache->workers = hearth__load_workers_create(cache);
+    if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL ||
+        cache->workers == NULL) {
         return HEARTH_E_NOMEM;
     }
     decide_local(cache);
@@ -106,6 +108,7 @@ static void destroy(hearth *cache) {
     hearth__nodes_close(cache);
     hearth__remote_close(cache->remote);
     hearth__local_close(cache->local);
+    hearth__workers_destroy(cache->workers);
     hearth__flights_destroy(cache->flights);
     hearth__bloom_guard_destroy(cache->guard.filter);
     hearth__ring_destroy(cache->ring);
@@ -187,7 +190,9 @@ int32_t hearth__cache_close(hearth *cache) {
         return HEARTH_E_DEADLOCK;
     }
     hearth__guard_close(cache);
+    hearth__workers_shut(cache->workers);
     hearth__seats_shut(cache->counters);
+    hearth__workers_join(cache->workers);
     destroy(cache);
     return HEARTH_OK;
 }

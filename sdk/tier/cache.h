@@ -6,6 +6,7 @@
 #include "base/bell.h"
 #include "base/hash.h"
 #include "base/stat.h"
+#include "base/workers.h"
 #include "guard/guard.h"
 #include "local/local.h"
 #include "remote/remote.h"
@@ -29,6 +30,7 @@ struct hearth {
     hearth__local *local;
     hearth__flights *flights;
     struct hearth__existence guard;
+    hearth__workers *workers;
     hearth__ring *ring;
     hearth__remote *remote;
     hearth__remote_url url;
@@ -143,33 +145,56 @@ typedef struct hearth__lives {
 
 hearth__lives hearth__lives_of(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms);
 
-/* One load: what the loader says, and how it is stored. */
+/* What a load is to replace in the remote tier, and what voids it. */
+typedef struct hearth__fill_plan {
+    hearth__flight *flight;
+    const hearth__route *route;  /* NULL: the remote tier is not to be filled */
+    uint64_t replaces;           /* the version that was read there; 0: nothing was */
+    hearth__local_ticket ticket; /* from before anything was asked */
+    bool keep_local;
+} hearth__fill_plan;
+
+/* One load of one key: what the loader says, and how it is stored. */
 struct hearth_fill {
     hearth *cache;
+    const void *key;
+    size_t key_size;
+    const hearth_write_options *write;
+    hearth__fill_plan plan;
     hearth__buffer *bytes; /* the caller's value */
+    uint64_t version;
+    int64_t began_ms;
     bool filled;
     bool absent;
     bool has_ttl;    /* the loader chose it */
     int32_t refused; /* why hearth_fill_value() took nothing; HEARTH_OK: it did not refuse */
     int64_t ttl_ms;
     int64_t soft_ttl_ms;
+    bool begun;  /* by hearth_fetch_begin() */
+    bool stores; /* writers of the key wait until it has */
+    hearth__lives lives;
+    hearth__answer answer; /* if `status` is one */
+    /* what came of it: HEARTH_OK, HEARTH_ABSENT, HEARTH_E_LOADER, HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM */
+    int32_t status;
 };
 
-/* What a load is to replace in the remote tier, and what voids it. */
-typedef struct hearth__fill_plan {
-    const hearth__route *route; /* NULL: the remote tier is not to be filled */
-    uint64_t replaces;          /* the version that was read there; 0: nothing was */
-    hearth__local_ticket ticket;
-    bool keep_local;
-} hearth__fill_plan;
+/* A load begins: it has its version and its age from here. */
+void hearth__fill_begin(hearth_fill *fill);
+
+/* It ends: what the fill was given counts if the loader, or who else gave it, says HEARTH_OK. */
+void hearth__fill_end(hearth_fill *fill, int32_t said);
+
+/* Calls the loader for one key whose fill is set up to `bytes`. The answer is stored nowhere yet. */
+void hearth__fill_load(hearth_fill *fill, const hearth_loader *loader);
+
+/* The same for many keys by one call of load_many. `keys` and `key_sizes` are those of the fills. */
+void hearth__fill_load_many(hearth_fill *const *fills, size_t count, const void *const *keys,
+                            const size_t *key_sizes, const hearth_loader *loader);
 
 /*
- * Calls the loader, and stores what it says in both tiers unless the flight was detached. HEARTH_OK, HEARTH_ABSENT: *answer
- * and the fill's bytes; HEARTH_E_LOADER, HEARTH_E_TOO_LARGE: nothing was stored.
+ * Stores what was loaded in both tiers, all nodes at once, but for loads that failed or whose flight was detached. `ops` is
+ * room for `count` operations.
  */
-int32_t hearth__fill_load(hearth *cache, hearth__flight *flight, const void *key,
-                          size_t key_size, const hearth_loader *loader,
-                          const hearth_write_options *write, const hearth__fill_plan *plan,
-                          hearth__buffer *bytes, hearth__answer *answer);
+void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_t count);
 
 #endif

@@ -50,6 +50,12 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "or if the renewal fails. Values that live no longer than this have no such part.")       \
     X("negative_ttl_ms", negative_ttl_ms, MS, 1, HEARTH_TTL_MAX, "5000",                        \
       "How long it is remembered that a key does not exist.")                                   \
+    X("load.workers", load_workers, COUNT, 0, 256, "2",                                         \
+      "Threads that load for callers who do not wait, started at first need; only for loaders " \
+      "with retain and release. 0: none, loads wait for threads lent by hearth_work().")        \
+    X("load.soft_timeout_ms", load_soft_timeout_ms, MS, 0, 86400000, "0",                       \
+      "How long the caller who finds a value stale waits for its renewal by a worker before "   \
+      "it takes the stale one; 0: not at all.")                                                 \
     X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \

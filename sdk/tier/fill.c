@@ -8,6 +8,7 @@
  * as local.max_ttl_ms allows, and the origin is spared.
  */
 #include "base/clock.h"
+#include "base/fork.h"
 #include "tier/cache.h"
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -174,80 +175,21 @@ static int32_t verdict(const hearth_fill *fill, int32_t said) {
     return fill->absent ? HEARTH_ABSENT : HEARTH_OK;
 }
 
-static int32_t run_loader(hearth_fill *fill, const hearth_loader *loader, const void *key,
-                          size_t key_size) {
-    hearth *cache = fill->cache;
-    HEARTH__COUNT(cache->counters, loads);
-    int64_t began_ns = hearth__monotonic_ns();
-    int32_t said = loader->load(loader->arg, key, key_size, fill);
-    int64_t took_ms = (hearth__monotonic_ns() - began_ns) / 1000000;
-    hearth__seats_add(cache->counters, HEARTH__STAT_load_ms, (uint64_t)took_ms);
-    int32_t status = verdict(fill, said);
-    if (status == HEARTH_ABSENT) {
-        HEARTH__COUNT(cache->counters, load_absents);
-    } else if (status < 0) {
-        HEARTH__COUNT(cache->counters, load_errors);
-        fill->bytes->size = 0;
-    }
-    return status;
-}
-
-/* Fills the node. False: it refused, since it holds something that this load did not see. */
-static bool store_remote(const hearth_fill *fill, const hearth__fill_plan *plan,
-                         const hearth__lives *lives, hearth__local_entry *entry) {
-    hearth *cache = fill->cache;
-    hearth__remote_op op =
-        hearth__route_op(plan->route, plan->replaces != 0 ? HEARTH__SWAP : HEARTH__ADD);
-    int64_t sent_ms = hearth__boot_ms();
-    op.kind = fill->absent ? HEARTH__KIND_ABSENT : HEARTH__KIND_VALUE;
-    op.data = fill->bytes->data;
-    op.data_size = fill->bytes->size;
-    op.content = entry->content;
-    op.version = entry->version;
-    op.delta_ms = entry->delta_ms;
-    op.age_ms = sent_ms - entry->born_ms;
-    op.ttl_ms = lives->ttl_ms;
-    op.soft_ttl_ms = lives->soft_ttl_ms;
-    op.if_version = plan->replaces;
-    hearth__nodes_execute(cache, &op, 1, hearth__deadline_ns(cache->config.remote_timeout_ms));
-    if (op.status == HEARTH_OK) {
-        entry->read_ms = sent_ms; /* the node is known to have held just this then */
-    }
-    return op.status <= HEARTH_OK;
-}
-
-static void store(const hearth_fill *fill, const void *key, size_t key_size,
-                  const hearth__fill_plan *plan, const hearth__lives *lives,
-                  hearth__answer *answer) {
-    hearth *cache = fill->cache;
-    if (plan->route != NULL && !store_remote(fill, plan, lives, &answer->entry)) {
-        HEARTH__COUNT(cache->counters, fills_refused);
-        return;
-    }
-    if (plan->keep_local) {
-        hearth__local_entry entry = hearth__answer_local_entry(cache, answer);
-        (void)hearth__local_fill(cache->local, key, key_size, plan->ticket, &entry,
-                                 fill->bytes->data, fill->bytes->size);
-    } else {
-        /* The node has another value now: a copy of the one before would be older than it says. */
-        (void)hearth__local_evict(cache->local, key, key_size);
-    }
-}
-
-static hearth__answer answer_of_load(const hearth_fill *fill, const hearth__lives *lives,
-                                     uint64_t version, uint32_t content, int64_t began_ms) {
+/* What a loaded answer is, as of now. */
+static hearth__answer answer_of_load(const hearth_fill *fill) {
     int64_t now = hearth__boot_ms();
-    bool has_soft = lives->soft_ttl_ms != 0;
-    bool has_end = lives->ttl_ms != 0;
+    int64_t took_ms = now - fill->began_ms;
+    const hearth__lives *lives = &fill->lives;
     hearth__local_entry entry = {
         .absent = fill->absent,
-        .born_ms = began_ms,
-        .read_ms = began_ms,
-        .soft_expiry_ms = hearth__expiry_ms(now, has_soft ? lives->soft_ttl_ms : -1),
-        .hard_expiry_ms = hearth__expiry_ms(now, has_end ? lives->ttl_ms : -1),
-        .version = version,
-        .content = content,
-        .delta_ms = now - began_ms < UINT32_MAX ? (uint32_t)(now - began_ms) : UINT32_MAX,
+        .born_ms = fill->began_ms,
+        .read_ms = fill->began_ms,
+        .soft_expiry_ms =
+            hearth__expiry_ms(now, lives->soft_ttl_ms != 0 ? lives->soft_ttl_ms : -1),
+        .hard_expiry_ms = hearth__expiry_ms(now, lives->ttl_ms != 0 ? lives->ttl_ms : -1),
+        .version = fill->version,
+        .content = fill->write->content,
+        .delta_ms = took_ms < UINT32_MAX ? (uint32_t)took_ms : UINT32_MAX,
     };
     return (hearth__answer){.entry = entry,
                             .now_ms = now,
@@ -255,28 +197,139 @@ static hearth__answer answer_of_load(const hearth_fill *fill, const hearth__live
                             .sole_writer = fill->cache->sole_writer};
 }
 
-int32_t hearth__fill_load(hearth *cache, hearth__flight *flight, const void *key,
-                          size_t key_size, const hearth_loader *loader,
-                          const hearth_write_options *write, const hearth__fill_plan *plan,
-                          hearth__buffer *bytes, hearth__answer *answer) {
-    hearth_fill fill = {.cache = cache, .bytes = bytes};
-    uint64_t version = hearth__remote_new_version(cache->remote);
-    int64_t began_ms = hearth__boot_ms();
-    bytes->size = 0;
-    int32_t status = run_loader(&fill, loader, key, key_size);
-    if (status < 0) {
-        return status;
+void hearth__fill_begin(hearth_fill *fill) {
+    fill->version = hearth__remote_new_version(fill->cache->remote);
+    fill->began_ms = hearth__boot_ms();
+    fill->bytes->size = 0;
+}
+
+void hearth__fill_end(hearth_fill *fill, int32_t said) {
+    hearth__seats *counters = fill->cache->counters;
+    fill->status = verdict(fill, said);
+    if (fill->status < 0) {
+        HEARTH__COUNT(counters, load_errors);
+        fill->bytes->size = 0;
+        return;
     }
-    if (status == HEARTH_OK) {
-        hearth__guard_found(cache, key, key_size);
-    }
-    hearth__lives lives = lives_of_fill(&fill, write);
-    *answer = answer_of_load(&fill, &lives, version, write->content, began_ms);
-    if (hearth__flight_store_begin(flight)) {
-        store(&fill, key, key_size, plan, &lives, answer);
-        hearth__flight_store_end(flight);
+    if (fill->status == HEARTH_ABSENT) {
+        HEARTH__COUNT(counters, load_absents);
     } else {
-        HEARTH__COUNT(cache->counters, fills_refused);
+        hearth__guard_found(fill->cache, fill->key, fill->key_size);
     }
-    return status;
+    fill->lives = lives_of_fill(fill, fill->write);
+    fill->answer = answer_of_load(fill);
+}
+
+/* A call of a loader, which began then, has returned. */
+static void count_call(hearth__seats *counters, int64_t began_ns) {
+    int64_t took_ms = (hearth__monotonic_ns() - began_ns) / 1000000;
+    hearth__seats_add(counters, HEARTH__STAT_load_ms, (uint64_t)took_ms);
+}
+
+void hearth__fill_load(hearth_fill *fill, const hearth_loader *loader) {
+    hearth__seats *counters = fill->cache->counters;
+    HEARTH__COUNT(counters, loads);
+    hearth__fill_begin(fill);
+    int64_t began_ns = hearth__monotonic_ns();
+    bool held = hearth__fork_pause(); /* the application's code may fork */
+    int32_t said = loader->load != NULL
+                       ? loader->load(loader->arg, fill->key, fill->key_size, fill)
+                       : loader->load_many(loader->arg, 1, &fill->key, &fill->key_size, &fill);
+    hearth__fork_resume(held);
+    count_call(counters, began_ns);
+    hearth__fill_end(fill, said);
+}
+
+void hearth__fill_load_many(hearth_fill *const *fills, size_t count, const void *const *keys,
+                            const size_t *key_sizes, const hearth_loader *loader) {
+    hearth__seats *counters = fills[0]->cache->counters;
+    HEARTH__COUNT(counters, loads);
+    for (size_t i = 0; i < count; i++) {
+        hearth__fill_begin(fills[i]);
+    }
+    int64_t began_ns = hearth__monotonic_ns();
+    int32_t said = loader->load_many(loader->arg, count, keys, key_sizes, fills);
+    count_call(counters, began_ns);
+    for (size_t i = 0; i < count; i++) {
+        hearth__fill_end(fills[i], said);
+    }
+}
+
+/* ---- what is stored --------------------------------------------------------------------- */
+
+static hearth__remote_op compose(const hearth_fill *fill, int64_t sent_ms) {
+    const hearth__fill_plan *plan = &fill->plan;
+    const hearth__local_entry *entry = &fill->answer.entry;
+    hearth__remote_op op =
+        hearth__route_op(plan->route, plan->replaces != 0 ? HEARTH__SWAP : HEARTH__ADD);
+    op.kind = fill->absent ? HEARTH__KIND_ABSENT : HEARTH__KIND_VALUE;
+    op.data = fill->bytes->data;
+    op.data_size = fill->bytes->size;
+    op.content = entry->content;
+    op.version = entry->version;
+    op.delta_ms = entry->delta_ms;
+    op.age_ms = sent_ms - entry->born_ms;
+    op.ttl_ms = fill->lives.ttl_ms;
+    op.soft_ttl_ms = fill->lives.soft_ttl_ms;
+    op.if_version = plan->replaces;
+    return op;
+}
+
+static void store_local(const hearth_fill *fill) {
+    hearth *cache = fill->cache;
+    if (fill->plan.keep_local) {
+        hearth__local_entry entry = hearth__answer_local_entry(cache, &fill->answer);
+        (void)hearth__local_fill(cache->local, fill->key, fill->key_size, fill->plan.ticket,
+                                 &entry, fill->bytes->data, fill->bytes->size);
+    } else {
+        /* The node has another value now: a copy of the one before would be older than it says. */
+        (void)hearth__local_evict(cache->local, fill->key, fill->key_size);
+    }
+}
+
+/* Writers of the key wait from here to finish(). False: there is nothing to store. */
+static bool may_store(const hearth_fill *fill) {
+    if (fill->status < 0) {
+        return false;
+    }
+    if (!hearth__flight_store_begin(fill->plan.flight)) {
+        HEARTH__COUNT(fill->cache->counters, fills_refused);
+        return false;
+    }
+    return true;
+}
+
+/* Takes the node's answer; `op` NULL: none was asked. */
+static void finish(hearth_fill *fill, const hearth__remote_op *op, int64_t sent_ms) {
+    if (op != NULL && op->status == HEARTH_OK) {
+        fill->answer.entry.read_ms =
+            sent_ms; /* the node is known to have held just this then */
+    }
+    if (op != NULL && op->status > HEARTH_OK) {
+        /* It holds something that this load did not see. */
+        HEARTH__COUNT(fill->cache->counters, fills_refused);
+    } else {
+        store_local(fill);
+    }
+    hearth__flight_store_end(fill->plan.flight);
+}
+
+void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_t count) {
+    hearth *cache = fills[0]->cache;
+    int64_t sent_ms = hearth__boot_ms();
+    size_t sent = 0;
+    for (size_t i = 0; i < count; i++) {
+        fills[i]->stores = may_store(fills[i]);
+        if (fills[i]->stores && fills[i]->plan.route != NULL) {
+            ops[sent++] = compose(fills[i], sent_ms);
+        }
+    }
+    hearth__nodes_execute(cache, ops, sent,
+                          hearth__deadline_ns(cache->config.remote_timeout_ms));
+    const hearth__remote_op *next = ops;
+    for (size_t i = 0; i < count; i++) {
+        if (fills[i]->stores) {
+            finish(fills[i], fills[i]->plan.route != NULL ? next++ : NULL, sent_ms);
+        }
+    }
 }

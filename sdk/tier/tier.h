@@ -4,6 +4,7 @@
  *
  *   plain_hit.c   a read's first step, and the last of nearly all: a fresh local value
  *   chain.c   a read's way: local, single flight, remote, loader
+ *   get_many.c, fetch_many.c   the same for many keys at once
  *   peek.c    reads of the local tier that never wait
  *   guard.c   keys that do not exist: asked between the two, told by writes and loads; guard_file.c: in a file
  *   fill.c    what an answer or a load may leave in the tiers
@@ -95,6 +96,14 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
 int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
                             const hearth_loader *loader, const hearth_read_options *read,
                             const hearth_write_options *write, hearth_value *value);
+int32_t hearth__chain_fetch_begin(hearth *cache, const void *key, size_t key_size,
+                                  const hearth_read_options *read, hearth_value *value,
+                                  hearth_fill **fill);
+int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const *keys,
+                                 const size_t *key_sizes, const hearth_loader *loader,
+                                 const hearth_read_options *read,
+                                 const hearth_write_options *write, hearth_value *const *values,
+                                 int32_t *statuses);
 
 /*
  * What hearth_get_with() answers; NULL: the cache has no sink. The caller is not inside the gate: peek_with goes through it by
@@ -106,6 +115,18 @@ void *hearth__peek_miss(const hearth *cache);
 /* As hearth_peek_version(). */
 int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
                              uint64_t *version);
+
+/* Runs one load that waits for a worker. HEARTH_OK; HEARTH_MISS: there was none until the deadline; HEARTH_E_DEADLOCK: this
+ * thread is inside a loader; HEARTH_E_CLOSED. */
+int32_t hearth__load_work(hearth *cache, int64_t deadline_ns);
+
+/* The ends of a fill that hearth__chain_fetch_begin() gave, which is gone then. The cache stays open until here. */
+int32_t hearth__load_commit(hearth_fill *fill, const hearth_write_options *write,
+                            hearth_value *value);
+void hearth__load_abandon(hearth_fill *fill);
+
+/* The cache of a fill that hearth__chain_fetch_begin() gave; NULL: a loader's. */
+hearth *hearth__load_begun(const hearth_fill *fill);
 
 /* The loader's side of a load; as the public calls, but times are checked one by one already. */
 int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);

@@ -278,6 +278,33 @@ static void a_caller_with_a_bound_gets_nothing_older(void **state) {
     assert_true(info().staleness_bound_ms <= now_ms() - before_ms);
 }
 
+static int32_t load_for_3_s(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    (void)arg;
+    (void)key;
+    (void)key_size;
+    pass_ms(3000);
+    return hearth_fill_value(fill, "loaded", 6);
+}
+
+/* What the loader read may have been changed since it began, however fast it was stored. */
+static void the_bound_of_a_load_counts_from_its_beginning(void **state) {
+    (void)state;
+    const hearth_loader loader = {.size = sizeof loader, .load = load_for_3_s};
+    hearth_read_options read;
+    hearth_read_options_init(&read, sizeof read);
+    read.flags = HEARTH_READ_NO_REMOTE; /* no node tells that it holds just this */
+    assert_int_equal(hearth_fetch(cache, "slow", 4, &loader, &read, NULL, value), HEARTH_OK);
+    assert_int_equal(info().tier, HEARTH_TIER_LOADED);
+    assert_true(info().staleness_bound_ms >= 3000);
+    assert_true(info().age_ms >= 3000);
+    pass_ms(1000);
+    assert_int_equal(hearth_get(cache, "slow", 4, &read, value), HEARTH_OK);
+    assert_int_equal(info().tier, HEARTH_TIER_LOCAL);
+    assert_true(info().staleness_bound_ms >= 4000);
+    read.max_stale_ms = 3999;
+    assert_int_equal(hearth_get(cache, "slow", 4, &read, value), HEARTH_MISS);
+}
+
 /* What others may have changed is asked for again, however long it would have lived. */
 static void a_copy_ends_with_the_longest_staleness(void **state) {
     (void)state;
@@ -322,6 +349,7 @@ int main(void) {
         ALONE(setting_the_wall_clock_changes_no_life),
         ALONE(suspended_time_counts),
         ON_SERVER(a_caller_with_a_bound_gets_nothing_older),
+        ON_SERVER(the_bound_of_a_load_counts_from_its_beginning),
         ON_SERVER(a_copy_ends_with_the_longest_staleness),
         ON_SERVER(a_copy_lives_as_long_as_its_server_said),
     };

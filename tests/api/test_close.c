@@ -83,6 +83,19 @@ static int32_t call_get_many(hearth *cache, hearth_value *value) {
     return hearth_get_many(cache, 2, two_keys, two_sizes, NULL, values, statuses);
 }
 
+static int32_t load_key(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    (void)arg;
+    return hearth_fill_value(fill, key, key_size);
+}
+
+static int32_t call_fetch_many(hearth *cache, hearth_value *value) {
+    const hearth_loader loader = {.size = sizeof loader, .load = load_key};
+    int32_t statuses[2];
+    hearth_value *const values[] = {value, NULL};
+    return hearth_fetch_many(cache, 2, two_keys, two_sizes, &loader, NULL, NULL, values,
+                             statuses);
+}
+
 static int32_t call_set_many(hearth *cache, hearth_value *value) {
     int32_t statuses[2];
     (void)value;
@@ -125,10 +138,10 @@ static int32_t call_peek_version(hearth *cache, hearth_value *value) {
 }
 
 static const any_call calls[] = {
-    call_get,      call_fetch,        call_set,       call_add,         call_replace,
-    call_delete,   call_touch,        call_increment, call_evict_local, call_get_many,
-    call_set_many, call_delete_many,  call_stats_get, call_stats_text,  call_log_next,
-    call_node_of,  call_peek_version,
+    call_get,        call_fetch,    call_set,          call_add,         call_replace,
+    call_delete,     call_touch,    call_increment,    call_evict_local, call_get_many,
+    call_fetch_many, call_set_many, call_delete_many,  call_stats_get,   call_stats_text,
+    call_log_next,   call_node_of,  call_peek_version,
 };
 
 enum { CALLS = sizeof calls / sizeof calls[0] };

@@ -105,6 +105,65 @@ static void of_64_threads_one_loads(void **state) {
     expect_in_tiers("key", "=loaded", "=loaded");
 }
 
+/* Many more threads than a crowd has, on small stacks. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { MULTITUDE = 200 };
+#else
+enum { MULTITUDE = 1000 };
+#endif
+
+struct multitude {
+    struct source source;
+    struct event started;
+    _Atomic size_t right;
+    pthread_t threads[MULTITUDE];
+};
+
+static void *be_one_of_many(void *arg) {
+    struct multitude *multitude = arg;
+    hearth_value *value = hearth_value_new();
+    if (event_await(&multitude->started, 1) &&
+        source_fetch(cache, "key", &multitude->source, value) == HEARTH_OK &&
+        hearth_value_size(value) == 6 && memcmp(hearth_value_data(value), "loaded", 6) == 0) {
+        atomic_fetch_add(&multitude->right, 1);
+    }
+    hearth_value_free(value);
+    return NULL;
+}
+
+static size_t start_multitude(struct multitude *multitude) {
+    pthread_attr_t small;
+    size_t count = 0;
+    if (pthread_attr_init(&small) == 0) {
+        (void)pthread_attr_setstacksize(&small, 256 << 10);
+        while (count < MULTITUDE && pthread_create(&multitude->threads[count], &small,
+                                                   be_one_of_many, multitude) == 0) {
+            count++;
+        }
+        (void)pthread_attr_destroy(&small);
+    }
+    return count;
+}
+
+static void of_a_thousand_threads_one_loads(void **state) {
+    (void)state;
+    static struct multitude multitude;
+    multitude = (struct multitude){.source = {SOURCE_INIT, .text = "loaded", .waits = true},
+                                   .started = EVENT_INIT};
+    uint64_t others = MULTITUDE - 1;
+    size_t count = start_multitude(&multitude);
+    event_raise(&multitude.started);
+    bool waiting = count == MULTITUDE && event_await(&multitude.source.entered, 1) &&
+                   await_until(are_waiting, &others);
+    event_raise(&multitude.source.go);
+    for (size_t i = 0; i < count; i++) {
+        (void)pthread_join(multitude.threads[i], NULL);
+    }
+    assert_true(waiting);
+    assert_int_equal(atomic_load(&multitude.source.calls), 1);
+    assert_int_equal(atomic_load(&multitude.right), MULTITUDE);
+}
+
 static void an_absence_is_shared(void **state) {
     (void)state;
     source.absent = true;
@@ -304,6 +363,7 @@ static void after_a_delete_nothing_older_is_ever_answered(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_CACHE(of_64_threads_one_loads),
+        WITH_CACHE(of_a_thousand_threads_one_loads),
         WITH_CACHE(an_absence_is_shared),
         WITH_CACHE(an_error_is_shared_and_kept_nowhere),
         WITH_CACHE(other_keys_do_not_wait),

@@ -177,6 +177,45 @@ static int32_t get_many(struct trial *trial) {
     return right && status == first ? status : HEARTH_E_UNKNOWN;
 }
 
+static int32_t load_name(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    (void)arg;
+    return hearth_fill_value(fill, key, key_size);
+}
+
+static int32_t load_names(void *arg, size_t count, const void *const *keys,
+                          const size_t *key_sizes, hearth_fill *const *fills) {
+    for (size_t i = 0; i < count; i++) {
+        (void)load_name(arg, keys[i], key_sizes[i], fills[i]); /* a failure is that key's */
+    }
+    return HEARTH_OK;
+}
+
+/* The second half of the keys is asked for twice. */
+static int32_t fetch_many(struct trial *trial) {
+    const hearth_loader loader = {
+        .size = sizeof loader, .load = load_name, .load_many = load_names};
+    struct many many;
+    name_many(&many);
+    for (size_t i = 0; i < MANY; i++) {
+        many.values[i] = i % 3 == 0 ? NULL : hearth_value_new();
+        const size_t place = i < MANY / 2 ? i + MANY / 2 : i;
+        many.keys[i] = many.names[place];
+        many.sizes[i] = strlen(many.names[place]);
+    }
+    const int32_t status = hearth_fetch_many(trial->cache, MANY, many.keys, many.sizes, &loader,
+                                             NULL, NULL, many.values, many.statuses);
+    bool right = true;
+    for (size_t i = 0; i < MANY; i++) {
+        const size_t size = many.statuses[i] == HEARTH_OK ? many.sizes[i] : 0;
+        right = right && (many.statuses[i] == HEARTH_OK || many.statuses[i] == HEARTH_E_NOMEM);
+        right = right && (many.values[i] == NULL ||
+                          (hearth_value_size(many.values[i]) == size &&
+                           memcmp(hearth_value_data(many.values[i]), many.keys[i], size) == 0));
+        hearth_value_free(many.values[i]);
+    }
+    return right ? status : HEARTH_E_UNKNOWN;
+}
+
 static void judge_many(struct trial *trial, int32_t status) {
     (void)trial;
     assert_true(status == HEARTH_OK || status == HEARTH_E_NOMEM);
@@ -349,6 +388,7 @@ static const struct scenario scenarios[] = {
     {"get, no value, remote", old_value_remotely, get_without_value, judge_get_without_value},
     {"get, nothing there", nothing, get, judge_miss},
     {"get_many", many_values, get_many, judge_many},
+    {"fetch_many", many_values, fetch_many, judge_many},
     {"fetch, a load", nothing, fetch, judge_load},
     {"fetch, an absence", absent_source, fetch, judge_absence},
     {"fetch, remote", old_value_remotely, fetch, judge_fetch_of_remote},

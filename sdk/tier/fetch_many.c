@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fetch of many keys: the steps of chain.c, each for all keys that still need it, so that nodes are asked in one go and a
+ * loader is called once.
+ *
+ * Flights are joined in the order of the keys. A batch waits for nobody's flight before it has landed its own: two batches of
+ * the same keys, in whatever order, cannot wait for each other.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "tier/read.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* What a key of a batch still needs. */
+enum need {
+    NOTHING,
+    A_LEADER, /* another caller leads: its answer */
+    A_VALUE,  /* this caller leads */
+    RENEWAL,  /* this caller leads, and has a stale answer meanwhile */
+};
+
+/* A key that has no fresh local value. */
+struct part {
+    struct part *next; /* in the order of the keys */
+    struct part *twin; /* the same key, earlier in the batch, whose answer this one shares */
+    hearth__read read;
+    hearth__route route;
+    hearth__flight *flight;
+    hearth_value fresh; /* a renewal's */
+    hearth_fill fill;
+    hearth__local_ticket ticket;
+    size_t place; /* among the caller's keys */
+    enum need need;
+    bool asks;      /* its node */
+    int32_t status; /* its answer so far */
+};
+
+struct batch {
+    hearth *cache;
+    const hearth_loader *loader;
+    int64_t deadline_ns;
+    struct part *parts; /* a list */
+    struct part *rooms; /* the parts' memory, and below room for calls about some of them */
+    hearth__remote_op *ops;
+    hearth_fill **fills;
+    const void **keys;
+    size_t *key_sizes;
+};
+
+static bool make_room(struct batch *batch, size_t count) {
+    batch->rooms = hearth__alloc_zero(count, sizeof *batch->rooms);
+    batch->ops = hearth__alloc_zero(count, sizeof *batch->ops);
+    batch->fills = hearth__alloc_zero(count, sizeof(hearth_fill *));
+    batch->keys = hearth__alloc_zero(count, sizeof(const void *));
+    batch->key_sizes = hearth__alloc_zero(count, sizeof(size_t));
+    return batch->rooms != NULL && batch->ops != NULL && batch->fills != NULL &&
+           batch->keys != NULL && batch->key_sizes != NULL;
+}
+
+static void free_room(struct batch *batch) {
+    hearth__free(batch->rooms);
+    hearth__free(batch->ops);
+    hearth__free(batch->fills);
+    hearth__free(batch->keys);
+    hearth__free(batch->key_sizes);
+}
+
+static int by_key(const struct part *a, const struct part *b) {
+    size_t a_size = a->read.key_size;
+    size_t b_size = b->read.key_size;
+    int order = memcmp(a->read.key, b->read.key, a_size < b_size ? a_size : b_size);
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+/* The first of those with the same key does all the work. */
+static void sort(struct batch *batch) {
+    LL_SORT(batch->parts, by_key);
+    struct part *first = batch->parts;
+    for (struct part *part = first != NULL ? first->next : NULL; part != NULL;
+         part = part->next) {
+        if (by_key(first, part) == 0) {
+            part->twin = first;
+        } else {
+            first = part;
+        }
+    }
+}
+
+/* The read that asks and loads for a part: of a renewal's, the answer so far is left alone. */
+static hearth__read *reader(struct part *part, hearth__read *renewal) {
+    if (part->need != RENEWAL) {
+        return &part->read;
+    }
+    *renewal = part->read;
+    renewal->value = &part->fresh;
+    return renewal;
+}
+
+/* Leads the renewal of a stale answer, unless somebody does. */
+static void lead_renewal(struct batch *batch, struct part *part) {
+    bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
+                                         part->read.key_size, &part->flight) == HEARTH_OK;
+    part->need = leads ? RENEWAL : NOTHING;
+}
+
+static void join(struct batch *batch, struct part *part) {
+    int32_t routed =
+        hearth__route_init(batch->cache, part->read.key, part->read.key_size, &part->route);
+    if (routed != HEARTH_OK) {
+        part->status = part->status == HEARTH_OK ? HEARTH_OK : routed;
+        return;
+    }
+    if (part->status == HEARTH_OK) {
+        lead_renewal(batch, part);
+        return;
+    }
+    bool leads = false;
+    int32_t status =
+        hearth__flight_join_many(batch->cache->flights, part->read.key, part->read.key_size,
+                                 batch->deadline_ns, &part->flight, &leads);
+    if (status == HEARTH_OK) {
+        part->need = leads ? A_VALUE : A_LEADER;
+    } else {
+        part->status = status;
+    }
+}
+
+/* A leader's answer, or its error: all that it needs. */
+static void land(struct part *part, int32_t status) {
+    hearth__read renewal;
+    (void)hearth__read_land(reader(part, &renewal), part->flight, status);
+    if (part->need != RENEWAL) {
+        part->status = status;
+    } else if (status >= 0) {
+        hearth_value stale = *part->read.value;
+        *part->read.value = part->fresh;
+        part->fresh = stale;
+        part->status = status;
+    }
+    part->need = NOTHING;
+}
+
+static bool leads(const struct part *part) {
+    return part->need == A_VALUE || part->need == RENEWAL;
+}
+
+/* Lands a part with what a tier said, if that is an answer. A stale one is, but to a renewal. */
+static void land_if_found(struct batch *batch, struct part *part, int32_t status) {
+    hearth__read renewal;
+    bool stale = status == HEARTH_OK && hearth__read_is_stale(reader(part, &renewal));
+    bool found =
+        (status == HEARTH_OK || status == HEARTH_ABSENT) && !(stale && part->need == RENEWAL);
+    if (found) {
+        land(part, status);
+        if (stale) {
+            lead_renewal(batch, part);
+        }
+    }
+}
+
+/* Whoever led before may just have landed, so the local tier is asked again. */
+static void ask_local_again(struct batch *batch) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part)) {
+            hearth__read renewal;
+            int32_t status = hearth__read_ask_local(reader(part, &renewal));
+            land_if_found(batch, part, status);
+            part->asks = leads(part) && !hearth__read_wants(&part->read, HEARTH_READ_NO_REMOTE);
+        }
+    }
+}
+
+/* A remote tier that is down, slow or wrong is a miss to a fetch. */
+static void ask_nodes_again(struct batch *batch) {
+    size_t count = 0;
+    struct part *part;
+    int64_t deadline_ns = HEARTH__NEVER;
+    LL_FOREACH(batch->parts, part) {
+        if (part->asks) {
+            hearth__read renewal;
+            part->ticket =
+                hearth__local_sample(batch->cache->local, part->read.key, part->read.key_size);
+            batch->ops[count++] = hearth__read_question(reader(part, &renewal), &part->route);
+            deadline_ns = hearth__read_node_deadline_ns(&part->read);
+        }
+    }
+    int64_t sent_ms = hearth__boot_ms();
+    hearth__nodes_execute(batch->cache, batch->ops, count, deadline_ns);
+    const hearth__remote_op *op = batch->ops;
+    LL_FOREACH(batch->parts, part) {
+        if (part->asks) {
+            hearth__read renewal;
+            hearth__read *read = reader(part, &renewal);
+            int32_t status = hearth__read_take_remote(read, op++, part->ticket, sent_ms);
+            part->read.replaces = read->replaces;
+            hearth__read_note_node(&part->read, status);
+            land_if_found(batch, part, status);
+        }
+    }
+}
+
+static void set_up(struct part *part) {
+    hearth__read renewal;
+    part->fill = hearth__read_fill(reader(part, &renewal), part->flight, &part->route);
+}
+
+static void land_loaded(struct part *part) {
+    hearth__read renewal;
+    if (part->fill.status >= 0) {
+        reader(part, &renewal)->value->answer = part->fill.answer;
+    }
+    land(part, part->fill.status);
+}
+
+/* One call of the loader for all. */
+static void load_many(struct batch *batch) {
+    size_t count = 0;
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part)) {
+            set_up(part);
+            batch->fills[count] = &part->fill;
+            batch->keys[count] = part->read.key;
+            batch->key_sizes[count] = part->read.key_size;
+            count++;
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    hearth__fill_load_many(batch->fills, count, batch->keys, batch->key_sizes, batch->loader);
+    hearth__fill_store(batch->fills, batch->ops, count);
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part)) {
+            land_loaded(part);
+        }
+    }
+}
+
+/* A call for each key, which lands before the next is loaded. */
+static void load_each(struct batch *batch) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part)) {
+            set_up(part);
+            hearth_fill *const fills[] = {&part->fill};
+            hearth__fill_load(&part->fill, batch->loader);
+            hearth__fill_store(fills, batch->ops, 1);
+            land_loaded(part);
+        }
+    }
+}
+
+/* Renewals that workers can do are not waited for. */
+static void renew_elsewhere(struct batch *batch) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (part->need == RENEWAL) {
+            part->read.loader = batch->loader;
+            int32_t status = hearth__read_renew_elsewhere(&part->read, part->flight, 0);
+            part->need = status == HEARTH_MISS ? RENEWAL : NOTHING;
+        }
+    }
+}
+
+/* All that is led has landed: now it may wait. */
+static void follow(struct batch *batch) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (part->need == A_LEADER) {
+            part->status = hearth__read_follow(&part->read, part->flight);
+        }
+    }
+}
+
+static void share(struct part *part) {
+    hearth_value *value = part->read.value;
+    const hearth_value *from = part->twin->read.value;
+    part->status = part->twin->status;
+    value->answer = from->answer;
+    if (part->status == HEARTH_OK &&
+        !hearth__buffer_assign(&value->bytes, from->bytes.data, from->bytes.size)) {
+        part->status = HEARTH_E_NOMEM;
+    }
+}
+
+static void deliver(struct batch *batch, int32_t *statuses) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (part->twin != NULL) {
+            share(part);
+        }
+    }
+    LL_FOREACH(batch->parts, part) {
+        int32_t status = hearth__read_audit(&part->read, part->status);
+        statuses[part->place] = hearth__read_deliver(&part->read, status);
+        hearth__buffer_fini(&part->fresh.bytes);
+        hearth__route_fini(&part->route);
+    }
+}
+
+/* Answers a key from the local tier or the guard; true: it has become a part of the batch. */
+static bool becomes_part(struct batch *batch, hearth__read *read, struct part *part,
+                         int32_t *status) {
+    *status = hearth__read_ask_local(read);
+    if (*status == HEARTH_MISS) {
+        *status = hearth__read_ask_guard(read);
+    }
+    bool fresh = *status == HEARTH_OK && !hearth__read_is_stale(read);
+    if (fresh || (*status != HEARTH_MISS && *status != HEARTH_OK)) {
+        *status = hearth__read_deliver(read, *status);
+        return false;
+    }
+    part->read = *read;
+    part->read.deadline_ns = batch->deadline_ns;
+    part->status = *status;
+    LL_PREPEND(batch->parts, part);
+    return true;
+}
+
+/* From the flights to the answers. */
+static void run(struct batch *batch, int32_t *statuses) {
+    sort(batch);
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (part->twin == NULL) {
+            join(batch, part);
+        }
+    }
+    ask_local_again(batch);
+    ask_nodes_again(batch);
+    renew_elsewhere(batch);
+    if (batch->loader->load_many != NULL) {
+        load_many(batch);
+    } else {
+        load_each(batch);
+    }
+    follow(batch);
+    deliver(batch, statuses);
+}
+
+int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const *keys,
+                                 const size_t *key_sizes, const hearth_loader *loader,
+                                 const hearth_read_options *options,
+                                 const hearth_write_options *write, hearth_value *const *values,
+                                 int32_t *statuses) {
+    bool is_tried = hearth__read_takes_any_hit(options);
+    size_t hits =
+        is_tried ? hearth__read_hit_many(cache, count, keys, key_sizes, values, statuses) : 0;
+    if (hits == count) {
+        return HEARTH_OK;
+    }
+    struct batch batch = {.cache = cache,
+                          .loader = loader,
+                          .deadline_ns = hearth__read_fetch_deadline_ns(cache, options)};
+    int32_t result = make_room(&batch, count - hits) ? HEARTH_OK : HEARTH_E_NOMEM;
+    struct part *next = batch.rooms;
+    for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
+        if (!is_tried || statuses[i] != HEARTH_OK) {
+            hearth__read read =
+                hearth__read_begin(cache, keys[i], key_sizes[i], options, values[i]);
+            read.write = write;
+            next->place = i;
+            next += becomes_part(&batch, &read, next, &statuses[i]);
+        }
+    }
+    if (batch.parts != NULL) {
+        run(&batch, statuses);
+    }
+    free_room(&batch);
+    return result;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A get of many keys: what the local tier lacks is asked of all nodes in one go. The steps are those of chain.c. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "tier/read.h"
+
+/* A key that the local tier did not have. */
+struct question {
+    hearth__read read;
+    hearth__route route;
+    hearth__local_ticket ticket;
+    size_t place; /* among the caller's keys */
+};
+
+/* Asks all nodes at once for what the local tier did not have. */
+static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_op *ops,
+                      size_t count, int64_t deadline_ns, int32_t *statuses) {
+    for (size_t i = 0; i < count; i++) {
+        hearth__read *read = &questions[i].read;
+        questions[i].ticket = hearth__local_sample(cache->local, read->key, read->key_size);
+        ops[i] = hearth__read_question(read, &questions[i].route);
+    }
+    int64_t sent_ms = hearth__boot_ms();
+    hearth__nodes_execute(cache, ops, count, deadline_ns);
+    for (size_t i = 0; i < count; i++) {
+        struct question *asked = &questions[i];
+        int32_t status =
+            hearth__read_take_remote(&asked->read, &ops[i], asked->ticket, sent_ms);
+        status = hearth__read_audit(&asked->read, status);
+        statuses[asked->place] =
+            hearth__read_deliver(&asked->read, hearth__read_judge(&asked->read, status));
+        hearth__route_fini(&asked->route);
+    }
+}
+
+/* Answers one of many from the local tier; true: it has become the next question. */
+static bool ask_local_of_many(hearth__read *read, size_t place, struct question *next,
+                              int32_t *status) {
+    *status = hearth__read_judge(read, hearth__read_ask_local(read));
+    if (*status == HEARTH_MISS) {
+        *status = hearth__read_ask_guard(read);
+    }
+    if (*status == HEARTH_MISS && !hearth__read_wants(read, HEARTH_READ_NO_REMOTE)) {
+        next->read = *read;
+        next->place = place;
+        *status = hearth__route_init(read->cache, read->key, read->key_size, &next->route);
+        if (*status == HEARTH_OK) {
+            return true;
+        }
+    }
+    *status = hearth__read_deliver(read, *status);
+    return false;
+}
+
+bool hearth__read_takes_any_hit(const hearth_read_options *options) {
+    return (options->flags & ~(uint32_t)HEARTH_READ_NO_REMOTE) == 0 &&
+           options->max_stale_ms == HEARTH_STALE_ANY;
+}
+
+/* The plain hits among a few keys; HEARTH_MISS: nothing has happened. */
+static size_t hit_few(hearth *cache, size_t count, const void *const *keys,
+                      const size_t *key_sizes, hearth_value *const *values, int32_t *statuses) {
+    hearth__local_ask asks[HEARTH__LOCAL_ASKS];
+    for (size_t i = 0; i < count; i++) {
+        asks[i] = (hearth__local_ask){.key = keys[i],
+                                      .key_size = key_sizes[i],
+                                      .bytes = &values[i]->bytes,
+                                      .raw = &values[i]->raw};
+    }
+    hearth__local_hit_many(cache->local, asks, count, statuses);
+    size_t hits = 0;
+    for (size_t i = 0; i < count; i++) {
+        values[i]->plain = statuses[i] == HEARTH_OK ? cache->plain : HEARTH__NOT_PLAIN;
+        hits += statuses[i] == HEARTH_OK;
+    }
+    return hits;
+}
+
+size_t hearth__read_hit_many(hearth *cache, size_t count, const void *const *keys,
+                             const size_t *key_sizes, hearth_value *const *values,
+                             int32_t *statuses) {
+    size_t hits = 0;
+    for (size_t at = 0; at < count; at += HEARTH__LOCAL_ASKS) {
+        size_t few = count - at < HEARTH__LOCAL_ASKS ? count - at : HEARTH__LOCAL_ASKS;
+        hits += hit_few(cache, few, keys + at, key_sizes + at, values + at, statuses + at);
+    }
+    return hits;
+}
+
+int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *keys,
+                               const size_t *key_sizes, const hearth_read_options *options,
+                               hearth_value *const *values, int32_t *statuses) {
+    bool is_tried = hearth__read_takes_any_hit(options);
+    if (is_tried &&
+        hearth__read_hit_many(cache, count, keys, key_sizes, values, statuses) == count) {
+        return HEARTH_OK;
+    }
+    int64_t deadline_ns = hearth__read_get_deadline_ns(cache, options);
+    struct question *questions = hearth__alloc_zero(count, sizeof *questions);
+    hearth__remote_op *ops = hearth__alloc_zero(count, sizeof *ops);
+    int32_t result = questions != NULL && ops != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
+    size_t asked = 0;
+    for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
+        if (!is_tried || statuses[i] != HEARTH_OK) {
+            hearth__read read =
+                hearth__read_begin(cache, keys[i], key_sizes[i], options, values[i]);
+            asked += ask_local_of_many(&read, i, &questions[asked], &statuses[i]);
+        }
+    }
+    if (asked != 0) {
+        ask_nodes(cache, questions, ops, asked, deadline_ns, statuses);
+    }
+    hearth__free(ops);
+    hearth__free(questions);
+    return result;
+}
