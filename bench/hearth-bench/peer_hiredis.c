@@ -149,7 +149,7 @@ static void pick_many(const struct hiredis_peer *peer, unsigned thread, uint64_t
 bool hiredis_pipeline(void *arg, unsigned thread, uint64_t count) {
     const struct hiredis_peer *peer = arg;
     const size_t sizes[] = {3, KEY_SIZE};
-    uint32_t ids[PIPELINE];
+    uint32_t ids[PIPELINE] = {0};
     pick_many(peer, thread, count, ids);
     redisContext *context = context_of(peer, thread, ids[0]);
     bool right = true;

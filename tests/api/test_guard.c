@@ -164,11 +164,16 @@ static void a_denial_reaches_no_server_and_no_loader(void **state) {
     assert_int_equal(statuses[0], HEARTH_ABSENT);
     assert_int_equal(statuses[1], HEARTH_MISS);
     assert_int_equal(statuses[2], HEARTH_ABSENT);
+    hearth_loader loader = source_loader(&source);
+    assert_int_equal(
+        hearth_fetch_many(cache, 1, keys, sizes, &loader, NULL, NULL, NULL, statuses),
+        HEARTH_OK);
+    assert_int_equal(statuses[0], HEARTH_ABSENT);
     hearth_stats after = cache_stats(cache);
     assert_int_equal(source.calls, 0);
     assert_int_equal(after.remote_misses - before.remote_misses, 1); /* there:1 */
-    assert_int_equal(after.guard_denials - before.guard_denials, 4);
-    assert_int_equal(after.reads - before.reads, 5);
+    assert_int_equal(after.guard_denials - before.guard_denials, 5);
+    assert_int_equal(after.reads - before.reads, 6);
     assert_int_equal(after.local_hits, before.local_hits);
     assert_int_equal(after.local_negative_entries, 0);
     hearth_value_free(value);
@@ -475,6 +480,36 @@ static void an_audit_of_a_fetch_runs_on_to_the_loader(void **state) {
     assert_int_equal(source_fetch(cache, absent_key(cache), &source, NULL), HEARTH_OK);
     assert_int_equal(source.calls, 1);
     assert_disabled(cache);
+}
+
+static void an_audit_of_a_fetch_many_does_too(void **state) {
+    (void)state;
+    hearth *cache = open_guarded("guard.audit", "1");
+    struct source source = {SOURCE_INIT, .text = "x"};
+    hearth_loader loader = source_loader(&source);
+    assert_int_equal(rebuild(cache, 10), HEARTH_OK);
+    const char *key = absent_key(cache);
+    const void *const keys[] = {key};
+    const size_t size = strlen(key);
+    int32_t statuses[1];
+    assert_int_equal(
+        hearth_fetch_many(cache, 1, keys, &size, &loader, NULL, NULL, NULL, statuses),
+        HEARTH_OK);
+    assert_int_equal(statuses[0], HEARTH_OK);
+    assert_int_equal(source.calls, 1);
+    assert_disabled(cache);
+}
+
+static void a_begun_fetch_asks_the_guard(void **state) {
+    (void)state;
+    hearth *cache = open_guarded("guard.audit", "0");
+    assert_int_equal(rebuild(cache, 10), HEARTH_OK);
+    const char *key = absent_key(cache);
+    hearth_fill *fill = NULL;
+    assert_int_equal(hearth_fetch_begin(cache, key, strlen(key), NULL, NULL, &fill),
+                     HEARTH_ABSENT);
+    assert_null(fill);
+    assert_int_equal(hearth_close(cache), HEARTH_OK);
 }
 
 static void one_denial_in_so_many_is_audited(void **state) {
@@ -843,6 +878,8 @@ int main(void) {
         cmocka_unit_test(an_audit_of_a_get_proves_a_false_negative),
         cmocka_unit_test(an_audit_of_a_get_many_proves_it),
         cmocka_unit_test(an_audit_of_a_fetch_runs_on_to_the_loader),
+        cmocka_unit_test(an_audit_of_a_fetch_many_does_too),
+        cmocka_unit_test(a_begun_fetch_asks_the_guard),
         cmocka_unit_test(one_denial_in_so_many_is_audited),
         cmocka_unit_test(an_audit_that_fails_says_nothing),
         cmocka_unit_test(a_key_that_is_made_meanwhile_proves_nothing),
