@@ -9,21 +9,21 @@
 
 /* A verb on a key that holds "old", and what holds afterwards if it was done. */
 static const struct {
-    enum hearth__verb verb;
     const char *name;
     const char *before; /* NULL: nothing */
     const char *data;
     const char *after; /* "": nothing */
+    enum hearth__verb verb;
     bool integer;
 } steps[] = {
-    {HEARTH__GET, "get", "old", NULL, "old", false},
-    {HEARTH__SET, "set", "old", "new", "new", false},
-    {HEARTH__ADD, "add", NULL, "new", "new", false},
-    {HEARTH__REPLACE, "replace", "old", "new", "new", false},
-    {HEARTH__SWAP, "swap", "old", "new", "new", false},
-    {HEARTH__TOUCH, "touch", "old", NULL, "old", false},
-    {HEARTH__INCREMENT, "increment", "6", NULL, "7", true},
-    {HEARTH__DELETE, "delete", "old", NULL, "", false},
+    {"get", "old", NULL, "old", HEARTH__GET, false},
+    {"set", "old", "new", "new", HEARTH__SET, false},
+    {"add", NULL, "new", "new", HEARTH__ADD, false},
+    {"replace", "old", "new", "new", HEARTH__REPLACE, false},
+    {"swap", "old", "new", "new", HEARTH__SWAP, false},
+    {"touch", "old", NULL, "old", HEARTH__TOUCH, false},
+    {"increment", "6", NULL, "7", HEARTH__INCREMENT, true},
+    {"delete", "old", NULL, "", HEARTH__DELETE, false},
 };
 
 enum { STEPS = sizeof steps / sizeof steps[0] };
