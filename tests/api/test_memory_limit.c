@@ -206,7 +206,8 @@ static void expect_within_limit(const struct load *load) {
                   mib(LIMIT), (unsigned long long)outcome.samples, mib(outcome.resident));
     assert_int_equal(outcome.failed, 0);
     assert_true(outcome.tracked_most <= LIMIT);
-    assert_true(outcome.tracked > (uint64_t)LIMIT / 10 * 7); /* it was full */
+    /* It was full, as far as values that large can fill it. */
+    assert_true(outcome.tracked > (uint64_t)LIMIT / 10 * 6);
     assert_true(outcome.evictions > 100);
 #if OWN_MEMORY
     assert_true(outcome.resident <= (uint64_t)LIMIT / 100 * 105 + (load->slack_mib << 20));
