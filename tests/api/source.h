@@ -28,7 +28,7 @@ struct source {
     struct event entered;                                     /* a loader runs */
     struct event go;
     _Atomic int calls;
-    int32_t filled; /* what the last call with its fill answered */
+    _Atomic int32_t filled; /* what the last call with its fill answered */
 };
 
 #define SOURCE_INIT .entered = EVENT_INIT, .go = EVENT_INIT
