@@ -170,7 +170,7 @@ static void read(struct thread *thread, const struct plan *plan) {
     raise_mark(thread, plan);
 }
 
-/* ---- the writer: shard_write.c ---- */
+/* ---- the writer: shard_write.c, shard_room.c ---- */
 
 static void write_word(struct thread *thread, const struct plan *plan, size_t place,
                        unsigned value) {

@@ -141,6 +141,7 @@ static inline void step_lock(hearth__shard *shard) {
 
 #include "local/hit.c"
 #include "local/shard_read.c"
+#include "local/shard_room.c"
 #include "local/shard_write.c"
 
 #undef hearth__shard_lock
