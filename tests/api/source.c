@@ -84,3 +84,30 @@ hearth_stats cache_stats(hearth *cache) {
 int32_t cache_set(hearth *cache, const char *key, const char *text) {
     return hearth_set(cache, key, strlen(key), text, strlen(text), NULL);
 }
+
+int32_t cache_set_short(hearth *cache, const char *key) {
+    hearth_write_options write;
+    hearth_write_options_init(&write, sizeof write);
+    write.ttl_ms = 10000000;
+    write.soft_ttl_ms = 1;
+    return hearth_set(cache, key, strlen(key), "old", 3, &write);
+}
+
+struct place {
+    hearth *cache;
+    const char *key;
+};
+
+/* The local copy's soft life is no longer than the node's. */
+static bool is_stale(void *arg) {
+    const struct place *place = arg;
+    return strcmp(cache_get(place->cache, place->key, HEARTH_READ_NO_LOCAL), "MISS") == 0;
+}
+
+bool cache_await_stale(hearth *cache, const char *key) {
+    return await_until(is_stale, &(struct place){cache, key});
+}
+
+bool cache_make_stale(hearth *cache, const char *key) {
+    return cache_set_short(cache, key) == HEARTH_OK && cache_await_stale(cache, key);
+}

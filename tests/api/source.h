@@ -51,6 +51,15 @@ const char *cache_get(hearth *cache, const char *key, uint32_t flags);
 /* The statistics now. */
 hearth_stats cache_stats(hearth *cache);
 
+/* Stores "old" under a key with a soft life of 1 ms. */
+int32_t cache_set_short(hearth *cache, const char *key);
+
+/* Waits until a key's value is past its soft life in both tiers. False: it was not in time. */
+bool cache_await_stale(hearth *cache, const char *key) __attribute__((warn_unused_result));
+
+/* The one and the other. */
+bool cache_make_stale(hearth *cache, const char *key) __attribute__((warn_unused_result));
+
 /* hearth_set() of a text. */
 int32_t cache_set(hearth *cache, const char *key, const char *text);
 

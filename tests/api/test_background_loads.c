@@ -113,23 +113,6 @@ static void expect_text(const char *text) {
     assert_memory_equal(hearth_value_data(value), text, strlen(text));
 }
 
-static bool is_past_its_soft_life(void *arg) {
-    return strcmp(cache_get(cache, arg, HEARTH_READ_NO_LOCAL), "MISS") == 0;
-}
-
-static void set_short(const char *key) {
-    hearth_write_options write;
-    hearth_write_options_init(&write, sizeof write);
-    write.ttl_ms = 10000000;
-    write.soft_ttl_ms = 1;
-    assert_int_equal(hearth_set(cache, key, strlen(key), "old", 3, &write), HEARTH_OK);
-}
-
-static void make_stale(char *key) {
-    set_short(key);
-    assert_true(await_until(is_past_its_soft_life, key));
-}
-
 static bool is_new(void *arg) {
     return strcmp(cache_get(cache, arg, 0), "=new") == 0;
 }
@@ -140,7 +123,7 @@ static void a_stale_value_is_renewed_while_nobody_waits(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     background.source.waits = true;
     for (int i = 0; i < 5; i++) { /* the load cannot end before these have their answer */
         assert_int_equal(fetch("key", &background), HEARTH_OK);
@@ -162,7 +145,7 @@ static void a_renewal_that_fails_is_no_callers_matter(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     background.source.returns = -1;
     assert_int_equal(fetch("key", &background), HEARTH_OK);
     assert_true(event_await(&background.release, 1));
@@ -176,7 +159,7 @@ static void only_one_of_both_functions_is_none(void **state) {
     struct background background = BACKGROUND_INIT;
     hearth_loader loader = loader_of(&background);
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     loader.release = NULL;
     assert_int_equal(hearth_fetch(cache, key, 3, &loader, NULL, NULL, value), HEARTH_OK);
     expect_text("new");
@@ -188,7 +171,7 @@ static void within_the_soft_timeout_the_renewal_is_the_answer(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     assert_int_equal(fetch("key", &background), HEARTH_OK);
     expect_text("new");
     assert_true(event_await(&background.release, 1));
@@ -199,7 +182,7 @@ static void beyond_the_soft_timeout_the_stale_value_is(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     background.source.waits = true;
     assert_int_equal(fetch("key", &background), HEARTH_OK);
     expect_text("old");
@@ -218,7 +201,7 @@ static void stale_values_of_a_batch_are_renewed_so_too(void **state) {
     hearth_value *const values[] = {value, NULL};
     int32_t statuses[2];
     char key[] = "b";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     assert_int_equal(
         hearth_fetch_many(cache, 2, keys, sizes, &loader, NULL, NULL, values, statuses),
         HEARTH_OK);
@@ -355,9 +338,9 @@ static void renewals_beyond_the_room_are_dropped_and_counted(void **state) {
     held.source.waits = true;
     for (int i = 0; i < ROOM + 3; i++) {
         (void)snprintf(last, sizeof last, "key%d", i);
-        set_short(last);
+        assert_int_equal(cache_set_short(cache, last), HEARTH_OK);
     }
-    assert_true(await_until(is_past_its_soft_life, last));
+    assert_true(cache_await_stale(cache, last));
     assert_int_equal(fetch_for("held", &held, 1, NULL), HEARTH_E_TIMEOUT);
     assert_true(
         event_await(&held.source.entered, 1)); /* the worker has nothing but this to do */
@@ -387,7 +370,7 @@ static void without_threads_callers_load(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     assert_int_equal(fetch("key", &background), HEARTH_OK);
     expect_text("new");
     assert_int_equal(fetch_for("other", &background, 30000, value), HEARTH_OK);
@@ -403,8 +386,8 @@ static void a_lent_thread_runs_one_load(void **state) {
     struct background background = BACKGROUND_INIT;
     char key[] = "key";
     char other[] = "other";
-    make_stale(key);
-    make_stale(other);
+    assert_true(cache_make_stale(cache, key));
+    assert_true(cache_make_stale(cache, other));
     assert_int_equal(hearth_work(cache, 0), HEARTH_MISS); /* from now on loads wait for it */
     assert_int_equal(fetch("key", &background), HEARTH_OK);
     expect_text("old");
@@ -452,11 +435,11 @@ static void a_lent_thread_waits_and_is_given_back(void **state) {
     int32_t inside = 99;
     background.source.inside = work_inside;
     background.source.arg = &inside;
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     assert_true(crowd_start(&crowd, 1, lend, &lender));
     int calls = 0;
     while (!atomic_load(&background.elsewhere) && calls < 1000000) { /* until it is there */
-        make_stale(key);
+        assert_true(cache_make_stale(cache, key));
         (void)!fetch("key", &background);
         calls++;
     }
@@ -504,7 +487,7 @@ static void closing_waits_for_what_runs_and_drops_what_waits(void **state) {
     struct crowd closer;
     int32_t closed = 99;
     char key[] = "stale";
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     running.source.waits = true;
     assert_int_equal(fetch_for("running", &running, 1, NULL), HEARTH_E_TIMEOUT);
     assert_true(event_await(&running.source.entered, 1));
@@ -556,7 +539,7 @@ static void a_child_has_workers_of_its_own(void **state) {
         struct background running = BACKGROUND_INIT;
         struct background queued = BACKGROUND_INIT;
         char key[] = "queued";
-        make_stale(key);
+        assert_true(cache_make_stale(cache, key));
         running.source.waits = true;
         assert_int_equal(fetch_for("running", &running, 1, NULL), HEARTH_E_TIMEOUT);
         assert_true(event_await(&running.source.entered, 1));

@@ -135,25 +135,12 @@ static void a_write_voids_a_fill(void **state) {
 
 /* ---- stale ---- */
 
-static bool is_past_its_soft_life(void *arg) {
-    return strcmp(cache_get(cache, arg, HEARTH_READ_NO_LOCAL), "MISS") == 0;
-}
-
-static void make_stale(char *key) {
-    hearth_write_options write;
-    hearth_write_options_init(&write, sizeof write);
-    write.ttl_ms = 10000000;
-    write.soft_ttl_ms = 1;
-    assert_int_equal(hearth_set(cache, key, strlen(key), "old", 3, &write), HEARTH_OK);
-    assert_true(await_until(is_past_its_soft_life, key));
-}
-
 static void a_stale_value_comes_with_its_renewal(void **state) {
     (void)state;
     char key[] = "key";
     hearth_fill *fill = NULL;
     hearth_fill *none = NULL;
-    make_stale(key);
+    assert_true(cache_make_stale(cache, key));
     assert_int_equal(begin_with("key", 0, &fill), HEARTH_OK);
     expect_text("old");
     assert_non_null(fill);

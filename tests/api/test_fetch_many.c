@@ -304,27 +304,14 @@ static void bad_arguments_are_refused(void **state) {
 
 /* ---- stale values ---- */
 
-static bool is_past_its_soft_life(void *arg) {
-    return strcmp(cache_get(cache, arg, HEARTH_READ_NO_LOCAL), "MISS") == 0;
-}
-
-static void make_stale(char *key) {
-    hearth_write_options write;
-    hearth_write_options_init(&write, sizeof write);
-    write.ttl_ms = 10000000;
-    write.soft_ttl_ms = 1;
-    assert_int_equal(hearth_set(cache, key, 1, "old", 3, &write), HEARTH_OK);
-    assert_true(await_until(is_past_its_soft_life, key));
-}
-
 static void stale_values_are_renewed_by_the_same_call(void **state) {
     (void)state;
     struct origin origin = {ORIGIN_INIT, .word = "new"};
     struct batch batch;
     char local[] = "a";
     char remote[] = "b";
-    make_stale(local);
-    make_stale(remote);
+    assert_true(cache_make_stale(cache, local));
+    assert_true(cache_make_stale(cache, remote));
     assert_int_equal(hearth_evict_local(cache, remote, 1), HEARTH_OK);
     open_batch(&batch, "abc");
     assert_int_equal(fetch(&batch, &origin), HEARTH_OK);
@@ -343,8 +330,8 @@ static void stale_values_are_answers_if_that_fails(void **state) {
     struct batch batch;
     char local[] = "a";
     char remote[] = "b";
-    make_stale(local);
-    make_stale(remote);
+    assert_true(cache_make_stale(cache, local));
+    assert_true(cache_make_stale(cache, remote));
     assert_int_equal(hearth_evict_local(cache, remote, 1), HEARTH_OK);
     open_batch(&batch, "abc");
     assert_int_equal(fetch(&batch, &origin), HEARTH_E_LOADER);

@@ -46,18 +46,8 @@ static void expect_in_tiers(const char *key, const char *local, const char *remo
     assert_string_equal(cache_get(cache, key, HEARTH_READ_NO_LOCAL), remote);
 }
 
-static bool is_past_its_soft_life(void *arg) {
-    return strcmp(cache_get(cache, arg, HEARTH_READ_NO_LOCAL), "MISS") == 0;
-}
-
-/* Stores "old" under a key in both tiers and waits until it is stale in both. */
-static void make_stale(char *key) {
-    hearth_write_options write;
-    hearth_write_options_init(&write, sizeof write);
-    write.ttl_ms = 10000000;
-    write.soft_ttl_ms = 1;
-    assert_int_equal(hearth_set(cache, key, strlen(key), "old", 3, &write), HEARTH_OK);
-    assert_true(await_until(is_past_its_soft_life, key));
+static void make_stale(const char *key) {
+    assert_true(cache_make_stale(cache, key));
     expect_in_tiers(key, "MISS", "MISS");
 }
 
@@ -201,8 +191,8 @@ static void the_option_gives_every_value_a_soft_life(void **state) {
     char loaded[] = "loaded";
     assert_int_equal(cache_set(cache, set, "old"), HEARTH_OK);
     assert_int_equal(source_fetch(cache, loaded, &source, value), HEARTH_OK);
-    assert_true(await_until(is_past_its_soft_life, set));
-    assert_true(await_until(is_past_its_soft_life, loaded));
+    assert_true(cache_await_stale(cache, set));
+    assert_true(cache_await_stale(cache, loaded));
     assert_int_equal(get(set, HEARTH_READ_ALLOW_STALE), HEARTH_OK);
     expect_answer("old", HEARTH_TIER_LOCAL, HEARTH_STALE);
     assert_int_equal(get(loaded, HEARTH_READ_ALLOW_STALE), HEARTH_OK);
