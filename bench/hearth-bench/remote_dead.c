@@ -108,6 +108,8 @@ struct flapping {
     pthread_t thread;
 };
 
+enum { FLAP_S = 1 }; /* silent for so long, then not */
+
 static void *flap(void *arg) {
     struct flapping *flapping = arg;
     for (bool silent = true; !atomic_load(&flapping->over); silent = !silent) {
@@ -116,7 +118,7 @@ static void *flap(void *arg) {
         } else {
             proxy_release(flapping->proxy, PROXY_TO_SERVER);
         }
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        nanosleep(&(struct timespec){.tv_sec = FLAP_S}, NULL);
     }
     return NULL;
 }

@@ -81,9 +81,7 @@ static void bits_are_where_the_format_says(void **state) {
 /* Each bit of a block decides alone: keys that lack one only are where the two could differ. */
 static void both_forms_answer_the_same(void **state) {
     (void)state;
-    if (!hearth__bloom_has_avx2()) {
-        skip();
-    }
+    bool has_avx2 = hearth__bloom_has_avx2();
     hearth__bloom *filter = create(blocks_for(KEYS));
     insert_many(filter, 1, KEYS);
     uint64_t seed = 1;
@@ -91,7 +89,9 @@ static void both_forms_answer_the_same(void **state) {
     for (uint32_t i = 0; i < 10 * KEYS; i++) {
         uint64_t hash = splitmix(&seed);
         bool answer = hearth__bloom_may_contain_portable(filter, hash);
-        assert_int_equal(hearth__bloom_may_contain_avx2(filter, hash), answer);
+        if (has_avx2) {
+            assert_int_equal(hearth__bloom_may_contain_avx2(filter, hash), answer);
+        }
         assert_int_equal(hearth__bloom_may_contain(filter, hash), answer);
         yes += answer;
     }
