@@ -426,7 +426,7 @@ Building (nothing else is needed before `make demo` and `make test`)
   make clean
 
 Testing
-  make test                everything that must pass before a change is taken, 15 minutes at most
+  make test                everything that must pass before a change is taken, under 20 minutes
   make test-all            both compilers, all sanitizers, -O3, and the long forms of tests
   make check               the test programs; TESTS=ring takes those with `ring` in their path
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
