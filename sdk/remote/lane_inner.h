@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A lane, between the files that make it up: lane.c shares it, lane_send.c sends, lane_drive.c reads
- * and answers, lane_open.c connects, lane_pick.c picks one of a node's (lane_crowd.c, where many
- * ask at once), which lanes.c has.
+ * and answers, lane_open.c connects, lane_reopen.c does so in the background, lane_pick.c picks one of
+ * a node's (lane_crowd.c, where many ask at once), which lanes.c has.
  *
  * A lane's driver is the thread that has the right to its socket, its parser and what is in
  * flight: at most one, given and taken under the lock. What is queued is under the lock. The lock
@@ -12,6 +12,7 @@
 #define HEARTH_REMOTE_LANE_INNER_H
 
 #include "base/bell.h"
+#include "remote/addresses.h"
 #include "remote/exchange.h"
 
 #include <pthread.h>
@@ -184,7 +185,35 @@ void hearth__lane_close(hearth__lane *lane);
  * lanes that are enough for them. Or does not: they are not so many, or those lanes do not do. */
 enum hearth__joined hearth__lane_join_crowd(hearth__lane_set *set, hearth__exchange *exchange);
 
+/* ---- lane_pick.c ---- */
+
+/* A closed lane, which the caller drives now; NULL: there is none. */
+hearth__lane *hearth__lane_set_take_closed(hearth__lane_set *set);
+
+/* Leaves a lane that the caller drives. */
+void hearth__lane_leave(hearth__lane *lane);
+
 /* ---- lanes.c ---- */
+
+enum hearth__reopener_state {
+    HEARTH__REOPENER_NONE,
+    HEARTH__REOPENER_STARTS,
+    HEARTH__REOPENER_RUNS,
+    HEARTH__REOPENER_ENDED /* and is to be joined */
+};
+
+/* A thread that looks up the node's name and makes a connection after one could not be made. Under the
+ * set's lock. */
+typedef struct hearth__reopener {
+    enum hearth__reopener_state state;
+    pthread_t thread;
+    pthread_cond_t due;
+    bool lost;     /* it could not be started the last time */
+    bool closing;  /* no more of it */
+    bool look_up;  /* the addresses are to be looked up (anew) */
+    int64_t looking_since_ns; /* 0: it is not */
+    int64_t asked_ns;         /* when somebody wanted a connection */
+} hearth__reopener;
 
 struct hearth__lane_set {
     hearth__lanes *lanes; /* the node's */
@@ -192,9 +221,13 @@ struct hearth__lane_set {
     hearth__lane_set *inherited; /* the parent's */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool attempting; /* one thread makes a connection */
-    bool down;       /* the last one could not be made */
-    int64_t retry_at_ns;
+    bool attempting;    /* one thread makes a connection */
+    bool down;          /* the last one could not be made */
+    bool doubtful;      /* it was given too little time to say */
+    uint32_t failures;  /* in a row */
+    int64_t retry_at_ns; /* while down */
+    hearth__addresses addresses; /* none yet: of a name that was not looked up */
+    hearth__reopener reopener;
     _Atomic uint32_t crowd; /* see lane_crowd.c */
     uint32_t count;
     hearth__lane all[];
@@ -211,14 +244,42 @@ struct hearth__lanes {
 /* The set of this process; NULL: no memory. */
 hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes);
 
+/* Under the set's lock: whether the caller may make a connection now. */
+bool hearth__lane_set_may_attempt(const hearth__lane_set *set);
+
+/* Under the set's lock: notes a failure to reach the node, and when to try again. */
+void hearth__lane_set_failed(hearth__lane_set *set);
+
+/* Under the lanes' no lock: tells the log that the node is down or back. */
+void hearth__lane_set_log(const hearth__lane_set *set, const hearth__welcome *welcome);
+
 /* Connects a lane that the caller drives; set->attempting is the caller's, and no longer. */
 int32_t hearth__lane_set_attempt(hearth__lane *lane, int64_t deadline_ns);
 
-/* Under the set's lock: waits for a lane to become idle or closed, or for the end of an attempt.
- * False: the deadline passed. */
-bool hearth__lane_set_await(hearth__lane_set *set, int64_t deadline_ns);
+/* Under the set's lock: waits for one of its conditions; for `changed`: a lane becomes idle or closed, or
+ * an attempt ends. False: the deadline passed. */
+bool hearth__lane_set_await(hearth__lane_set *set, pthread_cond_t *condition,
+                            int64_t deadline_ns);
+
+/* A condition that such waits can be for. False: no memory. */
+bool hearth__lane_set_init_condition(pthread_cond_t *condition);
 
 /* For those who wait. */
 void hearth__lane_set_changed(hearth__lane_set *set);
+
+/* ---- lane_reopen.c ---- */
+
+/* False: no memory. */
+bool hearth__reopener_init(hearth__lane_set *set);
+
+/* Ends the thread, and waits for that: for as long as the system's resolver takes, if it is just asked. */
+void hearth__reopener_fini(hearth__lane_set *set);
+
+/* Under no lock: somebody wants a connection that he may not make. Starts the thread if it has work. */
+void hearth__reopener_ask(hearth__lane_set *set);
+
+/* Under the set's lock, after a wait for a connection was in vain: a name that was looked up for so long
+ * makes the node one that is down. True: it is so from now on. */
+bool hearth__reopener_is_late(hearth__lane_set *set);
 
 #endif

@@ -84,12 +84,29 @@ static int32_t prepare(hearth__lane *lane) {
     return lanes->codec->open(lanes->node, &lane->parser);
 }
 
+/* What worked is tried first the next time. */
+static int32_t connect_to_node(hearth__lane *lane, int64_t deadline_ns,
+                               hearth__welcome *welcome) {
+    hearth__lane_set *set = lane->set;
+    size_t used = 0;
+    pthread_mutex_lock(&set->lock);
+    hearth__addresses addresses = set->addresses;
+    pthread_mutex_unlock(&set->lock);
+    int32_t status = hearth__socket_open(&addresses, deadline_ns, &lane->fd, &used,
+                                         welcome->why, sizeof welcome->why);
+    if (status == HEARTH_OK && used != 0) {
+        pthread_mutex_lock(&set->lock);
+        hearth__addresses_prefer(&set->addresses, &addresses.all[used]);
+        pthread_mutex_unlock(&set->lock);
+    }
+    return status;
+}
+
 void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome *welcome) {
     const hearth__lanes *lanes = lane->set->lanes;
     hearth__seats *counters = lanes->config.remote->counters;
     *welcome = (hearth__welcome){.status = HEARTH_OK, .why = "out of memory"};
-    int32_t status = hearth__socket_open(lanes->config.address, deadline_ns, &lane->fd,
-                                         welcome->why, sizeof welcome->why);
+    int32_t status = connect_to_node(lane, deadline_ns, welcome);
     if (status == HEARTH_OK) {
         status = prepare(lane);
     }

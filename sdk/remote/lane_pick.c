@@ -36,12 +36,7 @@ static enum hearth__joined join_busy(hearth__lane_set *set, hearth__exchange *ex
                         : HEARTH__JOINED_NOT;
 }
 
-static bool may_open(const hearth__lane_set *set) {
-    return !set->attempting && !(set->down && hearth__monotonic_ns() < set->retry_at_ns);
-}
-
-/* Leaves a lane that the caller drives. */
-static void leave(hearth__lane *lane) {
+void hearth__lane_leave(hearth__lane *lane) {
     hearth__drive drive = {.lane = lane};
     hearth__lane_hand_over(&drive);
 }
@@ -51,15 +46,14 @@ static bool is_closed(const hearth__lane *lane) {
            hearth__lane_is_left(lane);
 }
 
-/* A closed lane, which the caller drives now. */
-static hearth__lane *take_closed(hearth__lane_set *set) {
+hearth__lane *hearth__lane_set_take_closed(hearth__lane_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
         hearth__lane *lane = &set->all[i];
         if (is_closed(lane) && hearth__lane_take(lane, true)) {
             if (!hearth__lane_is_open(lane)) {
                 return lane;
             }
-            leave(lane); /* another was faster, and is done already */
+            hearth__lane_leave(lane); /* another was faster, and is done already */
         }
     }
     return NULL;
@@ -95,9 +89,12 @@ static bool has_free(const hearth__lane_set *set) {
 /* Whether the caller may try to connect, as the only one. */
 static bool begin_attempt(hearth__lane_set *set) {
     pthread_mutex_lock(&set->lock);
-    bool may = may_open(set);
+    bool may = hearth__lane_set_may_attempt(set);
     set->attempting = set->attempting || may;
     pthread_mutex_unlock(&set->lock);
+    if (!may) {
+        hearth__reopener_ask(set);
+    }
     return may;
 }
 
@@ -115,7 +112,7 @@ static int32_t open_one(hearth__lane_set *set, hearth__exchange *exchange, bool 
     if (!has_closed(set) || !begin_attempt(set)) {
         return HEARTH_MISS;
     }
-    hearth__lane *lane = take_closed(set);
+    hearth__lane *lane = hearth__lane_set_take_closed(set);
     if (lane == NULL) {
         drop_attempt(set);
         return HEARTH_MISS;
@@ -123,23 +120,32 @@ static int32_t open_one(hearth__lane_set *set, hearth__exchange *exchange, bool 
     int32_t status = hearth__lane_set_attempt(lane, deadline_ns);
     if (status == HEARTH_OK) {
         hearth__lane_admit(lane, exchange, waits);
+        hearth__lane_set_changed(set);
     } else {
-        leave(lane);
+        hearth__lane_leave(lane);
+        hearth__reopener_ask(set);
     }
     return status;
 }
 
 /* Nothing could be joined: HEARTH_OK: it may be worth another look; else why not. */
 static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
+    static const hearth__welcome late = {.status = HEARTH_E_TIMEOUT,
+                                         .why = "its name is still being looked up"};
     int32_t status = HEARTH_OK;
+    bool is_late = false;
     pthread_mutex_lock(&set->lock);
-    bool must_wait = !has_free(set) && (!has_closed(set) || !may_open(set));
+    bool must_wait = !has_free(set) && (!has_closed(set) || !hearth__lane_set_may_attempt(set));
     if (must_wait && set->down && !any_open(set)) {
         status = HEARTH_E_UNAVAILABLE;
-    } else if (must_wait && !hearth__lane_set_await(set, deadline_ns)) {
+    } else if (must_wait && !hearth__lane_set_await(set, &set->changed, deadline_ns)) {
         status = HEARTH_E_TIMEOUT;
+        is_late = hearth__reopener_is_late(set);
     }
     pthread_mutex_unlock(&set->lock);
+    if (is_late) {
+        hearth__lane_set_log(set, &late);
+    }
     return status;
 }
 
@@ -286,7 +292,7 @@ static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
             continue;
         }
         pthread_mutex_lock(&lane->set->lock);
-        if (!hearth__lane_is_left(lane) && !hearth__lane_set_await(lane->set, deadline_ns)) {
+        if (!hearth__lane_is_left(lane) && !hearth__lane_set_await(lane->set, &lane->set->changed, deadline_ns)) {
             status = HEARTH_E_TIMEOUT;
         }
         pthread_mutex_unlock(&lane->set->lock);
@@ -297,11 +303,12 @@ static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
 /* Waits while another thread makes a connection; then it is the caller's turn. */
 static int32_t await_attempt(hearth__lane_set *set, int64_t deadline_ns) {
     int32_t status = HEARTH_OK;
+    hearth__reopener_ask(set);
     pthread_mutex_lock(&set->lock);
-    while (status == HEARTH_OK && !may_open(set)) {
+    while (status == HEARTH_OK && !hearth__lane_set_may_attempt(set)) {
         if (set->down) {
             status = HEARTH_E_UNAVAILABLE;
-        } else if (!hearth__lane_set_await(set, deadline_ns)) {
+        } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
             status = HEARTH_E_TIMEOUT;
         }
     }
@@ -318,11 +325,14 @@ static int32_t make_ready(hearth__lane *lane, int64_t deadline_ns) {
         return HEARTH_OK;
     }
     int32_t status = await_attempt(set, deadline_ns);
-    if (status == HEARTH_OK) {
-        status = hearth__lane_set_attempt(lane, deadline_ns);
+    if (status != HEARTH_OK) {
+        return status;
     }
+    status = hearth__lane_set_attempt(lane, deadline_ns);
     if (status == HEARTH_OK) {
         atomic_store(&lane->open, true);
+    } else {
+        hearth__reopener_ask(set);
     }
     return status;
 }
@@ -335,7 +345,7 @@ int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth_
     }
     pthread_mutex_lock(&set->lock);
     while ((lane = claim(set)) == NULL) {
-        if (!hearth__lane_set_await(set, deadline_ns)) {
+        if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
             pthread_mutex_unlock(&set->lock);
             return HEARTH_E_TIMEOUT;
         }
@@ -344,7 +354,7 @@ int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth_
     int32_t status = await_others(lane, deadline_ns);
     if (status == HEARTH_OK) {
         status = make_ready(lane, deadline_ns);
-        leave(lane);
+        hearth__lane_leave(lane);
     }
     if (status != HEARTH_OK) {
         release(lane);

@@ -14,31 +14,43 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
+enum { FEW_FAILURES = 4 };
+
 /* ---- making and ending ---------------------------------------------------------------------- */
 
-static bool init_waiting(hearth__lane_set *set) {
+bool hearth__lane_set_init_condition(pthread_cond_t *condition) {
     pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) {
+        return false;
+    }
+    bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(condition, &attributes) == 0;
+    (void)pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+static bool init_waiting(hearth__lane_set *set) {
     if (pthread_mutex_init(&set->lock, NULL) != 0) {
         return false;
     }
-    if (pthread_condattr_init(&attributes) == 0) {
-        bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                    pthread_cond_init(&set->changed, &attributes) == 0;
-        (void)pthread_condattr_destroy(&attributes);
-        if (made) {
-            return true;
-        }
+    if (!hearth__lane_set_init_condition(&set->changed)) {
+        (void)pthread_mutex_destroy(&set->lock);
+        return false;
     }
+    return true;
+}
+
+static void end_waiting(hearth__lane_set *set) {
+    (void)pthread_cond_destroy(&set->changed);
     (void)pthread_mutex_destroy(&set->lock);
-    return false;
 }
 
 static void destroy_set(hearth__lane_set *set) {
+    hearth__reopener_fini(set);
     for (uint32_t i = 0; i < set->count; i++) {
         hearth__lane_fini(&set->all[i]);
     }
-    (void)pthread_cond_destroy(&set->changed);
-    (void)pthread_mutex_destroy(&set->lock);
+    end_waiting(set);
     hearth__free(set);
 }
 
@@ -52,8 +64,14 @@ static hearth__lane_set *create_set(hearth__lanes *lanes) {
         hearth__free(set);
         return NULL;
     }
+    if (!hearth__reopener_init(set)) {
+        end_waiting(set);
+        hearth__free(set);
+        return NULL;
+    }
     set->lanes = lanes;
     set->fork_generation = hearth__fork_generation();
+    (void)hearth__addresses_of_number(lanes->config.address, &set->addresses);
     for (; set->count < wanted; set->count++) {
         if (!hearth__lane_init(&set->all[set->count], set)) {
             destroy_set(set);
@@ -131,10 +149,11 @@ hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes) {
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-bool hearth__lane_set_await(hearth__lane_set *set, int64_t deadline_ns) {
+bool hearth__lane_set_await(hearth__lane_set *set, pthread_cond_t *condition,
+                            int64_t deadline_ns) {
     struct timespec until = {.tv_sec = deadline_ns / SECOND_NS,
                              .tv_nsec = deadline_ns % SECOND_NS};
-    return pthread_cond_timedwait(&set->changed, &set->lock, &until) == 0;
+    return pthread_cond_timedwait(condition, &set->lock, &until) == 0;
 }
 
 void hearth__lane_set_changed(hearth__lane_set *set) {
@@ -145,9 +164,30 @@ void hearth__lane_set_changed(hearth__lane_set *set) {
 
 /* ---- making a connection -------------------------------------------------------------------- */
 
-/* About a second, so that many processes do not try at the same moments. */
-static int64_t pause_ns(void) {
-    return SECOND_NS * 3 / 4 + (int64_t)(hearth__random_u64() % (SECOND_NS / 2));
+bool hearth__lane_set_may_attempt(const hearth__lane_set *set) {
+    if (set->attempting || set->addresses.count == 0) {
+        return false;
+    }
+    if (set->reopener.lost) { /* nobody does it in the background */
+        return !set->down || hearth__monotonic_ns() >= set->retry_at_ns;
+    }
+    return !set->down && !set->doubtful;
+}
+
+/* At least a second, longer when it goes on, and not the same in all processes. */
+static int64_t pause_ns(const hearth__lane_set *set) {
+    int64_t retry_ms = set->lanes->config.remote->retry_ms;
+    int64_t least_ns = retry_ms != 0 ? retry_ms * (SECOND_NS / 1000) : SECOND_NS;
+    least_ns = set->failures <= FEW_FAILURES ? least_ns : 2 * least_ns;
+    return least_ns + (int64_t)(hearth__random_u64() % (uint64_t)(least_ns / 2));
+}
+
+void hearth__lane_set_failed(hearth__lane_set *set) {
+    set->failures++;
+    set->down = true;
+    set->doubtful = false;
+    set->reopener.look_up = true;
+    set->retry_at_ns = hearth__monotonic_ns() + pause_ns(set);
 }
 
 /* A caller with little time left says little about the node. */
@@ -159,9 +199,9 @@ static bool says_something(const hearth__lanes *lanes, const hearth__welcome *we
             tried_ns >= lanes->config.remote->timeout_ms * (SECOND_NS / 1000) / 2);
 }
 
-static void log_change(const hearth__lanes *lanes, const hearth__welcome *welcome) {
-    hearth__log *log = lanes->config.remote->log;
-    const char *name = lanes->config.name;
+void hearth__lane_set_log(const hearth__lane_set *set, const hearth__welcome *welcome) {
+    hearth__log *log = set->lanes->config.remote->log;
+    const char *name = set->lanes->config.name;
     if (welcome->status == HEARTH_OK) {
         hearth__log_add(log, HEARTH_LOG_NOTICE, HEARTH_OK, "node %.80s is back", name);
         return;
@@ -176,10 +216,12 @@ static bool note_outcome(hearth__lane_set *set, const hearth__welcome *welcome,
     bool was_down = set->down;
     set->attempting = false;
     if (welcome->status == HEARTH_OK) {
-        set->down = false;
+        set->down = set->doubtful = set->reopener.look_up = false;
+        set->failures = 0;
     } else if (says_something(set->lanes, welcome, began_ns)) {
-        set->down = true;
-        set->retry_at_ns = hearth__monotonic_ns() + pause_ns();
+        hearth__lane_set_failed(set);
+    } else {
+        set->doubtful = welcome->status == HEARTH_E_TIMEOUT;
     }
     return set->down != was_down;
 }
@@ -196,7 +238,7 @@ int32_t hearth__lane_set_attempt(hearth__lane *lane, int64_t deadline_ns) {
     pthread_cond_broadcast(&set->changed);
     pthread_mutex_unlock(&set->lock);
     if (changed) {
-        log_change(set->lanes, &welcome);
+        hearth__lane_set_log(set, &welcome);
     }
     return welcome.status;
 }

@@ -7,17 +7,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { NAP_NS = 1000000, ERROR_TEXT = 96 };
+enum {
+    NAP_NS = 1000000,
+    ERROR_TEXT = 96,
+    KEEP_IDLE_S = 60, /* of silence, before the kernel asks the peer whether it is there */
+    KEEP_INTERVAL_S = 15,
+    KEEP_COUNT = 4, /* questions without an answer end a connection */
+};
 
 /* One attempt to connect. */
 struct attempt {
@@ -120,16 +124,6 @@ static int32_t open_one(const struct attempt *attempt, const struct sockaddr *ad
     return status;
 }
 
-static int32_t open_unix(const struct attempt *attempt, const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t size = strlen(path);
-    if (size >= sizeof address.sun_path) {
-        return failed(attempt, "connect", ENAMETOOLONG);
-    }
-    memcpy(address.sun_path, path, size);
-    return open_one(attempt, (const struct sockaddr *)&address, sizeof address);
-}
-
 /* A loopback port that nobody listens to may connect to itself: the kernel picks the same
  * number as its own end. */
 static bool is_own_end(int fd) {
@@ -142,9 +136,24 @@ static bool is_own_end(int fd) {
            here_size == there_size && memcmp(&here, &there, here_size) == 0;
 }
 
-static int32_t open_tcp(const struct attempt *attempt, const struct addrinfo *info) {
-    int32_t status = open_one(attempt, info->ai_addr, info->ai_addrlen);
-    if (status != HEARTH_OK) {
+/* A peer that vanished without a word is found out on a connection that nobody uses, too. None of
+ * these is worth failing for. */
+static void set_up_tcp(int fd) {
+    const int on = 1;
+    const int idle_s = KEEP_IDLE_S;
+    const int interval_s = KEEP_INTERVAL_S;
+    const int count = KEEP_COUNT;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+static int32_t open_address(const struct attempt *attempt, const hearth__address *address) {
+    int32_t status =
+        open_one(attempt, (const struct sockaddr *)&address->bytes, address->size);
+    if (status != HEARTH_OK || address->bytes.ss_family == AF_UNIX) {
         return status;
     }
     int fd = atomic_load(attempt->fd);
@@ -153,60 +162,22 @@ static int32_t open_tcp(const struct attempt *attempt, const struct addrinfo *in
         (void)close(fd);
         return failed(attempt, "connect", ECONNREFUSED);
     }
-    int on = 1; /* neither is worth failing for */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    set_up_tcp(fd);
     return HEARTH_OK;
 }
 
-/* Numbers need no resolver, which may block. */
-static int look_up(const char *host, const char *port, struct addrinfo **list) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    int error = getaddrinfo(host, port, &hints, list);
-    if (error == EAI_NONAME) {
-        hints.ai_flags = AI_NUMERICSERV;
-        error = getaddrinfo(host, port, &hints, list);
-    }
-    return error;
-}
-
-static int32_t try_each(const struct attempt *attempt, const struct addrinfo *list) {
-    int64_t others = 0;
-    for (const struct addrinfo *info = list; info != NULL; info = info->ai_next) {
-        others++;
-    }
+int32_t hearth__socket_open(const hearth__addresses *addresses, int64_t deadline_ns,
+                            _Atomic int *fd, size_t *used, char *why, size_t why_size) {
+    struct attempt attempt = {.fd = fd, .why = why, .why_size = why_size};
     int32_t status = HEARTH_E_UNAVAILABLE;
-    for (const struct addrinfo *info = list; info != NULL; info = info->ai_next) {
-        struct attempt one = *attempt;
+    (void)snprintf(why, why_size, "it has no address");
+    for (size_t i = 0; i < addresses->count && status != HEARTH_OK; i++) {
         int64_t now_ns = hearth__monotonic_ns();
-        one.deadline_ns = now_ns + (attempt->deadline_ns - now_ns) / others--;
-        status = open_tcp(&one, info);
-        if (status == HEARTH_OK) {
-            break;
-        }
+        int64_t left = (int64_t)(addresses->count - i);
+        attempt.deadline_ns = now_ns + (deadline_ns - now_ns) / left;
+        status = open_address(&attempt, &addresses->all[i]);
+        *used = i;
     }
-    return status;
-}
-
-int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadline_ns,
-                            _Atomic int *fd, char *why, size_t why_size) {
-    struct attempt attempt = {
-        .fd = fd, .deadline_ns = deadline_ns, .why = why, .why_size = why_size};
-    if (address->port == 0) {
-        return open_unix(&attempt, address->host);
-    }
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", address->port);
-    struct addrinfo *list = NULL;
-    int error = look_up(address->host, port, &list);
-    if (error != 0) {
-        (void)snprintf(why, why_size, "its name was not resolved: %s", gai_strerror(error));
-        return error == EAI_MEMORY ? HEARTH_E_NOMEM : HEARTH_E_UNAVAILABLE;
-    }
-    int32_t status = try_each(&attempt, list);
-    freeaddrinfo(list);
     return status;
 }
 

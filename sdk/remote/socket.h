@@ -3,18 +3,18 @@
 #ifndef HEARTH_REMOTE_SOCKET_H
 #define HEARTH_REMOTE_SOCKET_H
 
-#include "remote/remote.h"
+#include "remote/addresses.h"
 
 #include <stdatomic.h>
 
 /*
- * Connects to a node: each of its addresses in turn, each with its share of the time. HEARTH_OK:
- * *fd is the socket. HEARTH_E_UNAVAILABLE, HEARTH_E_TIMEOUT, HEARTH_E_NOMEM with the reason in
- * `why`; *fd is -1. It names every socket in *fd from the moment it exists to its close. A host
- * name is looked up by this thread, which may take longer than the deadline.
+ * Connects to a node: each of its addresses in turn, each with its share of the time that is left.
+ * HEARTH_OK: *fd is the socket, to the address numbered *used. HEARTH_E_UNAVAILABLE, HEARTH_E_TIMEOUT,
+ * HEARTH_E_NOMEM with the reason in `why`; *fd is -1. It names every socket in *fd from the moment it
+ * exists to its close.
  */
-int32_t hearth__socket_open(const hearth__node_address *address, int64_t deadline_ns,
-                            _Atomic int *fd, char *why, size_t why_size);
+int32_t hearth__socket_open(const hearth__addresses *addresses, int64_t deadline_ns,
+                            _Atomic int *fd, size_t *used, char *why, size_t why_size);
 
 /* Waits for any of `events`. HEARTH_OK with them, or an error's or end's, in *seen;
  * HEARTH_E_TIMEOUT; HEARTH_E_UNAVAILABLE. After the deadline it still looks once. Signals do not

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What no caller shall wait for: a name that is looked up, and a connection to a node that is known to be
+ * failing. A thread of the node's own does both, started when it is first needed and gone when the node
+ * is back, or when nobody has asked for a while. So neither a dead node nor its name service can hold up a
+ * call, or another node.
+ */
+#include "remote/lane_inner.h"
+
+#include "base/clock.h"
+#include "base/thread.h"
+
+#include <hearth/errors.h>
+
+/* A node that nobody has asked for so long is left alone. */
+#define IDLE_NS (INT64_C(60) * 1000000000)
+
+static int64_t timeout_ns(const hearth__lane_set *set) {
+    return set->lanes->config.remote->timeout_ms * INT64_C(1000000);
+}
+
+/* ---- the thread's work, under the lock but where it says otherwise --------------------------- */
+
+static bool has_work(const hearth__lane_set *set) {
+    return set->down || set->doubtful || set->addresses.count == 0;
+}
+
+/* The lock is released meanwhile. A name that is not known any more has its old addresses. */
+static void look_up(hearth__lane_set *set) {
+    const hearth__node_address *node = set->lanes->config.address;
+    hearth__addresses found = {.count = 0};
+    hearth__welcome welcome = {.status = HEARTH_E_UNAVAILABLE, .why = "it has no address"};
+    set->reopener.looking_since_ns = hearth__monotonic_ns();
+    pthread_mutex_unlock(&set->lock);
+    if (!hearth__addresses_of_number(node, &found)) {
+        welcome.status =
+            hearth__addresses_look_up(node, &found, welcome.why, sizeof welcome.why);
+    }
+    pthread_mutex_lock(&set->lock);
+    set->reopener.looking_since_ns = 0;
+    set->reopener.look_up = false;
+    bool was_down = set->down;
+    if (found.count != 0) {
+        set->addresses = found;
+    } else if (set->addresses.count == 0) {
+        hearth__lane_set_failed(set);
+    }
+    pthread_cond_broadcast(&set->changed);
+    if (set->down && !was_down) {
+        pthread_mutex_unlock(&set->lock);
+        hearth__lane_set_log(set, &welcome);
+        pthread_mutex_lock(&set->lock);
+    }
+}
+
+/* HEARTH_MISS: there is no lane to connect just now. */
+static int32_t connect_one(hearth__lane_set *set) {
+    hearth__lane *lane = hearth__lane_set_take_closed(set);
+    if (lane == NULL) {
+        return HEARTH_MISS;
+    }
+    int32_t status = hearth__lane_set_attempt(lane, HEARTH__NEVER);
+    if (status == HEARTH_OK) {
+        atomic_store(&lane->open, true);
+    }
+    hearth__lane_leave(lane);
+    return status;
+}
+
+/* The lock is released meanwhile. */
+static void attempt(hearth__lane_set *set) {
+    set->attempting = true;
+    pthread_mutex_unlock(&set->lock);
+    int32_t status = connect_one(set);
+    pthread_mutex_lock(&set->lock);
+    set->attempting = status == HEARTH_MISS ? false : set->attempting;
+    if (status != HEARTH_OK && hearth__monotonic_ns() >= set->retry_at_ns) {
+        hearth__lane_set_failed(set); /* it said nothing about the node, but the next try has time */
+    }
+    pthread_cond_broadcast(&set->changed);
+}
+
+/* False: there is no more to wait for. */
+static bool await_turn(hearth__lane_set *set) {
+    while (set->down && !set->reopener.closing) {
+        int64_t now_ns = hearth__monotonic_ns();
+        if (now_ns >= set->retry_at_ns) {
+            break;
+        }
+        (void)hearth__lane_set_await(set, &set->reopener.due, set->retry_at_ns);
+    }
+    while (set->attempting && !set->reopener.closing) {
+        (void)hearth__lane_set_await(set, &set->changed,
+                                     hearth__monotonic_ns() + timeout_ns(set));
+    }
+    return !set->reopener.closing;
+}
+
+/* What was known about it is old: the next who wants a connection finds out by himself. */
+static bool is_forgotten(hearth__lane_set *set) {
+    bool forgotten = hearth__monotonic_ns() - set->reopener.asked_ns > IDLE_NS;
+    if (forgotten) {
+        set->down = set->doubtful = false;
+    }
+    return forgotten;
+}
+
+static void *run(void *arg) {
+    hearth__lane_set *set = arg;
+    pthread_mutex_lock(&set->lock);
+    set->reopener.thread = pthread_self();
+    set->reopener.state = HEARTH__REOPENER_RUNS;
+    pthread_cond_broadcast(&set->changed);
+    while (has_work(set) && await_turn(set) && !is_forgotten(set)) {
+        if (set->reopener.look_up || set->addresses.count == 0) {
+            look_up(set);
+        }
+        if ((set->down || set->doubtful) && set->addresses.count != 0 && !set->attempting &&
+            !set->reopener.closing) {
+            attempt(set);
+        }
+    }
+    set->reopener.state = HEARTH__REOPENER_ENDED;
+    pthread_mutex_unlock(&set->lock);
+    return NULL;
+}
+
+/* ---- for callers ---------------------------------------------------------------------------- */
+
+/* Under the lock: whether the thread is to be started, by the caller alone. */
+static bool must_start(hearth__lane_set *set, bool *ended, pthread_t *thread) {
+    hearth__reopener *reopener = &set->reopener;
+    if (!has_work(set) || reopener->closing) {
+        return false;
+    }
+    int64_t now_ns = hearth__monotonic_ns();
+    reopener->asked_ns = now_ns;
+    if (reopener->state == HEARTH__REOPENER_STARTS ||
+        reopener->state == HEARTH__REOPENER_RUNS ||
+        (reopener->lost && now_ns < set->retry_at_ns)) {
+        return false;
+    }
+    *ended = reopener->state == HEARTH__REOPENER_ENDED;
+    *thread = reopener->thread;
+    reopener->state = HEARTH__REOPENER_STARTS;
+    return true;
+}
+
+void hearth__reopener_ask(hearth__lane_set *set) {
+    bool ended = false;
+    pthread_t thread;
+    pthread_mutex_lock(&set->lock);
+    bool starts = must_start(set, &ended, &thread);
+    pthread_mutex_unlock(&set->lock);
+    if (!starts) {
+        return;
+    }
+    if (ended) {
+        (void)pthread_join(thread, NULL); /* it has nothing left to do */
+    }
+    bool started = hearth__thread_start(&thread, run, set);
+    pthread_mutex_lock(&set->lock);
+    set->reopener.lost = !started;
+    if (!started) {
+        set->reopener.state = HEARTH__REOPENER_NONE;
+        hearth__lane_set_failed(set);
+        pthread_cond_broadcast(&set->changed);
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+bool hearth__reopener_is_late(hearth__lane_set *set) {
+    int64_t since_ns = set->reopener.looking_since_ns;
+    if (since_ns == 0 || set->down || hearth__monotonic_ns() - since_ns < timeout_ns(set)) {
+        return false;
+    }
+    hearth__lane_set_failed(set);
+    return true;
+}
+
+/* ---- making and ending ---------------------------------------------------------------------- */
+
+bool hearth__reopener_init(hearth__lane_set *set) {
+    return hearth__lane_set_init_condition(&set->reopener.due);
+}
+
+void hearth__reopener_fini(hearth__lane_set *set) {
+    hearth__reopener *reopener = &set->reopener;
+    pthread_mutex_lock(&set->lock);
+    reopener->closing = true;
+    pthread_cond_broadcast(&reopener->due);
+    pthread_cond_broadcast(&set->changed);
+    while (reopener->state == HEARTH__REOPENER_STARTS) {
+        (void)pthread_cond_wait(&set->changed, &set->lock);
+    }
+    bool joins = reopener->state != HEARTH__REOPENER_NONE;
+    pthread_mutex_unlock(&set->lock);
+    if (joins) {
+        (void)pthread_join(reopener->thread, NULL);
+    }
+    (void)pthread_cond_destroy(&reopener->due);
+}
