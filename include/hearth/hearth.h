@@ -50,6 +50,9 @@
  * threads are no hindrance.
  * - The library prints nothing, ends no process, and touches no signal; its threads block all
  * signals. hearth_open() connects to nothing and starts no thread.
+ * - **Threads of its own** look up a node's host name and connect anew to a node that failed:
+ * one a node, only while that is needed, deaf to signals. hearth_close() waits for them, so if
+ * the system's resolver is just being asked, for its answer.
  */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H
@@ -936,8 +939,8 @@ typedef void (*hearth_log_function)(void *arg, const hearth_log_record *record);
  * Result: HEARTH_OK; HEARTH_E_INVALID.
  * Ownership: `arg` must stay valid until hearth_close() returned. NULL for `log`: back to the
  * ring.
- * Threads: the options'; `log` is called by any thread that uses the cache, also by several at
- * once.
+ * Threads: the options'; `log` is called by any thread that uses the cache and by threads of the
+ * library's own, also by several at once.
  */
 HEARTH_API int32_t hearth_options_set_log(hearth_options *options, hearth_log_function log,
                                           void *arg);

@@ -13,9 +13,8 @@ enum { PORT_TEXT = 8 };
 static int ask(const hearth__node_address *node, int flags, struct addrinfo **list) {
     char port[PORT_TEXT];
     (void)snprintf(port, sizeof port, "%u", node->port);
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = flags | AI_NUMERICSERV};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
     return getaddrinfo(node->host, port, &hints, list);
 }
 

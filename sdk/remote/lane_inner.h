@@ -208,9 +208,9 @@ typedef struct hearth__reopener {
     enum hearth__reopener_state state;
     pthread_t thread;
     pthread_cond_t due;
-    bool lost;     /* it could not be started the last time */
-    bool closing;  /* no more of it */
-    bool look_up;  /* the addresses are to be looked up (anew) */
+    bool lost;                /* it could not be started the last time */
+    bool closing;             /* no more of it */
+    bool look_up;             /* the addresses are to be looked up (anew) */
     int64_t looking_since_ns; /* 0: it is not */
     int64_t asked_ns;         /* when somebody wanted a connection */
 } hearth__reopener;
@@ -221,11 +221,11 @@ struct hearth__lane_set {
     hearth__lane_set *inherited; /* the parent's */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool attempting;    /* one thread makes a connection */
-    bool down;          /* the last one could not be made */
-    bool doubtful;      /* it was given too little time to say */
-    uint32_t failures;  /* in a row */
-    int64_t retry_at_ns; /* while down */
+    bool attempting;             /* one thread makes a connection */
+    bool down;                   /* the last one could not be made */
+    bool doubtful;               /* it was given too little time to say */
+    uint32_t failures;           /* in a row */
+    int64_t retry_at_ns;         /* while down */
     hearth__addresses addresses; /* none yet: of a name that was not looked up */
     hearth__reopener reopener;
     _Atomic uint32_t crowd; /* see lane_crowd.c */

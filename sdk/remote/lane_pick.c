@@ -292,7 +292,8 @@ static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
             continue;
         }
         pthread_mutex_lock(&lane->set->lock);
-        if (!hearth__lane_is_left(lane) && !hearth__lane_set_await(lane->set, &lane->set->changed, deadline_ns)) {
+        if (!hearth__lane_is_left(lane) &&
+            !hearth__lane_set_await(lane->set, &lane->set->changed, deadline_ns)) {
             status = HEARTH_E_TIMEOUT;
         }
         pthread_mutex_unlock(&lane->set->lock);

@@ -75,7 +75,8 @@ static void attempt(hearth__lane_set *set) {
     pthread_mutex_lock(&set->lock);
     set->attempting = status == HEARTH_MISS ? false : set->attempting;
     if (status != HEARTH_OK && hearth__monotonic_ns() >= set->retry_at_ns) {
-        hearth__lane_set_failed(set); /* it said nothing about the node, but the next try has time */
+        hearth__lane_set_failed(
+            set); /* it said nothing about the node, but the next try has time */
     }
     pthread_cond_broadcast(&set->changed);
 }

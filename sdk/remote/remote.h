@@ -59,8 +59,9 @@ typedef struct hearth__remote_config {
     size_t embedded_max_bytes; /* of the embedded tier */
     bool accept_foreign;       /* values without our header are answers */
     enum hearth__memcached_client memcached_client;
-    bool memcached_text;     /* never the meta protocol: for tests */
-    int64_t retry_ms; /* the least time between two tries to connect to a node that fails; 0: a second. For tests */
+    bool memcached_text; /* never the meta protocol: for tests */
+    int64_t
+        retry_ms; /* the least time between two tries to connect to a node that fails; 0: a second. For tests */
     hearth__seats *counters; /* of base/stat.h */
     hearth__log *log;        /* may be NULL */
 } hearth__remote_config;

@@ -151,8 +151,7 @@ static void set_up_tcp(int fd) {
 }
 
 static int32_t open_address(const struct attempt *attempt, const hearth__address *address) {
-    int32_t status =
-        open_one(attempt, (const struct sockaddr *)&address->bytes, address->size);
+    int32_t status = open_one(attempt, (const struct sockaddr *)&address->bytes, address->size);
     if (status != HEARTH_OK || address->bytes.ss_family == AF_UNIX) {
         return status;
     }
