@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/check.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum { WHY_BYTES = 256 };
 
 int32_t hearth_log_next(hearth *cache, hearth_log_record *record) {
     if (cache == NULL || record == NULL || record->size < sizeof record->size) {
@@ -91,6 +94,23 @@ int32_t hearth_hot_keys(hearth *cache, hearth_hot_key *keys, size_t capacity, si
 }
 
 /* ---- nodes ------------------------------------------------------------------------------ */
+
+int32_t hearth_set_nodes(hearth *cache, const char *url, char *why, size_t why_size) {
+    char own[WHY_BYTES];
+    if (cache == NULL || url == NULL || (why == NULL && why_size != 0)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    own[0] = '\0';
+    int32_t status = hearth__cache_set_nodes(cache, url, own, sizeof own);
+    hearth__cache_leave(cache);
+    if (why != NULL && why_size != 0) {
+        (void)snprintf(why, why_size, "%s", own);
+    }
+    return status;
+}
 
 int32_t hearth_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
                        char *name, size_t name_size) {

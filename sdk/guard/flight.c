@@ -459,3 +459,21 @@ uint64_t hearth__flights_count(hearth__flights *flights) {
     pthread_mutex_unlock(&flights->lock);
     return count;
 }
+
+void hearth__flights_detach_some(hearth__flights *flights,
+                                 bool (*wants)(void *arg, const void *key, size_t key_size),
+                                 void *arg) {
+    hearth__flight *flight = NULL;
+    hearth__flight *next = NULL;
+    pthread_mutex_lock(&flights->lock);
+    leave_parents(flights);
+    HASH_ITER(hh, flights->table, flight, next) {
+        if (wants(arg, flight->key, flight->key_size)) {
+            flight->detached = true;
+            if (!flight->storing) {
+                unlist(flight);
+            }
+        }
+    }
+    pthread_mutex_unlock(&flights->lock);
+}

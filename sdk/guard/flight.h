@@ -86,6 +86,12 @@ bool hearth__flights_any(hearth__flights *flights);
 bool hearth__flight_detach(hearth__flights *flights, const void *key, size_t key_size,
                            int64_t deadline_ns);
 
+/* Detaches the flights of all keys that `wants` says, without waiting for any that is just filling the tiers. `wants` may take no
+ * lock. */
+void hearth__flights_detach_some(hearth__flights *flights,
+                                 bool (*wants)(void *arg, const void *key, size_t key_size),
+                                 void *arg);
+
 /* Whether this thread leads a flight of these: it is inside a loader. */
 bool hearth__flights_is_leader(const hearth__flights *flights);
 

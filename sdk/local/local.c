@@ -186,6 +186,28 @@ bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
     return kept;
 }
 
+static void void_fills(hearth__shard *shard) {
+    for (size_t i = 0; i < HEARTH__STRIPES; i++) {
+        shard->stripes[i].begun++;
+    }
+}
+
+void hearth__local_forget(hearth__local *local,
+                          bool (*wants)(void *arg, const void *key, size_t key_size),
+                          void *arg) {
+    for (size_t i = 0; i < local->shard_count; i++) {
+        hearth__shard *shard = &local->shards[i];
+        hearth__shard_lock(shard);
+        void_fills(shard);
+        pthread_mutex_unlock(&shard->lock);
+        for (size_t at = 0; at < shard->buckets * HEARTH__BUCKET_SLOTS;) {
+            hearth__shard_lock(shard);
+            at = hearth__shard_forget(shard, at, wants, arg);
+            pthread_mutex_unlock(&shard->lock);
+        }
+    }
+}
+
 hearth__local_ticket hearth__local_write_begin(hearth__local *local, const void *key,
                                                size_t key_size) {
     if (hearth__local_is_off(local)) {

@@ -142,6 +142,12 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
                              hearth__local_ticket ticket, const hearth__local_entry *entry,
                              const void *data, size_t size);
 
+/* Drops the keys that `wants` says, and voids all fills under way, whatever their key. `wants` may take no lock, and
+ * writers wait for a few hundred of its calls. Any thread. */
+void hearth__local_forget(hearth__local *local,
+                          bool (*wants)(void *arg, const void *key, size_t key_size),
+                          void *arg);
+
 /* Asks for the memory that a write of the key needs first, for whoever has something else to do meanwhile. */
 void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size);
 

@@ -244,6 +244,11 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
 bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,
                           size_t key_size);
 
+/* Under the lock. Removes the keys that `wants` says, in a few hundred slots from `at` on; which are the next. */
+size_t hearth__shard_forget(hearth__shard *shard, size_t at,
+                            bool (*wants)(void *arg, const void *key, size_t key_size),
+                            void *arg);
+
 /* What the walk over a log's tail may cost one store: this many moves, or this many bytes moved; then the oldest goes. */
 enum { HEARTH__WALK_MOVES = 32, HEARTH__WALK_MOVED_BYTES = 64 << 10 };
 

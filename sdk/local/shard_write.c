@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { FORGET_SLOTS = 512 }; /* under the lock at once */
+
 /* ---- slots ------------------------------------------------------------------------------ */
 
 static bool is_key(const unsigned char *entry, const void *key, size_t key_size) {
@@ -260,4 +262,22 @@ bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,
         hearth__slot_unlink(shard, place);
     }
     return place != NULL;
+}
+
+size_t hearth__shard_forget(hearth__shard *shard, size_t at,
+                            bool (*wants)(void *arg, const void *key, size_t key_size),
+                            void *arg) {
+    size_t count = shard->buckets * HEARTH__BUCKET_SLOTS;
+    size_t end = count - at < FORGET_SLOTS ? count : at + FORGET_SLOTS;
+    for (; at < end; at++) {
+        uint64_t slot = hearth__slot_load(&shard->slots[at]);
+        if (slot != 0) {
+            const unsigned char *entry = hearth__slot_entry(shard, slot);
+            uint64_t word1 = hearth__entry_word_at(entry, 1);
+            if (wants(arg, hearth__entry_key(entry), hearth__entry_key_size(word1))) {
+                hearth__slot_unlink(shard, &shard->slots[at]);
+            }
+        }
+    }
+    return end;
 }

@@ -17,7 +17,7 @@
 typedef struct hearth__node hearth__node;
 typedef struct hearth__batch hearth__batch;
 
-/* What a node is opened with: lives as long as the remote. */
+/* What a node is opened with: lives as long as the node. */
 typedef struct hearth__node_config {
     const hearth__remote_config *remote; /* its `url` too lives as long */
     const hearth__node_address *address;
@@ -35,6 +35,9 @@ typedef struct hearth__backend {
 
     /* Nobody is inside. Closes its connections and frees it. */
     void (*close)(hearth__node *node);
+
+    /* Whether close would wait for a thread of the node's own. NULL: never. */
+    bool (*is_busy)(const hearth__node *node);
 
     /*
      * Starts `count` operations on this node: takes or opens a connection and writes all

@@ -170,6 +170,14 @@ void hearth__reopener_ask(hearth__lane_set *set) {
     pthread_mutex_unlock(&set->lock);
 }
 
+bool hearth__reopener_is_busy(hearth__lane_set *set) {
+    pthread_mutex_lock(&set->lock);
+    bool busy = set->reopener.state == HEARTH__REOPENER_STARTS ||
+                set->reopener.state == HEARTH__REOPENER_RUNS;
+    pthread_mutex_unlock(&set->lock);
+    return busy;
+}
+
 bool hearth__reopener_is_late(hearth__lane_set *set) {
     int64_t since_ns = set->reopener.looking_since_ns;
     if (since_ns == 0 || set->down || hearth__monotonic_ns() - since_ns < timeout_ns(set)) {

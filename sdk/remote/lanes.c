@@ -129,6 +129,11 @@ void hearth__lanes_destroy(hearth__lanes *lanes) {
     hearth__free(lanes);
 }
 
+bool hearth__lanes_are_busy(const hearth__lanes *lanes) {
+    hearth__lane_set *set = atomic_load(&lanes->set);
+    return set->fork_generation == hearth__fork_generation() && hearth__reopener_is_busy(set);
+}
+
 hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes) {
     hearth__lane_set *set = atomic_load_explicit(&lanes->set, memory_order_acquire);
     if (set->fork_generation == hearth__fork_generation()) {

@@ -33,6 +33,10 @@ static void close_node(hearth__node *node) {
     hearth__free(node);
 }
 
+static bool is_busy(const hearth__node *node) {
+    return hearth__lanes_are_busy(node->lanes);
+}
+
 /* A node that takes no connection leaves others of the batch half of the time. */
 static int32_t meet(hearth__node *node, bool at_once, int64_t deadline_ns) {
     int64_t now_ns = hearth__monotonic_ns();
@@ -66,6 +70,7 @@ const hearth__backend hearth__backend_memcached = {
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
+    .is_busy = is_busy,
     .begin = begin,
     .finish = finish,
 };

@@ -30,6 +30,10 @@ static void close_node(hearth__node *node) {
     hearth__free(node);
 }
 
+static bool is_busy(const hearth__node *node) {
+    return hearth__lanes_are_busy(node->lanes);
+}
+
 static const hearth__lane_verbs verbs = {
     .compose = hearth__redis_compose,
     .take = hearth__redis_take,
@@ -86,6 +90,7 @@ const hearth__backend hearth__backend_redis = {
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
+    .is_busy = is_busy,
     .begin = begin,
     .finish = finish,
 };

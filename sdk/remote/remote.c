@@ -22,6 +22,7 @@ enum {
 
 struct node {
     hearth__node *state;
+    hearth__node_address address;
     char name[NAME_SIZE];
     _Atomic uint64_t requests;
     _Atomic uint64_t errors;
@@ -30,10 +31,10 @@ struct node {
 struct hearth__remote {
     const hearth__backend *backend;
     hearth__remote_config config;
-    hearth__remote_url url;
+    hearth__remote_url url; /* without its nodes */
     _Atomic uint64_t version_counter;
-    size_t count;
-    struct node nodes[];
+    _Atomic uint32_t limit;
+    struct node *nodes[HEARTH__REMOTE_NODES]; /* by number; NULL: none has it */
 };
 
 static const hearth__backend *backend_of(const hearth__remote_config *config) {
@@ -57,46 +58,82 @@ static int32_t copy_text(const char *text, char **copy) {
 
 static int32_t copy_url(const hearth__remote_url *url, hearth__remote_url *copy) {
     *copy = (hearth__remote_url){.kind = url->kind, .database = url->database};
-    copy->nodes = hearth__alloc_zero(url->count, sizeof *copy->nodes);
-    if (copy->nodes == NULL || copy_text(url->user, &copy->user) != HEARTH_OK ||
-        copy_text(url->password, &copy->password) != HEARTH_OK) {
+    int32_t status = copy_text(url->user, &copy->user);
+    return status == HEARTH_OK ? copy_text(url->password, &copy->password) : status;
+}
+
+/* ---- nodes ------------------------------------------------------------------------------ */
+
+static void destroy_node(const hearth__remote *remote, struct node *node) {
+    if (node->state != NULL) {
+        remote->backend->close(node->state);
+    }
+    hearth__free(node->address.host);
+    hearth__free(node);
+}
+
+static int32_t open_node(const hearth__remote *remote, const hearth__node_address *address,
+                         struct node *node) {
+    node->address = *address;
+    int32_t status = copy_text(address->host, &node->address.host);
+    if (status != HEARTH_OK) {
+        return status;
+    }
+    if (address->port != 0) {
+        (void)snprintf(node->name, sizeof node->name, "%s:%u", address->host, address->port);
+    } else {
+        (void)snprintf(node->name, sizeof node->name, "%s", address->host);
+    }
+    hearth__node_config config = {
+        .remote = &remote->config, .address = &node->address, .name = node->name};
+    return remote->backend->open(&config, &node->state);
+}
+
+int32_t hearth__remote_add(hearth__remote *remote, const hearth__node_address *address,
+                           uint32_t *out) {
+    uint32_t number = 0;
+    while (number < HEARTH__REMOTE_NODES && remote->nodes[number] != NULL) {
+        number++;
+    }
+    if (number == HEARTH__REMOTE_NODES) {
+        return HEARTH_E_OVERLOAD;
+    }
+    struct node *node = hearth__alloc_zero(1, sizeof *node);
+    if (node == NULL) {
         return HEARTH_E_NOMEM;
     }
-    for (; copy->count < url->count; copy->count++) {
-        const hearth__node_address *from = &url->nodes[copy->count];
-        hearth__node_address *to = &copy->nodes[copy->count];
-        *to = *from;
-        if (copy_text(from->host, &to->host) != HEARTH_OK) {
-            return HEARTH_E_NOMEM;
-        }
+    int32_t status = open_node(remote, address, node);
+    if (status != HEARTH_OK) {
+        destroy_node(remote, node);
+        return status;
     }
+    remote->nodes[number] = node;
+    if (number >= hearth__remote_limit(remote)) {
+        atomic_store(&remote->limit, number + 1);
+    }
+    *out = number;
     return HEARTH_OK;
 }
 
-static int32_t open_nodes(hearth__remote *remote) {
-    for (; remote->count < remote->url.count; remote->count++) {
-        struct node *node = &remote->nodes[remote->count];
-        const hearth__node_address *address = &remote->url.nodes[remote->count];
-        if (address->port != 0) {
-            (void)snprintf(node->name, sizeof node->name, "%s:%u", address->host,
-                           address->port);
-        } else {
-            (void)snprintf(node->name, sizeof node->name, "%s", address->host);
-        }
-        hearth__node_config config = {
-            .remote = &remote->config, .address = address, .name = node->name};
-        int32_t status = remote->backend->open(&config, &node->state);
-        if (status != HEARTH_OK) {
-            return status;
-        }
-    }
-    return HEARTH_OK;
+void hearth__remote_remove(hearth__remote *remote, uint32_t number) {
+    struct node *node = remote->nodes[number];
+    remote->nodes[number] = NULL;
+    destroy_node(remote, node);
 }
+
+bool hearth__remote_is_busy(const hearth__remote *remote, uint32_t number) {
+    return remote->backend->is_busy != NULL &&
+           remote->backend->is_busy(remote->nodes[number]->state);
+}
+
+uint32_t hearth__remote_limit(const hearth__remote *remote) {
+    return atomic_load_explicit(&remote->limit, memory_order_acquire);
+}
+
+/* ---- open and close --------------------------------------------------------------------- */
 
 int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote **out) {
-    size_t nodes = config->url->count;
-    hearth__remote *remote =
-        hearth__alloc_zero(1, sizeof *remote + nodes * sizeof(struct node));
+    hearth__remote *remote = hearth__alloc_zero(1, sizeof *remote);
     if (remote == NULL) {
         return HEARTH_E_NOMEM;
     }
@@ -105,8 +142,9 @@ int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote 
     remote->config.url = &remote->url;
     atomic_init(&remote->version_counter, hearth__random_u64());
     int32_t status = copy_url(config->url, &remote->url);
-    if (status == HEARTH_OK) {
-        status = open_nodes(remote);
+    for (size_t i = 0; status == HEARTH_OK && i < config->url->count; i++) {
+        uint32_t number = 0;
+        status = hearth__remote_add(remote, &config->url->nodes[i], &number);
     }
     if (status != HEARTH_OK) {
         hearth__remote_close(remote);
@@ -120,8 +158,10 @@ void hearth__remote_close(hearth__remote *remote) {
     if (remote == NULL) {
         return;
     }
-    for (size_t i = 0; i < remote->count; i++) {
-        remote->backend->close(remote->nodes[i].state);
+    for (uint32_t i = 0; i < hearth__remote_limit(remote); i++) {
+        if (remote->nodes[i] != NULL) {
+            hearth__remote_remove(remote, i);
+        }
     }
     hearth__remote_url_fini(&remote->url);
     hearth__free(remote);
@@ -144,7 +184,7 @@ bool hearth__remote_is_integer(const void *data, size_t size) {
 
 void hearth__remote_node_stats(const hearth__remote *remote, uint32_t node,
                                hearth__node_stats *stats) {
-    const struct node *of = &remote->nodes[node];
+    const struct node *of = remote->nodes[node];
     stats->name = of->name;
     stats->requests = atomic_load_explicit(&of->requests, memory_order_relaxed);
     stats->errors = atomic_load_explicit(&of->errors, memory_order_relaxed);
@@ -202,12 +242,12 @@ static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share
     const hearth__backend *backend = remote->backend;
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];
-        backend->begin(remote->nodes[share->node].state, sorted + share->first, share->count,
+        backend->begin(remote->nodes[share->node]->state, sorted + share->first, share->count,
                        count == 1, deadline_ns, &share->batch);
     }
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];
-        struct node *node = &remote->nodes[share->node];
+        struct node *node = remote->nodes[share->node];
         backend->finish(node->state, sorted + share->first, share->count, deadline_ns,
                         share->batch);
         account(remote, node, sorted + share->first, share->count);
@@ -246,7 +286,7 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
         run_on_one_node(remote, ops, count, deadline_ns);
         return;
     }
-    size_t nodes = remote->count;
+    size_t nodes = hearth__remote_limit(remote);
     struct share *shares = hearth__alloc_zero(nodes, sizeof *shares);
     size_t *places = hearth__alloc_zero(nodes, sizeof *places);
     hearth__remote_op **sorted = hearth__alloc_zero(count, sizeof(hearth__remote_op *));

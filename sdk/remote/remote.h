@@ -72,6 +72,26 @@ int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote 
 /* Nobody may be inside. Closes the connections. NULL is allowed. */
 void hearth__remote_close(hearth__remote *remote);
 
+/* The most nodes that are there at once, those that are about to go included: numbers are below this. */
+enum { HEARTH__REMOTE_NODES = 2048 };
+
+/*
+ * Adds a node, and says its number: one that no other node has now. Whoever asks it must know of this call (an
+ * acquire of what was released after it). HEARTH_OK; HEARTH_E_NOMEM; HEARTH_E_OVERLOAD: there are too many.
+ * Connects to nothing. Adding and removing is for one thread at a time.
+ */
+int32_t hearth__remote_add(hearth__remote *remote, const hearth__node_address *address,
+                           uint32_t *node);
+
+/* Nobody may ask that node any more. Closes its connections; its number is free. */
+void hearth__remote_remove(hearth__remote *remote, uint32_t node);
+
+/* Whether removing it would wait for a thread of the node's own. */
+bool hearth__remote_is_busy(const hearth__remote *remote, uint32_t node);
+
+/* No node's number was ever this or more. Any thread. */
+uint32_t hearth__remote_limit(const hearth__remote *remote);
+
 /* Whether a read with `want_ttl` learns the remaining life from the server's own clock. */
 bool hearth__remote_knows_ttl(const hearth__remote *remote);
 
@@ -102,7 +122,8 @@ enum hearth__verb {
 /* One operation on one key. The caller fills the upper part; the lower part is the answer. */
 typedef struct hearth__remote_op {
     enum hearth__verb verb;
-    uint32_t node;   /* position in the url */
+    uint32_t
+        node; /* its number: of hearth__remote_open(), by its position in the url; of hearth__remote_add() */
     const void *key; /* prefix, namespace and key together, 1 to HEARTH__FULL_KEY_MAX bytes */
     size_t key_size;
     const void *data; /* SET, ADD, REPLACE, SWAP: the body */
@@ -172,7 +193,7 @@ bool hearth__remote_is_integer(const void *data, size_t size);
 
 /* What a node did so far. */
 typedef struct hearth__node_stats {
-    const char *name; /* the remote's, lives as long */
+    const char *name; /* the node's, lives as long */
     uint64_t requests;
     uint64_t errors;
 } hearth__node_stats;

@@ -32,22 +32,6 @@ static void decide_local(hearth *cache) {
     cache->keeps_local = config->local_max_bytes != 0 && cache->local_max_ttl_ms != 0;
 }
 
-static int32_t open_ring(hearth *cache) {
-    size_t count = cache->url.count;
-    hearth__ring_member *members = hearth__alloc_zero(count, sizeof *members);
-    if (members == NULL) {
-        return HEARTH_E_NOMEM;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const hearth__node_address *node = &cache->url.nodes[i];
-        members[i] = (hearth__ring_member){
-            .host = node->host, .port = node->port, .weight = node->weight};
-    }
-    int32_t status = hearth__ring_create(members, count, &cache->ring);
-    hearth__free(members);
-    return status;
-}
-
 static const char *const local_policies[] = {[HEARTH__LOCAL_ADAPTIVE] = "adaptive",
                                              [HEARTH__LOCAL_S3FIFO] = "s3fifo",
                                              [HEARTH__LOCAL_LRU] = "lru"};
@@ -65,8 +49,10 @@ static int32_t open_local(hearth *cache) {
 }
 
 static int32_t open_remote(hearth *cache) {
+    hearth__remote_url url = cache->url; /* its nodes come with the members */
+    url.count = 0;
     hearth__remote_config config = {
-        .url = &cache->url,
+        .url = &url,
         .lanes = (uint32_t)cache->config.remote_lanes,
         .timeout_ms = cache->config.remote_timeout_ms,
         .stall_ms = cache->config.remote_stall_ms,
@@ -91,17 +77,17 @@ static int32_t open_rooms(hearth *cache) {
         return HEARTH_E_NOMEM;
     }
     decide_local(cache);
-    int32_t status = open_ring(cache);
-    if (status == HEARTH_OK) {
-        status = open_local(cache);
-    }
+    int32_t status = open_local(cache);
     if (status == HEARTH_OK) {
         status = hearth__nodes_open(cache);
     }
     if (status == HEARTH_OK) {
         status = hearth__guard_open(cache);
     }
-    return status == HEARTH_OK ? open_remote(cache) : status;
+    if (status == HEARTH_OK) {
+        status = open_remote(cache);
+    }
+    return status == HEARTH_OK ? hearth__members_open(cache, &cache->url) : status;
 }
 
 static void destroy(hearth *cache) {
@@ -111,7 +97,7 @@ static void destroy(hearth *cache) {
     hearth__workers_destroy(cache->workers);
     hearth__flights_destroy(cache->flights);
     hearth__bloom_guard_destroy(cache->guard.filter);
-    hearth__ring_destroy(cache->ring);
+    hearth__members_close(cache);
     hearth__log_destroy(cache->log);
     hearth__seats_destroy(cache->counters);
     hearth__remote_url_fini(&cache->url);
@@ -207,9 +193,17 @@ void hearth__cache_leave(hearth *cache) {
 
 /* ---- routes ----------------------------------------------------------------------------- */
 
+static void find_owner(const hearth *cache, hearth__route *route) {
+    route->members = hearth__members_hold(cache, &route->place);
+    route->node =
+        route->members
+            ->nodes[hearth__ring_pick(route->members->ring, route->key, route->key_size)];
+}
+
 int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
                            hearth__route *route) {
     route->heap = NULL;
+    route->members = NULL;
     route->key = key;
     route->key_size = cache->prefix_size + key_size;
     if (cache->prefix_size != 0) {
@@ -224,13 +218,34 @@ int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size
         memcpy(full + cache->prefix_size, key, key_size);
         route->key = full;
     }
-    route->node = hearth__ring_pick(cache->ring, route->key, route->key_size);
+    find_owner(cache, route);
     return HEARTH_OK;
 }
 
 void hearth__route_fini(hearth__route *route) {
     hearth__free(route->heap);
     route->heap = NULL;
+    if (route->members != NULL) {
+        hearth__members_let_go(route->members, route->place);
+        route->members = NULL;
+    }
+}
+
+void hearth__route_refresh(hearth__route *route) {
+    if (!hearth__members_are_current(route->members)) {
+        const hearth *cache = route->members->cache;
+        hearth__members_let_go(route->members, route->place);
+        find_owner(cache, route);
+    }
+}
+
+/* The sample first: if the members are those of now after it, they are replaced, and samples voided, later. */
+hearth__local_ticket hearth__route_sample(const hearth__route *route, const void *key,
+                                          size_t key_size) {
+    hearth__local *local = route->members->cache->local;
+    hearth__local_ticket ticket = hearth__local_sample(local, key, key_size);
+    ticket.valid = ticket.valid && hearth__members_are_current(route->members);
+    return ticket;
 }
 
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb) {
@@ -238,20 +253,11 @@ hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb
         .verb = verb, .node = route->node, .key = route->key, .key_size = route->key_size};
 }
 
-int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
-                              char *name, size_t name_size) {
-    hearth__route route;
-    int32_t status = hearth__route_init(cache, key, key_size, &route);
-    if (status != HEARTH_OK) {
-        return status;
-    }
-    uint32_t node = route.node;
-    hearth__route_fini(&route);
-    const hearth__node_address *address = &cache->url.nodes[node];
+static int32_t give_name(const hearth__node_address *address, char *name, size_t name_size) {
     hearth__ring_member member = {
         .host = address->host, .port = address->port, .weight = address->weight};
     char text[HEARTH__RING_NAME_BYTES];
-    status = hearth__ring_name(&member, text, sizeof text);
+    int32_t status = hearth__ring_name(&member, text, sizeof text);
     size_t needed = strlen(text) + 1;
     if (status == HEARTH_OK && name != NULL && name_size < needed) {
         status = HEARTH_E_TOO_LARGE;
@@ -259,9 +265,21 @@ int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, u
     if (status == HEARTH_OK && name != NULL) {
         memcpy(name, text, needed);
     }
-    if (status == HEARTH_OK && index != NULL) {
-        *index = node;
+    return status;
+}
+
+int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
+                              char *name, size_t name_size) {
+    hearth__route route;
+    int32_t status = hearth__route_init(cache, key, key_size, &route);
+    if (status == HEARTH_OK) {
+        uint32_t place = hearth__ring_pick(route.members->ring, route.key, route.key_size);
+        status = give_name(&route.members->url.nodes[place], name, name_size);
+        if (status == HEARTH_OK && index != NULL) {
+            *index = place;
+        }
     }
+    hearth__route_fini(&route);
     return status;
 }
 

@@ -11,6 +11,7 @@
 #include "local/local.h"
 #include "remote/remote.h"
 #include "ring/ring.h"
+#include "tier/members.h"
 #include "tier/tier.h"
 
 /* Keys that do not exist (guard.c). */
@@ -31,9 +32,10 @@ struct hearth {
     hearth__flights *flights;
     struct hearth__existence guard;
     hearth__workers *workers;
-    hearth__ring *ring;
+    _Atomic(hearth__members *) members; /* of now */
+    struct hearth__membership *membership;
     hearth__remote *remote;
-    hearth__remote_url url;
+    hearth__remote_url url;            /* of opening; its nodes are the members' */
     struct hearth__node_guard *guards; /* of its nodes; NULL: embedded, which is never down */
     hearth__hints_budget hints_budget;
     size_t prefix_size;
@@ -43,12 +45,14 @@ struct hearth {
     bool sole_writer; /* nobody else can change the remote tier: local copies are never stale */
 };
 
-/* A key on its way to a node: prefix and key, and who owns it. */
+/* A key on its way to a node: prefix and key, and who owns it, by the members that it holds. */
 typedef struct hearth__route {
     const void *key;
     size_t key_size;
     uint32_t node;
-    void *heap; /* NULL: the key needed no memory of its own */
+    uint32_t place;           /* of the hold */
+    hearth__members *members; /* NULL: none are held */
+    void *heap;               /* NULL: the key needed no memory of its own */
     unsigned char few[256];
 } hearth__route;
 
@@ -56,6 +60,14 @@ typedef struct hearth__route {
 int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
                            hearth__route *route);
 void hearth__route_fini(hearth__route *route);
+
+/* Finds the owner anew if the members have changed. */
+void hearth__route_refresh(hearth__route *route);
+
+/* hearth__local_sample() of a key, void if the route's members are not those of now: what their change voids, it voids for what is
+ * on the way by such a route too. */
+hearth__local_ticket hearth__route_sample(const hearth__route *route, const void *key,
+                                          size_t key_size);
 
 /* An operation of the remote room on a routed key. */
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb);
@@ -67,6 +79,10 @@ int32_t hearth__nodes_open(hearth *cache);
 
 /* Tries once more to carry out what is still kept. Nobody may be inside. */
 void hearth__nodes_close(hearth *cache);
+
+/* A node of this number comes, or has gone. HEARTH_OK, HEARTH_E_NOMEM. */
+int32_t hearth__nodes_add(hearth *cache, uint32_t node);
+void hearth__nodes_remove(hearth *cache, uint32_t node);
 
 /*
  * As hearth__remote_execute(). Operations on a node whose breaker is open end with HEARTH_E_UNAVAILABLE at once. A DELETE that its

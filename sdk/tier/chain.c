@@ -127,8 +127,7 @@ int64_t hearth__read_node_deadline_ns(const hearth__read *read) {
 
 /* HEARTH_OK (perhaps stale), HEARTH_ABSENT, HEARTH_MISS, or the node's error. */
 static int32_t ask_remote(hearth__read *read, const hearth__route *route, int64_t deadline_ns) {
-    hearth__local_ticket ticket =
-        hearth__local_sample(read->cache->local, read->key, read->key_size);
+    hearth__local_ticket ticket = hearth__route_sample(route, read->key, read->key_size);
     int64_t sent_ms = hearth__boot_ms();
     hearth__remote_op op = hearth__read_question(read, route);
     hearth__nodes_execute(read->cache, &op, 1, deadline_ns);
@@ -263,8 +262,10 @@ static bool is_answer(const hearth__read *read, int32_t status, bool takes_stale
 
 /* What a leader finds in the tiers: whoever led before may just have landed, so the local tier is asked again. If it is an
  * answer, the flight lands with it; else it is the caller's still, and *led. */
-static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, const hearth__route *route,
+static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, hearth__route *route,
                          bool takes_stale, hearth__flight **led) {
+    hearth__route_refresh(
+        route); /* a change of the members detaches what leads for a moved key, from here on */
     int32_t status = hearth__read_ask_local(read);
     if (status >= 0 && !is_answer(read, status, takes_stale)) {
         status = ask_remote_if_wanted(read, route);
@@ -278,7 +279,7 @@ static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, const heart
 
 /* Any answer, perhaps a stale one: from the local tier, from who leads, or by leading. HEARTH_MISS: *led is the caller's to
  * load; without it, somebody else loads and the caller does not wait. */
-static int32_t find(hearth__read *read, const hearth__route *route, hearth__flight **led) {
+static int32_t find(hearth__read *read, hearth__route *route, hearth__flight **led) {
     hearth__flight *flight = NULL;
     if (hearth__read_wants(read, HEARTH_READ_NO_WAIT)) {
         int32_t status =
@@ -306,8 +307,7 @@ static void swap_values(hearth_value *value, hearth_value *fresh) {
 
 /* Leads the renewal of a stale answer, if nobody does: *led is the caller's to load. Another process may have renewed it:
  * then the node has it, and that is the answer. */
-static int32_t find_renewal(hearth__read *read, const hearth__route *route,
-                            hearth__flight **led) {
+static int32_t find_renewal(hearth__read *read, hearth__route *route, hearth__flight **led) {
     hearth__flight *flight = NULL;
     if (hearth__flight_try_lead(read->cache->flights, read->key, read->key_size, &flight) !=
         HEARTH_OK) {
@@ -330,7 +330,7 @@ static int32_t find_renewal(hearth__read *read, const hearth__route *route,
 
 /* From the local tier's answer on, to the point where a load is needed: then *led is the caller's, and the status HEARTH_OK (a
  * stale answer) or HEARTH_MISS. */
-static int32_t seek(hearth__read *read, const hearth__route *route, int32_t status,
+static int32_t seek(hearth__read *read, hearth__route *route, int32_t status,
                     hearth__flight **led) {
     if (status == HEARTH_MISS) {
         status = find(read, route, led);
@@ -355,7 +355,7 @@ hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
         .plan = {.flight = flight,
                  .route = fills_remote ? route : NULL,
                  .replaces = read->replaces,
-                 .ticket = hearth__local_sample(read->cache->local, read->key, read->key_size),
+                 .ticket = hearth__route_sample(route, read->key, read->key_size),
                  .keep_local = hearth__read_keeps_local(read)}};
 }
 

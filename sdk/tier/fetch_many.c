@@ -103,6 +103,9 @@ static void lead_renewal(struct batch *batch, struct part *part) {
     bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
                                          part->read.key_size, &part->flight) == HEARTH_OK;
     part->need = leads ? RENEWAL : NOTHING;
+    if (leads) {
+        hearth__route_refresh(&part->route);
+    }
 }
 
 static void join(struct batch *batch, struct part *part) {
@@ -122,6 +125,9 @@ static void join(struct batch *batch, struct part *part) {
                                  batch->deadline_ns, &part->flight, &leads);
     if (status == HEARTH_OK) {
         part->need = leads ? A_VALUE : A_LEADER;
+        if (leads) {
+            hearth__route_refresh(&part->route);
+        }
     } else {
         part->status = status;
     }
@@ -182,7 +188,7 @@ static void ask_nodes_again(struct batch *batch) {
         if (part->asks) {
             hearth__read renewal;
             part->ticket =
-                hearth__local_sample(batch->cache->local, part->read.key, part->read.key_size);
+                hearth__route_sample(&part->route, part->read.key, part->read.key_size);
             batch->ops[count++] = hearth__read_question(reader(part, &renewal), &part->route);
             deadline_ns = hearth__read_node_deadline_ns(&part->read);
         }

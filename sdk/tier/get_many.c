@@ -17,7 +17,8 @@ static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_
                       size_t count, int64_t deadline_ns, int32_t *statuses) {
     for (size_t i = 0; i < count; i++) {
         hearth__read *read = &questions[i].read;
-        questions[i].ticket = hearth__local_sample(cache->local, read->key, read->key_size);
+        questions[i].ticket =
+            hearth__route_sample(&questions[i].route, read->key, read->key_size);
         ops[i] = hearth__read_question(read, &questions[i].route);
     }
     int64_t sent_ms = hearth__boot_ms();

@@ -132,9 +132,9 @@ static void place_keys(struct load *load, size_t first) {
 }
 
 /* One thread a node, so that the same deletes are not carried out by all. */
-static size_t claim(hearth *cache, hearth__node_share *shares) {
+static size_t claim(hearth *cache, hearth__node_share *shares, uint32_t nodes) {
     size_t claimed = 0;
-    for (uint32_t node = 0; node < cache->url.count; node++) {
+    for (uint32_t node = 0; node < nodes; node++) {
         shares[node].hands_off = may_hand_off(cache, shares, node) &&
                                  !atomic_exchange(&cache->guards[node].handing_off, true);
         claimed += shares[node].hands_off;
@@ -142,8 +142,8 @@ static size_t claim(hearth *cache, hearth__node_share *shares) {
     return claimed;
 }
 
-static void let_go(hearth *cache, const hearth__node_share *shares) {
-    for (uint32_t node = 0; node < cache->url.count; node++) {
+static void let_go(hearth *cache, const hearth__node_share *shares, uint32_t nodes) {
+    for (uint32_t node = 0; node < nodes; node++) {
         if (shares[node].hands_off) {
             atomic_store(&cache->guards[node].handing_off, false);
         }
@@ -197,14 +197,14 @@ static bool settle(hearth *cache, const struct load *load, hearth__node_share *s
 
 /* One round. True: there may be more to do. */
 static bool hand_off(hearth *cache, const hearth__remote_op *ops, size_t count,
-                     hearth__node_share *shares, int64_t until_ns) {
+                     hearth__node_share *shares, uint32_t nodes, int64_t until_ns) {
     struct load load = {0};
-    size_t claimed = claim(cache, shares);
+    size_t claimed = claim(cache, shares, nodes);
     bool more = has_memory(&load, count + claimed * WINDOW);
     if (more) {
         add_own(cache, ops, count, shares, &load);
         size_t first = load.count;
-        for (uint32_t node = 0; node < cache->url.count; node++) {
+        for (uint32_t node = 0; node < nodes; node++) {
             if (shares[node].hands_off) {
                 add_oldest(cache, node, &load);
             }
@@ -214,19 +214,19 @@ static bool hand_off(hearth *cache, const hearth__remote_op *ops, size_t count,
         hearth__remote_execute(cache->remote, load.deletes, load.count, until_ns);
         more = settle(cache, &load, shares, began_ns) && load.count > first;
     }
-    let_go(cache, shares);
+    let_go(cache, shares, nodes);
     unload(&load);
     return more;
 }
 
 void hearth__handoff_run(hearth *cache, hearth__remote_op *ops, size_t count,
-                         hearth__node_share *shares, int64_t deadline_ns) {
+                         hearth__node_share *shares, uint32_t nodes, int64_t deadline_ns) {
     int64_t now_ns = hearth__monotonic_ns();
     int64_t until_ns =
         deadline_ns == HEARTH__NEVER ? deadline_ns : now_ns + (deadline_ns - now_ns) / 2;
-    bool more = hand_off(cache, ops, count, shares, until_ns);
+    bool more = hand_off(cache, ops, count, shares, nodes, until_ns);
     while (more && hearth__monotonic_ns() < until_ns) {
-        more = hand_off(cache, ops, 0, shares, until_ns);
+        more = hand_off(cache, ops, 0, shares, nodes, until_ns);
     }
     for (size_t i = 0; i < count; i++) {
         if (ops[i].status == HEARTH__PENDING &&

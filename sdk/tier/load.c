@@ -96,8 +96,7 @@ static void run(hearth__task *task) {
     HEARTH__COUNT(own->fill.cache->counters, worker_loads);
     hearth__flight_take_over(own->fill.plan.flight);
     /* From before the loader looks: what was written while it waited is in what it finds. */
-    own->fill.plan.ticket =
-        hearth__local_sample(own->fill.cache->local, own->key, own->fill.key_size);
+    own->fill.plan.ticket = hearth__route_sample(&own->route, own->key, own->fill.key_size);
     hearth__fill_load(&own->fill, &own->loader);
     hearth__fill_store(fills, &op, 1);
     land(own);

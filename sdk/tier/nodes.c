@@ -21,55 +21,76 @@ int32_t hearth__nodes_open(hearth *cache) {
         return HEARTH_OK;
     }
     cache->hints_budget.max_bytes = (size_t)config->remote_max_queued_bytes;
-    cache->guards = hearth__alloc_zero(cache->url.count, sizeof *cache->guards);
+    cache->guards = hearth__alloc_zero(HEARTH__REMOTE_NODES, sizeof *cache->guards);
     if (cache->guards == NULL) {
         return HEARTH_E_NOMEM;
-    }
-    for (size_t i = 0; i < cache->url.count; i++) {
-        hearth__node_guard *guard = &cache->guards[i];
-        hearth__breaker_init(&guard->breaker, (uint32_t)config->breaker_failures,
-                             2 * config->remote_timeout_ms);
-        guard->hints = hearth__hints_create(&cache->hints_budget);
-        if (guard->hints == NULL) {
-            return HEARTH_E_NOMEM;
-        }
     }
     return HEARTH_OK;
 }
 
-/* What is kept would be lost with the cache: it is tried once more, whatever is known of the nodes. */
+int32_t hearth__nodes_add(hearth *cache, uint32_t node) {
+    const hearth__config *config = &cache->config;
+    if (cache->guards == NULL) {
+        return HEARTH_OK;
+    }
+    hearth__node_guard *guard = &cache->guards[node];
+    hearth__breaker_init(&guard->breaker, (uint32_t)config->breaker_failures,
+                         2 * config->remote_timeout_ms);
+    atomic_store(&guard->handing_off, false);
+    atomic_store(&guard->hand_off_ms, 0);
+    guard->hints = hearth__hints_create(&cache->hints_budget);
+    return guard->hints != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
+}
+
+/* Tells of the deletes that are kept for a node and never will be carried out. */
+static void tell_lost(hearth *cache, uint32_t node, const char *with_what) {
+    uint64_t lost = hearth__nodes_queued(cache, node);
+    if (lost != 0) {
+        hearth__node_stats stats;
+        hearth__remote_node_stats(cache->remote, node, &stats);
+        hearth__log_add(cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
+                        "node %.80s still does not answer: %llu deletes kept for it end with "
+                        "%s; what it holds of their keys may be old",
+                        stats.name, (unsigned long long)lost, with_what);
+    }
+}
+
+/* Nobody may be inside that node. */
+void hearth__nodes_remove(hearth *cache, uint32_t node) {
+    if (cache->guards != NULL) {
+        tell_lost(cache, node, "its place in the list");
+        hearth__hints_destroy(cache->guards[node].hints);
+        cache->guards[node].hints = NULL;
+    }
+}
+
+/* What is kept would be lost with the cache: it is tried once more, whatever is known of the nodes. Nobody is inside. */
 static void try_once_more(hearth *cache) {
-    hearth__node_share *shares = hearth__alloc_zero(cache->url.count, sizeof *shares);
+    uint32_t nodes = hearth__remote_limit(cache->remote);
+    hearth__node_share *shares = hearth__alloc_zero(nodes, sizeof *shares);
     if (shares != NULL) {
-        for (uint32_t i = 0; i < cache->url.count; i++) {
-            shares[i].pass.granted = true;
+        for (uint32_t i = 0; i < nodes; i++) {
+            shares[i].pass.granted = hearth__nodes_queued(cache, i) != 0;
             atomic_store(&cache->guards[i].hand_off_ms, 0);
         }
-        hearth__handoff_run(cache, NULL, 0, shares,
+        hearth__handoff_run(cache, NULL, 0, shares, nodes,
                             hearth__deadline_ns(cache->config.remote_timeout_ms));
         hearth__free(shares);
     }
-    for (uint32_t i = 0; i < cache->url.count; i++) {
-        uint64_t lost = hearth__nodes_queued(cache, i);
-        if (lost != 0) {
-            hearth__node_stats stats;
-            hearth__remote_node_stats(cache->remote, i, &stats);
-            hearth__log_add(
-                cache->log, HEARTH_LOG_WARNING, HEARTH_E_UNAVAILABLE,
-                "node %.80s still does not answer: %llu deletes kept for it end with "
-                "the cache; what it holds of their keys may be old",
-                stats.name, (unsigned long long)lost);
-        }
+    for (uint32_t i = 0; i < nodes; i++) {
+        tell_lost(cache, i, "the cache");
     }
 }
 
 void hearth__nodes_close(hearth *cache) {
-    hearth__nodes_usage usage;
-    hearth__nodes_usage_get(cache, &usage);
-    if (usage.queued != 0) {
-        try_once_more(cache);
+    if (atomic_load(&cache->members) != NULL) {
+        hearth__nodes_usage usage;
+        hearth__nodes_usage_get(cache, &usage);
+        if (usage.queued != 0) {
+            try_once_more(cache);
+        }
     }
-    for (size_t i = 0; cache->guards != NULL && i < cache->url.count; i++) {
+    for (size_t i = 0; cache->guards != NULL && i < HEARTH__REMOTE_NODES; i++) {
         hearth__hints_destroy(cache->guards[i].hints);
     }
     hearth__free(cache->guards);
@@ -89,10 +110,13 @@ uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node) {
 
 void hearth__nodes_usage_get(const hearth *cache, hearth__nodes_usage *usage) {
     *usage = (hearth__nodes_usage){.queued_bytes = atomic_load(&cache->hints_budget.bytes)};
-    for (uint32_t i = 0; i < cache->url.count; i++) {
-        usage->left_alone += hearth__nodes_is_open(cache, i);
-        usage->queued += hearth__nodes_queued(cache, i);
+    uint32_t place = 0;
+    hearth__members *members = hearth__members_hold(cache, &place);
+    for (size_t i = 0; i < members->url.count; i++) {
+        usage->left_alone += hearth__nodes_is_open(cache, members->nodes[i]);
+        usage->queued += hearth__nodes_queued(cache, members->nodes[i]);
     }
+    hearth__members_let_go(members, place);
 }
 
 /* ---- what an operation says about its node ---------------------------------------------- */
@@ -251,8 +275,8 @@ static void execute_some(hearth *cache, hearth__remote_op *ops, size_t count, si
     hearth__free(going);
 }
 
-static bool any_hints(const hearth *cache, const hearth__node_share *shares) {
-    for (uint32_t node = 0; node < cache->url.count; node++) {
+static bool any_hints(const hearth *cache, const hearth__node_share *shares, uint32_t nodes) {
+    for (uint32_t node = 0; node < nodes; node++) {
         if (shares[node].pass.granted && hearth__nodes_queued(cache, node) != 0) {
             return true;
         }
@@ -274,7 +298,9 @@ static void execute_pending(hearth *cache, hearth__remote_op *ops, size_t count,
 
 static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
                          int64_t deadline_ns) {
-    hearth__node_share *shares = hearth__alloc_zero(cache->url.count, sizeof *shares);
+    uint32_t nodes =
+        hearth__remote_limit(cache->remote); /* it may grow meanwhile, by others' */
+    hearth__node_share *shares = hearth__alloc_zero(nodes, sizeof *shares);
     if (shares == NULL) {
         for (size_t i = 0; i < count; i++) {
             ops[i].status = HEARTH_E_NOMEM;
@@ -282,11 +308,11 @@ static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
         return;
     }
     ask_all(cache, ops, count, shares, hearth__monotonic_ns());
-    if (any_hints(cache, shares)) {
-        hearth__handoff_run(cache, ops, count, shares, deadline_ns);
+    if (any_hints(cache, shares, nodes)) {
+        hearth__handoff_run(cache, ops, count, shares, nodes, deadline_ns);
     }
     execute_pending(cache, ops, count, shares, deadline_ns);
-    for (uint32_t node = 0; node < cache->url.count; node++) {
+    for (uint32_t node = 0; node < nodes; node++) {
         if (shares[node].pass.granted) {
             report(cache, node, &shares[node]);
         }

@@ -13,7 +13,7 @@ typedef struct hearth__node_guard {
     _Atomic int64_t hand_off_ms; /* none before then: the last try failed */
 } hearth__node_guard;
 
-/* A node's part in a call, by its position. */
+/* A node's part in a call, by its number. */
 typedef struct hearth__node_share {
     bool asked;
     bool hands_off;   /* this call carries out the oldest deletes of the node */
@@ -37,7 +37,7 @@ void hearth__nodes_refuse(hearth *cache, hearth__remote_op *op);
 /* Carries out deletes that were kept for nodes that this call may ask: first those of the keys that it is about, then the oldest,
  * for half of the time that there is. Operations (HEARTH__PENDING) whose key's delete is still kept are refused. */
 void hearth__handoff_run(hearth *cache, hearth__remote_op *ops, size_t count,
-                         hearth__node_share *shares, int64_t deadline_ns);
+                         hearth__node_share *shares, uint32_t nodes, int64_t deadline_ns);
 
 /* After an operation: keeps the delete that its node missed, or takes back an answer from behind the fence. */
 void hearth__handoff_check(hearth *cache, hearth__remote_op *op);

@@ -93,13 +93,13 @@ static void add_metric(struct text *text, const char *name, const char *kind, co
         help, name, ending, kind, name, ending, (unsigned long long)value);
 }
 
-static void add_node_metric(struct text *text, const hearth *cache, const char *name,
+static void add_node_metric(struct text *text, const hearth__members *members, const char *name,
                             const char *help, size_t offset) {
     add(text, "# HELP hearth_node_%s_total %s.\n# TYPE hearth_node_%s_total counter\n", name,
         help, name);
-    for (uint32_t i = 0; i < cache->url.count; i++) {
+    for (size_t i = 0; i < members->url.count; i++) {
         hearth__node_stats stats;
-        hearth__remote_node_stats(cache->remote, i, &stats);
+        hearth__remote_node_stats(members->cache->remote, members->nodes[i], &stats);
         uint64_t value = 0;
         memcpy(&value, (const char *)&stats + offset, sizeof value);
         add(text, "hearth_node_%s_total{node=\"", name);
@@ -112,31 +112,32 @@ static uint64_t breaker_of(const hearth *cache, uint32_t node) {
     return hearth__nodes_is_open(cache, node);
 }
 
-static void add_node_gauge(struct text *text, const hearth *cache, const char *name,
+static void add_node_gauge(struct text *text, const hearth__members *members, const char *name,
                            const char *help,
                            uint64_t (*of)(const hearth *cache, uint32_t node)) {
     add(text, "# HELP hearth_node_%s %s.\n# TYPE hearth_node_%s gauge\n", name, help, name);
-    for (uint32_t i = 0; i < cache->url.count; i++) {
+    for (size_t i = 0; i < members->url.count; i++) {
         hearth__node_stats stats;
-        hearth__remote_node_stats(cache->remote, i, &stats);
+        hearth__remote_node_stats(members->cache->remote, members->nodes[i], &stats);
         add(text, "hearth_node_%s{node=\"", name);
         add_label(text, stats.name);
-        add(text, "\"} %llu\n", (unsigned long long)of(cache, i));
+        add(text, "\"} %llu\n", (unsigned long long)of(members->cache, members->nodes[i]));
     }
 }
 
-static size_t compose(const hearth *cache, const hearth_stats *stats, char *out, size_t size) {
+static size_t compose(const hearth__members *members, const hearth_stats *stats, char *out,
+                      size_t size) {
     struct text text = {.at = out, .size = size};
 #define METRIC(field, kind, help) add_metric(&text, #field, #kind, help, stats->field);
     HEARTH_STATS_MAP(METRIC)
 #undef METRIC
-    add_node_metric(&text, cache, "requests", "Operations sent to a node",
+    add_node_metric(&text, members, "requests", "Operations sent to a node",
                     offsetof(hearth__node_stats, requests));
-    add_node_metric(&text, cache, "errors", "Operations that a node failed",
+    add_node_metric(&text, members, "errors", "Operations that a node failed",
                     offsetof(hearth__node_stats, errors));
-    add_node_gauge(&text, cache, "breaker_open", "Whether calls to a node fail at once",
+    add_node_gauge(&text, members, "breaker_open", "Whether calls to a node fail at once",
                    breaker_of);
-    add_node_gauge(&text, cache, "queued_deletes", "Deletes kept for a node",
+    add_node_gauge(&text, members, "queued_deletes", "Deletes kept for a node",
                    hearth__nodes_queued);
     return text.needed + 1;
 }
@@ -144,9 +145,12 @@ static size_t compose(const hearth *cache, const hearth_stats *stats, char *out,
 int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
     hearth_stats stats;
     hearth__cache_stats(cache, &stats);
-    *needed = compose(cache, &stats, NULL, 0);
+    uint32_t place = 0;
+    hearth__members *members = hearth__members_hold(cache, &place);
+    *needed = compose(members, &stats, NULL, 0);
     if (*needed <= size) {
-        *needed = compose(cache, &stats, out, size); /* a node's number may have grown */
+        *needed = compose(members, &stats, out, size); /* a node's number may have grown */
     }
+    hearth__members_let_go(members, place);
     return *needed <= size ? HEARTH_OK : HEARTH_E_TOO_LARGE;
 }

@@ -10,6 +10,7 @@
  *   fill.c    what an answer or a load may leave in the tiers
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
  *   cache.c   opening, closing, routes
+ *   members.c the nodes, and their change
  *   stats.c   statistics
  *   config.c  the options; rate.c decimals among them
  *
@@ -84,6 +85,8 @@ int32_t hearth__cache_stats_text(hearth *cache, char *text, size_t size, size_t 
 int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
                                void (*give)(void *arg, const hearth__hot_key *key), void *arg);
 int32_t hearth__cache_log_next(hearth *cache, hearth_log_record *record);
+/* As hearth_set_nodes(); `why` is there. */
+int32_t hearth__cache_set_nodes(hearth *cache, const char *url, char *why, size_t why_size);
 int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, uint32_t *index,
                               char *name, size_t name_size);
 

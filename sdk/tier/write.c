@@ -92,11 +92,12 @@ static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
     if (makes(write)) {
         hearth__guard_add(cache, write->key, write->key_size);
     }
-    int32_t status = hearth__route_init(cache, write->key, write->key_size, &step->route);
     step->ticket = hearth__local_write_begin(cache->local, write->key, write->key_size);
     if (hearth__flight_detach(cache->flights, write->key, write->key_size, deadline_ns)) {
         HEARTH__COUNT(cache->counters, flight_detaches);
     }
+    /* The owner is found behind the ticket: if the members change from here on, that voids it. */
+    int32_t status = hearth__route_init(cache, write->key, write->key_size, &step->route);
     bool conditional = write->verb == HEARTH__WRITE_ADD || options->if_version != 0;
     bool too_large =
         stores(write) && write->size > (size_t)cache->config.remote_max_value_bytes;

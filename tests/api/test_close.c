@@ -126,6 +126,11 @@ static int32_t call_log_next(hearth *cache, hearth_value *value) {
     return hearth_log_next(cache, &record);
 }
 
+static int32_t call_set_nodes(hearth *cache, hearth_value *value) {
+    (void)value;
+    return hearth_set_nodes(cache, "embedded://", NULL, 0);
+}
+
 static int32_t call_node_of(hearth *cache, hearth_value *value) {
     (void)value;
     return hearth_node_of(cache, "a", 1, NULL, NULL, 0);
@@ -141,7 +146,7 @@ static const any_call calls[] = {
     call_get,        call_fetch,    call_set,          call_add,         call_replace,
     call_delete,     call_touch,    call_increment,    call_evict_local, call_get_many,
     call_fetch_many, call_set_many, call_delete_many,  call_stats_get,   call_stats_text,
-    call_log_next,   call_node_of,  call_peek_version,
+    call_log_next,   call_node_of,  call_peek_version, call_set_nodes,
 };
 
 enum { CALLS = sizeof calls / sizeof calls[0] };
