@@ -270,7 +270,7 @@ static void a_call_to_a_node_that_leaves_has_its_answer(void **state) {
 
 /* ---- under load ---- */
 
-enum { WORKERS = 4, ROUNDS = 6, CHANGES = 5, OWN_KEYS = 16 };
+enum { WORKERS = 4, ROUNDS = 3, CHANGES = 5, OWN_KEYS = 16 };
 
 struct load {
     hearth *cache;
