@@ -208,6 +208,7 @@ typedef struct hearth__reopener {
     enum hearth__reopener_state state;
     pthread_t thread;
     pthread_cond_t due;
+    bool awaited;             /* by a caller */
     bool lost;                /* it could not be started the last time */
     bool closing;             /* no more of it */
     bool look_up;             /* the addresses are to be looked up (anew) */
@@ -280,6 +281,11 @@ bool hearth__reopener_is_busy(hearth__lane_set *set);
 
 /* Under no lock: somebody wants a connection that he may not make. Starts the thread if it has work. */
 void hearth__reopener_ask(hearth__lane_set *set);
+
+/* Under the set's lock, of a node that is down: if a try is due, one caller waits for it, for half of a connection's time at the
+ * most, so that a probe finds a node that is back. True: it is. False: that is not known; or the caller is not that one, and has not
+ * waited. */
+bool hearth__reopener_await(hearth__lane_set *set, int64_t deadline_ns);
 
 /* Under the set's lock, after a wait for a connection was in vain: a name that was looked up for so long
  * makes the node one that is down. True: it is so from now on. */

@@ -137,7 +137,7 @@ static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
     pthread_mutex_lock(&set->lock);
     bool must_wait = !has_free(set) && (!has_closed(set) || !hearth__lane_set_may_attempt(set));
     if (must_wait && set->down && !any_open(set)) {
-        status = HEARTH_E_UNAVAILABLE;
+        status = hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
     } else if (must_wait && !hearth__lane_set_await(set, &set->changed, deadline_ns)) {
         status = HEARTH_E_TIMEOUT;
         is_late = hearth__reopener_is_late(set);
@@ -308,7 +308,8 @@ static int32_t await_attempt(hearth__lane_set *set, int64_t deadline_ns) {
     pthread_mutex_lock(&set->lock);
     while (status == HEARTH_OK && !hearth__lane_set_may_attempt(set)) {
         if (set->down) {
-            status = HEARTH_E_UNAVAILABLE;
+            status =
+                hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
         } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
             status = HEARTH_E_TIMEOUT;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What no caller shall wait for: a name that is looked up, and a connection to a node that is known to be
- * failing. A thread of the node's own does both, started when it is first needed and gone when the node
+ * What callers shall not wait for: a name that is looked up, and a connection to a node that is known to be
+ * failing (but for one caller a try, shortly: a breaker's probe). A thread of the node's own does both, started when it is first needed and gone when the node
  * is back, or when nobody has asked for a while. So neither a dead node nor its name service can hold up a
  * call, or another node.
  */
@@ -168,6 +168,28 @@ void hearth__reopener_ask(hearth__lane_set *set) {
         pthread_cond_broadcast(&set->changed);
     }
     pthread_mutex_unlock(&set->lock);
+}
+
+bool hearth__reopener_await(hearth__lane_set *set, int64_t deadline_ns) {
+    hearth__reopener *reopener = &set->reopener;
+    int64_t now_ns = hearth__monotonic_ns();
+    int64_t until_ns = now_ns + timeout_ns(set) / 2;
+    bool runs =
+        reopener->state == HEARTH__REOPENER_STARTS || reopener->state == HEARTH__REOPENER_RUNS;
+    if (!runs || reopener->awaited || reopener->looking_since_ns != 0 ||
+        now_ns < set->retry_at_ns) {
+        return false;
+    }
+    until_ns = until_ns < deadline_ns ? until_ns : deadline_ns;
+    uint32_t failures = set->failures;
+    bool in_time = true;
+    reopener->awaited = true;
+    pthread_cond_broadcast(&reopener->due);
+    while (in_time && set->down && set->failures == failures) {
+        in_time = hearth__lane_set_await(set, &set->changed, until_ns);
+    }
+    reopener->awaited = false;
+    return !set->down;
 }
 
 bool hearth__reopener_is_busy(hearth__lane_set *set) {
