@@ -128,10 +128,11 @@ static int32_t open_one(hearth__lane_set *set, hearth__exchange *exchange, bool 
     return status;
 }
 
+static const hearth__welcome late = {.status = HEARTH_E_TIMEOUT,
+                                     .why = "its name is still being looked up"};
+
 /* Nothing could be joined: HEARTH_OK: it may be worth another look; else why not. */
 static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
-    static const hearth__welcome late = {.status = HEARTH_E_TIMEOUT,
-                                         .why = "its name is still being looked up"};
     int32_t status = HEARTH_OK;
     bool is_late = false;
     pthread_mutex_lock(&set->lock);
@@ -308,8 +309,7 @@ static int32_t await_attempt(hearth__lane_set *set, int64_t deadline_ns) {
     pthread_mutex_lock(&set->lock);
     while (status == HEARTH_OK && !hearth__lane_set_may_attempt(set)) {
         if (set->down) {
-            status =
-                hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
+            status = HEARTH_E_UNAVAILABLE;
         } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
             status = HEARTH_E_TIMEOUT;
         }
@@ -339,11 +339,42 @@ static int32_t make_ready(hearth__lane *lane, int64_t deadline_ns) {
     return status;
 }
 
+static bool is_in_doubt(const hearth__lane_set *set) {
+    return !any_open(set) && (set->down || set->doubtful || set->addresses.count == 0) &&
+           !hearth__lane_set_may_attempt(set);
+}
+
+/* While a thread of the node's own finds out whether it can be used, it needs a lane: no caller shall have it. */
+static int32_t await_usable(hearth__lane_set *set, int64_t deadline_ns) {
+    int32_t status = HEARTH_OK;
+    bool is_late = false;
+    hearth__reopener_ask(set);
+    pthread_mutex_lock(&set->lock);
+    while (status == HEARTH_OK && is_in_doubt(set)) {
+        if (set->down) {
+            status =
+                hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
+        } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
+            status = HEARTH_E_TIMEOUT;
+            is_late = hearth__reopener_is_late(set);
+        }
+    }
+    pthread_mutex_unlock(&set->lock);
+    if (is_late) {
+        hearth__lane_set_log(set, &late);
+    }
+    return status;
+}
+
 int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth__lane **out) {
     hearth__lane_set *set = hearth__lane_set_own(lanes);
     hearth__lane *lane = NULL;
     if (set == NULL) {
         return HEARTH_E_NOMEM;
+    }
+    int32_t usable = await_usable(set, deadline_ns);
+    if (usable != HEARTH_OK) {
+        return usable;
     }
     pthread_mutex_lock(&set->lock);
     while ((lane = claim(set)) == NULL) {

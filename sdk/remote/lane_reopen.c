@@ -73,7 +73,13 @@ static void attempt(hearth__lane_set *set) {
     pthread_mutex_unlock(&set->lock);
     int32_t status = connect_one(set);
     pthread_mutex_lock(&set->lock);
-    set->attempting = status == HEARTH_MISS ? false : set->attempting;
+    if (status == HEARTH_MISS) { /* they are others', who will not keep them long */
+        set->attempting = false;
+        pthread_cond_broadcast(&set->changed);
+        (void)hearth__lane_set_await(set, &set->changed,
+                                     hearth__monotonic_ns() + timeout_ns(set));
+        return;
+    }
     if (status != HEARTH_OK && hearth__monotonic_ns() >= set->retry_at_ns) {
         hearth__lane_set_failed(
             set); /* it said nothing about the node, but the next try has time */

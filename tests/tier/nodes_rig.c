@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tier/nodes_rig.h"
 
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,16 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     int64_t now_ns = (int64_t)real.tv_sec * 1000000000 + real.tv_nsec + atomic_load(&ahead_ns);
     *time = (struct timespec){.tv_sec = now_ns / 1000000000, .tv_nsec = now_ns % 1000000000};
     return 0;
+}
+
+/* Who waits for a point on these clocks waits for it on the machine's. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                           const struct timespec *until) {
+    clockid_t clock = until->tv_sec > 1000000000 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    int64_t until_ns =
+        (int64_t)until->tv_sec * 1000000000 + until->tv_nsec - atomic_load(&ahead_ns);
+    struct timespec real = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    return pthread_cond_clockwait(condition, lock, clock, &real);
 }
 
 void nodes_pass_the_pause(void) {
