@@ -189,6 +189,11 @@ void hearth__lane_hand_over(hearth__drive *drive) {
     }
 }
 
+void hearth__lane_leave(hearth__lane *lane) {
+    hearth__drive drive = {.lane = lane};
+    hearth__lane_hand_over(&drive);
+}
+
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 static int state_of(hearth__exchange *exchange) {

@@ -145,6 +145,9 @@ void hearth__lane_judge(hearth__lane *lane, bool fits);
 /* Hands the lane to the oldest who waits, or leaves it; wakes whom the drive has answered. */
 void hearth__lane_hand_over(hearth__drive *drive);
 
+/* Leaves a lane that the caller drives. */
+void hearth__lane_leave(hearth__lane *lane);
+
 /* ---- lane_send.c ---- */
 
 /* Takes what is queued, and sends without waiting. */
@@ -190,8 +193,8 @@ enum hearth__joined hearth__lane_join_crowd(hearth__lane_set *set, hearth__excha
 /* A closed lane, which the caller drives now; NULL: there is none. */
 hearth__lane *hearth__lane_set_take_closed(hearth__lane_set *set);
 
-/* Leaves a lane that the caller drives. */
-void hearth__lane_leave(hearth__lane *lane);
+/* A hint. */
+bool hearth__lane_set_any_open(const hearth__lane_set *set);
 
 /* ---- lanes.c ---- */
 
@@ -282,13 +285,18 @@ bool hearth__reopener_is_busy(hearth__lane_set *set);
 /* Under no lock: somebody wants a connection that he may not make. Starts the thread if it has work. */
 void hearth__reopener_ask(hearth__lane_set *set);
 
-/* Under the set's lock, of a node that is down: if a try is due, one caller waits for it, for half of a connection's time at the
- * most, so that a probe finds a node that is back. True: it is. False: that is not known; or the caller is not that one, and has not
+/* Under the set's lock, of a node that is down: if a try is due, one caller waits for it, for a connection's time at the most, so
+ * that a probe finds a node that is back. True: it is. False: that is not known; or the caller is not that one, and has not
  * waited. */
 bool hearth__reopener_await(hearth__lane_set *set, int64_t deadline_ns);
 
 /* Under the set's lock, after a wait for a connection was in vain: a name that was looked up for so long
  * makes the node one that is down. True: it is so from now on. */
 bool hearth__reopener_is_late(hearth__lane_set *set);
+void hearth__reopener_tell_late(const hearth__lane_set *set);
+
+/* Under no lock: until it is known whether the node can be used, or the deadline. HEARTH_OK; HEARTH_E_UNAVAILABLE, HEARTH_E_TIMEOUT.
+ * Before a caller takes a lane for itself: the thread that finds out needs one. */
+int32_t hearth__reopener_await_usable(hearth__lane_set *set, int64_t deadline_ns);
 
 #endif

@@ -36,11 +36,6 @@ static enum hearth__joined join_busy(hearth__lane_set *set, hearth__exchange *ex
                         : HEARTH__JOINED_NOT;
 }
 
-void hearth__lane_leave(hearth__lane *lane) {
-    hearth__drive drive = {.lane = lane};
-    hearth__lane_hand_over(&drive);
-}
-
 static bool is_closed(const hearth__lane *lane) {
     return !hearth__lane_is_open(lane) && !hearth__lane_is_reserved(lane) &&
            hearth__lane_is_left(lane);
@@ -59,7 +54,7 @@ hearth__lane *hearth__lane_set_take_closed(hearth__lane_set *set) {
     return NULL;
 }
 
-static bool any_open(const hearth__lane_set *set) {
+bool hearth__lane_set_any_open(const hearth__lane_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
         if (hearth__lane_is_open(&set->all[i])) {
             return true;
@@ -128,16 +123,13 @@ static int32_t open_one(hearth__lane_set *set, hearth__exchange *exchange, bool 
     return status;
 }
 
-static const hearth__welcome late = {.status = HEARTH_E_TIMEOUT,
-                                     .why = "its name is still being looked up"};
-
 /* Nothing could be joined: HEARTH_OK: it may be worth another look; else why not. */
 static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
     int32_t status = HEARTH_OK;
     bool is_late = false;
     pthread_mutex_lock(&set->lock);
     bool must_wait = !has_free(set) && (!has_closed(set) || !hearth__lane_set_may_attempt(set));
-    if (must_wait && set->down && !any_open(set)) {
+    if (must_wait && set->down && !hearth__lane_set_any_open(set)) {
         status = hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
     } else if (must_wait && !hearth__lane_set_await(set, &set->changed, deadline_ns)) {
         status = HEARTH_E_TIMEOUT;
@@ -145,7 +137,7 @@ static int32_t await_lane(hearth__lane_set *set, int64_t deadline_ns) {
     }
     pthread_mutex_unlock(&set->lock);
     if (is_late) {
-        hearth__lane_set_log(set, &late);
+        hearth__reopener_tell_late(set);
     }
     return status;
 }
@@ -184,7 +176,7 @@ static int32_t join(hearth__lane_set *set, hearth__exchange *exchange, const hea
             *joined = HEARTH__JOINED_TO_DRIVE;
             return HEARTH_OK;
         }
-        if (status != HEARTH_MISS && !any_open(set)) {
+        if (status != HEARTH_MISS && !hearth__lane_set_any_open(set)) {
             return status;
         }
         *joined = join_idle(set, exchange, way->at_once);
@@ -339,40 +331,13 @@ static int32_t make_ready(hearth__lane *lane, int64_t deadline_ns) {
     return status;
 }
 
-static bool is_in_doubt(const hearth__lane_set *set) {
-    return !any_open(set) && (set->down || set->doubtful || set->addresses.count == 0) &&
-           !hearth__lane_set_may_attempt(set);
-}
-
-/* While a thread of the node's own finds out whether it can be used, it needs a lane: no caller shall have it. */
-static int32_t await_usable(hearth__lane_set *set, int64_t deadline_ns) {
-    int32_t status = HEARTH_OK;
-    bool is_late = false;
-    hearth__reopener_ask(set);
-    pthread_mutex_lock(&set->lock);
-    while (status == HEARTH_OK && is_in_doubt(set)) {
-        if (set->down) {
-            status =
-                hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
-        } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
-            status = HEARTH_E_TIMEOUT;
-            is_late = hearth__reopener_is_late(set);
-        }
-    }
-    pthread_mutex_unlock(&set->lock);
-    if (is_late) {
-        hearth__lane_set_log(set, &late);
-    }
-    return status;
-}
-
 int32_t hearth__lanes_reserve(hearth__lanes *lanes, int64_t deadline_ns, hearth__lane **out) {
     hearth__lane_set *set = hearth__lane_set_own(lanes);
     hearth__lane *lane = NULL;
     if (set == NULL) {
         return HEARTH_E_NOMEM;
     }
-    int32_t usable = await_usable(set, deadline_ns);
+    int32_t usable = hearth__reopener_await_usable(set, deadline_ns);
     if (usable != HEARTH_OK) {
         return usable;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What callers shall not wait for: a name that is looked up, and a connection to a node that is known to be
- * failing (but for one caller a try, shortly: a breaker's probe). A thread of the node's own does both, started when it is first needed and gone when the node
+ * failing (but for one caller a try: a breaker's probe). A thread of the node's own does both, started when it is first needed and gone when the node
  * is back, or when nobody has asked for a while. So neither a dead node nor its name service can hold up a
  * call, or another node.
  */
@@ -30,13 +30,13 @@ static void look_up(hearth__lane_set *set) {
     const hearth__node_address *node = set->lanes->config.address;
     hearth__addresses found = {.count = 0};
     hearth__welcome welcome = {.status = HEARTH_E_UNAVAILABLE, .why = "it has no address"};
-    set->reopener.looking_since_ns = hearth__monotonic_ns();
-    pthread_mutex_unlock(&set->lock);
     if (!hearth__addresses_of_number(node, &found)) {
+        set->reopener.looking_since_ns = hearth__monotonic_ns();
+        pthread_mutex_unlock(&set->lock);
         welcome.status =
             hearth__addresses_look_up(node, &found, welcome.why, sizeof welcome.why);
+        pthread_mutex_lock(&set->lock);
     }
-    pthread_mutex_lock(&set->lock);
     set->reopener.looking_since_ns = 0;
     set->reopener.look_up = false;
     bool was_down = set->down;
@@ -179,7 +179,7 @@ void hearth__reopener_ask(hearth__lane_set *set) {
 bool hearth__reopener_await(hearth__lane_set *set, int64_t deadline_ns) {
     hearth__reopener *reopener = &set->reopener;
     int64_t now_ns = hearth__monotonic_ns();
-    int64_t until_ns = now_ns + timeout_ns(set) / 2;
+    int64_t until_ns = now_ns + timeout_ns(set);
     bool runs =
         reopener->state == HEARTH__REOPENER_STARTS || reopener->state == HEARTH__REOPENER_RUNS;
     if (!runs || reopener->awaited || reopener->looking_since_ns != 0 ||
@@ -196,6 +196,39 @@ bool hearth__reopener_await(hearth__lane_set *set, int64_t deadline_ns) {
     }
     reopener->awaited = false;
     return !set->down;
+}
+
+void hearth__reopener_tell_late(const hearth__lane_set *set) {
+    static const hearth__welcome late = {.status = HEARTH_E_TIMEOUT,
+                                         .why = "its name is still being looked up"};
+    hearth__lane_set_log(set, &late);
+}
+
+static bool is_in_doubt(const hearth__lane_set *set) {
+    return !hearth__lane_set_any_open(set) &&
+           (set->down || set->doubtful || set->addresses.count == 0) &&
+           !hearth__lane_set_may_attempt(set);
+}
+
+int32_t hearth__reopener_await_usable(hearth__lane_set *set, int64_t deadline_ns) {
+    int32_t status = HEARTH_OK;
+    bool is_late = false;
+    hearth__reopener_ask(set);
+    pthread_mutex_lock(&set->lock);
+    while (status == HEARTH_OK && is_in_doubt(set)) {
+        if (set->down) {
+            status =
+                hearth__reopener_await(set, deadline_ns) ? HEARTH_OK : HEARTH_E_UNAVAILABLE;
+        } else if (!hearth__lane_set_await(set, &set->changed, deadline_ns)) {
+            status = HEARTH_E_TIMEOUT;
+            is_late = hearth__reopener_is_late(set);
+        }
+    }
+    pthread_mutex_unlock(&set->lock);
+    if (is_late) {
+        hearth__reopener_tell_late(set);
+    }
+    return status;
 }
 
 bool hearth__reopener_is_busy(hearth__lane_set *set) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tier/nodes_rig.h"
 
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +16,8 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     return 0;
 }
 
-/* Who waits for a point on these clocks waits for it on the machine's. */
-int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
-                           const struct timespec *until) {
+int nodes_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock,
+                     const struct timespec *until) {
     clockid_t clock = until->tv_sec > 1000000000 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
     int64_t until_ns =
         (int64_t)until->tv_sec * 1000000000 + until->tv_nsec - atomic_load(&ahead_ns);

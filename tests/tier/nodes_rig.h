@@ -9,6 +9,7 @@
 #include "support/proxy.h"
 #include "support/servers.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -48,6 +49,11 @@ size_t nodes_server_of(const struct nodes_rig *rig, size_t node);
 
 /* Another cache over the same nodes. `more`: names and values of options, ended by NULL; or NULL. */
 hearth *nodes_open_cache(struct nodes_rig *rig, const char *const *more);
+
+/* Waits for a point on these clocks on the machine's: what a program whose library waits for one puts in the place of
+ * pthread_cond_timedwait(). */
+int nodes_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock,
+                     const struct timespec *until);
 
 /* All clocks go on by longer than any pause between two tries. No thread may wait by the clock just now. */
 void nodes_pass_the_pause(void);

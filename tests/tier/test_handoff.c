@@ -5,6 +5,12 @@
 
 #include <hiredis/hiredis.h>
 
+/* In the place of the C library's. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                           const struct timespec *until) {
+    return nodes_wait_until(condition, lock, until);
+}
+
 static int32_t get(struct nodes_rig *rig, size_t key) {
     return nodes_get_of(rig, rig->cache, key);
 }

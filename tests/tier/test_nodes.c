@@ -3,6 +3,12 @@
  * after some calls, the others go on, and it is found again. */
 #include "tier/nodes_rig.h"
 
+/* In the place of the C library's. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                           const struct timespec *until) {
+    return nodes_wait_until(condition, lock, until);
+}
+
 /* ---- asking --------------------------------------------------------------------------------- */
 
 static int32_t get(struct nodes_rig *rig, size_t key) {
