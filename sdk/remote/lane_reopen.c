@@ -8,6 +8,7 @@
 #include "remote/lane_inner.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/thread.h"
 
 #include <hearth/errors.h>
@@ -33,8 +34,10 @@ static void look_up(hearth__lane_set *set) {
     if (!hearth__addresses_of_number(node, &found)) {
         set->reopener.looking_since_ns = hearth__monotonic_ns();
         pthread_mutex_unlock(&set->lock);
+        bool held = hearth__fork_pause();
         welcome.status =
             hearth__addresses_look_up(node, &found, welcome.why, sizeof welcome.why);
+        hearth__fork_resume(held);
         pthread_mutex_lock(&set->lock);
     }
     set->reopener.looking_since_ns = 0;
@@ -114,6 +117,7 @@ static bool is_forgotten(hearth__lane_set *set) {
 
 static void *run(void *arg) {
     hearth__lane_set *set = arg;
+    hearth__fork_hold();
     pthread_mutex_lock(&set->lock);
     set->reopener.thread = pthread_self();
     set->reopener.state = HEARTH__REOPENER_RUNS;
@@ -129,6 +133,7 @@ static void *run(void *arg) {
     }
     set->reopener.state = HEARTH__REOPENER_ENDED;
     pthread_mutex_unlock(&set->lock);
+    hearth__fork_release();
     return NULL;
 }
 

@@ -158,7 +158,10 @@ bool hearth__lane_set_await(hearth__lane_set *set, pthread_cond_t *condition,
                             int64_t deadline_ns) {
     struct timespec until = {.tv_sec = deadline_ns / SECOND_NS,
                              .tv_nsec = deadline_ns % SECOND_NS};
-    return pthread_cond_timedwait(condition, &set->lock, &until) == 0;
+    bool held = hearth__fork_pause();
+    bool in_time = pthread_cond_timedwait(condition, &set->lock, &until) == 0;
+    hearth__fork_resume(held);
+    return in_time;
 }
 
 void hearth__lane_set_changed(hearth__lane_set *set) {

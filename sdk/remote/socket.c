@@ -2,6 +2,7 @@
 #include "remote/socket.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 
 #include <hearth/errors.h>
 
@@ -40,7 +41,9 @@ int32_t hearth__socket_poll(int fd, short events, int64_t deadline_ns, short *se
     for (;;) {
         int64_t left = deadline_ns - hearth__monotonic_ns();
         struct timespec timeout = span(left > 0 ? left : 0);
+        bool held = hearth__fork_pause();
         int ready = ppoll(&poller, 1, &timeout, NULL);
+        hearth__fork_resume(held);
         if (ready > 0) {
             *seen = poller.revents;
             return HEARTH_OK;
