@@ -160,7 +160,11 @@ bool hearth__lane_set_await(hearth__lane_set *set, pthread_cond_t *condition,
                              .tv_nsec = deadline_ns % SECOND_NS};
     bool held = hearth__fork_pause();
     bool in_time = pthread_cond_timedwait(condition, &set->lock, &until) == 0;
-    hearth__fork_resume(held);
+    if (held) { /* in the order of both: never under the lock */
+        pthread_mutex_unlock(&set->lock);
+        hearth__fork_resume(held);
+        pthread_mutex_lock(&set->lock);
+    }
     return in_time;
 }
 

@@ -438,7 +438,8 @@ int64_t hearth__read_fetch_deadline_ns(const hearth *cache,
 /* A fetch, to the point where a load is needed: see seek(). A route is made only on the way there. */
 static int32_t fetch_begin(hearth__read *read, hearth__route *route, hearth__flight **led) {
     int32_t status = hearth__read_ask_local(read);
-    route->heap = NULL;
+    route->heap = NULL; /* none yet */
+    route->members = NULL;
     if (status == HEARTH_MISS) {
         status = hearth__read_ask_guard(read);
     }
