@@ -51,8 +51,9 @@
  * - The library prints nothing, ends no process, and touches no signal; its threads block all
  * signals. hearth_open() connects to nothing and starts no thread.
  * - **Threads of its own** look up a node's host name and connect anew to a node that failed:
- * one a node, only while that is needed, deaf to signals. hearth_close() waits for them, so if
- * the system's resolver is just being asked, for its answer.
+ * one a node, only while that is needed, deaf to signals. hearth_close() waits for them: for a
+ * try to connect that is under way (`remote.timeout_ms` at the most), and, if the system's
+ * resolver is just being asked, for its answer.
  */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H

@@ -72,6 +72,7 @@ static int32_t connect_one(hearth__lane_set *set) {
 
 /* The lock is released meanwhile. */
 static void attempt(hearth__lane_set *set) {
+    uint32_t failures = set->failures;
     set->attempting = true;
     pthread_mutex_unlock(&set->lock);
     int32_t status = connect_one(set);
@@ -83,7 +84,7 @@ static void attempt(hearth__lane_set *set) {
                                      hearth__monotonic_ns() + timeout_ns(set));
         return;
     }
-    if (status != HEARTH_OK && hearth__monotonic_ns() >= set->retry_at_ns) {
+    if (status != HEARTH_OK && set->failures == failures) {
         hearth__lane_set_failed(
             set); /* it said nothing about the node, but the next try has time */
     }

@@ -288,7 +288,7 @@ static void impatient_callers_do_not_open_it(void **state) {
     options.deadline_ms = 1;
     set_all(rig);
     hearth *patient = nodes_open_cache(
-        rig, (const char *const[]){"breaker.failures", "2", "remote.timeout_ms", "10s", NULL});
+        rig, (const char *const[]){"breaker.failures", "2", "remote.timeout_ms", "1s", NULL});
     nodes_fall_silent(rig);
     for (int i = 0; i < 20; i++) {
         assert_true(
