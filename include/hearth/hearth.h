@@ -1028,12 +1028,16 @@ HEARTH_API int32_t hearth_hot_keys(hearth *cache, hearth_hot_key *keys, size_t c
  * What is known here of a key that moves is dropped: its local copy (so no copy outlives its
  * owner), and what is just being read or loaded for it goes to those who wait for it and is
  * stored nowhere. Values are not carried to the new owner: a moved key is a miss there, or has
- * what its new owner holds. That can be older than what the key had, if the node owned it
- * before and was out of the list since: such a leftover ends with its own ttl_ms, and a delete
- * or a write after the change replaces it. So flush a node that comes back, before it is added.
- * Counters (hearth_increment()) do not move either. Processes that use the same nodes should
- * change their lists at about the same time: until all have, a key that moves has two owners, and
- * what one process writes another does not see.
+ * what its new owner holds.
+ *
+ * A key that comes back to a node that owned it before finds no leftover: what was written there
+ * before it came back counts as missing (`values_fenced`), and is replaced by the next set or load.
+ * A process knows this of its last 8 lists, by the clocks of those who wrote; not of counters
+ * (hearth_increment()), which have no time, and not of what was before it was started. So flush a
+ * node that was out of the list for a while, before it is added again.
+ *
+ * Processes that use the same nodes should change their lists at about the same time: until all
+ * have, a key that moves has two owners, and what one process writes another does not see.
  *
  * Scheme's kind of server, database, user and password are those of `remote.url`: a list may
  * leave user and password out, and cannot change any of them (from redis:// to redis+unix:// and
@@ -1043,8 +1047,8 @@ HEARTH_API int32_t hearth_hot_keys(hearth *cache, hearth_hot_key *keys, size_t c
  * HEARTH_E_UNSUPPORTED (other credentials, or a scheme that hearth_open() refuses too);
  * HEARTH_E_OVERLOAD (more than 2,048 nodes at once, with those that calls still use);
  * HEARTH_E_NOMEM; HEARTH_E_CLOSED.
- * Ownership: `url` is the caller's, and copied; `why` is the caller's buffer of `why_size` bytes, or NULL with 0:
- * a sentence, cut to fit, empty after HEARTH_OK; it never repeats a password.
+ * Ownership: `url` is the caller's, and copied; `why` is the caller's buffer of `why_size` bytes,
+ * or NULL with 0: a sentence, cut to fit, empty after HEARTH_OK; it never repeats a password.
  * Threads: any; several at once take turns. It connects to nothing, and waits for no node and no
  * call. It looks at each local copy once (about half a microsecond each).
  */
@@ -1052,8 +1056,8 @@ HEARTH_API int32_t hearth_set_nodes(hearth *cache, const char *url, char *why, s
 
 /**
  * The node that owns a key: its position in `remote.url` or in the list that hearth_set_nodes()
- * was given last, counted from 0, and its name on the ring. It is the node that any client with libmemcached's weighted ketama picks (for the
- * prefix and the key together).
+ * was given last, counted from 0, and its name on the ring. It is the node that any client with
+ * libmemcached's weighted ketama picks (for the prefix and the key together).
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the name with its NUL does not fit); HEARTH_E_INVALID.
  * Ownership: `index` may be NULL; `name` is the caller's buffer of `name_size` bytes, or NULL

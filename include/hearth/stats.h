@@ -73,7 +73,8 @@
     X(deletes_replayed, counter, "Kept deletes that were carried out")                             \
     X(deletes_fenced, counter, "Deletes that found no room to be kept")                            \
     X(values_fenced, counter,                                                                      \
-      "Values of nodes taken for missing because a delete of theirs may have found no room")       \
+      "Values of nodes taken for missing: a delete of theirs may have found no room, or the key "  \
+      "was another node's since")                                                                  \
     X(guard_denials, counter, "Reads that the guard answered: the key is known not to exist")      \
     X(guard_audits, counter, "Denials of the guard that were checked at the source")               \
     X(guard_false_negatives, counter,                                                              \

@@ -36,8 +36,9 @@ typedef struct hearth__backend {
     /* Nobody is inside. Closes its connections and frees it. */
     void (*close)(hearth__node *node);
 
-    /* Whether close would wait for a thread of the node's own. NULL: never. */
-    bool (*is_busy)(const hearth__node *node);
+    /* Nobody is inside any more: tells a thread of the node's own to end. False: it has not yet, and close would wait for it. NULL:
+     * there is none. */
+    bool (*stop)(const hearth__node *node);
 
     /*
      * Starts `count` operations on this node: takes or opens a connection and writes all

@@ -36,8 +36,9 @@ int32_t hearth__lanes_create(const hearth__codec *codec, const hearth__node_conf
  * left alone but for the child's copies of the sockets. NULL is allowed. */
 void hearth__lanes_destroy(hearth__lanes *lanes);
 
-/* Whether destroying them would wait for a thread that looks up the node's name or connects to it. */
-bool hearth__lanes_are_busy(const hearth__lanes *lanes);
+/* Nobody asks them any more. Tells a thread that looks up the node's name or connects to it to end. False: it has not yet, and
+ * destroying them would wait for it. */
+bool hearth__lanes_stop(const hearth__lanes *lanes);
 
 /*
  * An exchange for up to `requests` requests, to be filled (lane_codec.h) and then given to

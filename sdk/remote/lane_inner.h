@@ -279,8 +279,8 @@ bool hearth__reopener_init(hearth__lane_set *set);
 /* Ends the thread, and waits for that: for as long as the system's resolver takes, if it is just asked. */
 void hearth__reopener_fini(hearth__lane_set *set);
 
-/* Under no lock: whether ending it would wait. */
-bool hearth__reopener_is_busy(hearth__lane_set *set);
+/* Under no lock: the thread is to end, and there will be no more. False: it has not yet. */
+bool hearth__reopener_stop(hearth__lane_set *set);
 
 /* Under no lock: somebody wants a connection that he may not make. Starts the thread if it has work. */
 void hearth__reopener_ask(hearth__lane_set *set);

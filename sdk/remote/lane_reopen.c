@@ -133,6 +133,7 @@ static void *run(void *arg) {
         }
     }
     set->reopener.state = HEARTH__REOPENER_ENDED;
+    pthread_cond_broadcast(&set->changed); /* nobody waits for what it will not do */
     pthread_mutex_unlock(&set->lock);
     hearth__fork_release();
     return NULL;
@@ -237,14 +238,6 @@ int32_t hearth__reopener_await_usable(hearth__lane_set *set, int64_t deadline_ns
     return status;
 }
 
-bool hearth__reopener_is_busy(hearth__lane_set *set) {
-    pthread_mutex_lock(&set->lock);
-    bool busy = set->reopener.state == HEARTH__REOPENER_STARTS ||
-                set->reopener.state == HEARTH__REOPENER_RUNS;
-    pthread_mutex_unlock(&set->lock);
-    return busy;
-}
-
 bool hearth__reopener_is_late(hearth__lane_set *set) {
     int64_t since_ns = set->reopener.looking_since_ns;
     if (since_ns == 0 || set->down || hearth__monotonic_ns() - since_ns < timeout_ns(set)) {
@@ -260,12 +253,26 @@ bool hearth__reopener_init(hearth__lane_set *set) {
     return hearth__lane_set_init_condition(&set->reopener.due);
 }
 
+/* Under the lock. */
+static void tell_to_end(hearth__lane_set *set) {
+    set->reopener.closing = true;
+    pthread_cond_broadcast(&set->reopener.due);
+    pthread_cond_broadcast(&set->changed);
+}
+
+bool hearth__reopener_stop(hearth__lane_set *set) {
+    pthread_mutex_lock(&set->lock);
+    tell_to_end(set);
+    bool ended = set->reopener.state == HEARTH__REOPENER_NONE ||
+                 set->reopener.state == HEARTH__REOPENER_ENDED;
+    pthread_mutex_unlock(&set->lock);
+    return ended;
+}
+
 void hearth__reopener_fini(hearth__lane_set *set) {
     hearth__reopener *reopener = &set->reopener;
     pthread_mutex_lock(&set->lock);
-    reopener->closing = true;
-    pthread_cond_broadcast(&reopener->due);
-    pthread_cond_broadcast(&set->changed);
+    tell_to_end(set);
     while (reopener->state == HEARTH__REOPENER_STARTS) {
         (void)pthread_cond_wait(&set->changed, &set->lock);
     }

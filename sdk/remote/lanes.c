@@ -129,9 +129,9 @@ void hearth__lanes_destroy(hearth__lanes *lanes) {
     hearth__free(lanes);
 }
 
-bool hearth__lanes_are_busy(const hearth__lanes *lanes) {
+bool hearth__lanes_stop(const hearth__lanes *lanes) {
     hearth__lane_set *set = atomic_load(&lanes->set);
-    return set->fork_generation == hearth__fork_generation() && hearth__reopener_is_busy(set);
+    return set->fork_generation != hearth__fork_generation() || hearth__reopener_stop(set);
 }
 
 hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes) {
@@ -180,7 +180,8 @@ bool hearth__lane_set_may_attempt(const hearth__lane_set *set) {
     if (set->attempting || set->addresses.count == 0) {
         return false;
     }
-    if (set->reopener.lost) { /* nobody does it in the background */
+    /* Nobody does it in the background, or who does waits for a resolver. */
+    if (set->reopener.lost || set->reopener.looking_since_ns != 0) {
         return !set->down || hearth__monotonic_ns() >= set->retry_at_ns;
     }
     return !set->down && !set->doubtful;

@@ -33,8 +33,8 @@ static void close_node(hearth__node *node) {
     hearth__free(node);
 }
 
-static bool is_busy(const hearth__node *node) {
-    return hearth__lanes_are_busy(node->lanes);
+static bool stop(const hearth__node *node) {
+    return hearth__lanes_stop(node->lanes);
 }
 
 /* A node that takes no connection leaves others of the batch half of the time. */
@@ -70,7 +70,7 @@ const hearth__backend hearth__backend_memcached = {
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
-    .is_busy = is_busy,
+    .stop = stop,
     .begin = begin,
     .finish = finish,
 };

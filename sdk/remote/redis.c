@@ -30,8 +30,8 @@ static void close_node(hearth__node *node) {
     hearth__free(node);
 }
 
-static bool is_busy(const hearth__node *node) {
-    return hearth__lanes_are_busy(node->lanes);
+static bool stop(const hearth__node *node) {
+    return hearth__lanes_stop(node->lanes);
 }
 
 static const hearth__lane_verbs verbs = {
@@ -90,7 +90,7 @@ const hearth__backend hearth__backend_redis = {
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
-    .is_busy = is_busy,
+    .stop = stop,
     .begin = begin,
     .finish = finish,
 };

@@ -121,9 +121,8 @@ void hearth__remote_remove(hearth__remote *remote, uint32_t number) {
     destroy_node(remote, node);
 }
 
-bool hearth__remote_is_busy(const hearth__remote *remote, uint32_t number) {
-    return remote->backend->is_busy != NULL &&
-           remote->backend->is_busy(remote->nodes[number]->state);
+bool hearth__remote_stop(const hearth__remote *remote, uint32_t number) {
+    return remote->backend->stop == NULL || remote->backend->stop(remote->nodes[number]->state);
 }
 
 uint32_t hearth__remote_limit(const hearth__remote *remote) {

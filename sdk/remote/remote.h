@@ -86,8 +86,8 @@ int32_t hearth__remote_add(hearth__remote *remote, const hearth__node_address *a
 /* Nobody may ask that node any more. Closes its connections; its number is free. */
 void hearth__remote_remove(hearth__remote *remote, uint32_t node);
 
-/* Whether removing it would wait for a thread of the node's own. */
-bool hearth__remote_is_busy(const hearth__remote *remote, uint32_t node);
+/* Nobody may ask that node any more: tells a thread of its own to end. False: it has not yet, and removing the node would wait. */
+bool hearth__remote_stop(const hearth__remote *remote, uint32_t node);
 
 /* No node's number was ever this or more. Any thread. */
 uint32_t hearth__remote_limit(const hearth__remote *remote);
@@ -126,7 +126,8 @@ typedef struct hearth__remote_op {
         node; /* its number: of hearth__remote_open(), by its position in the url; of hearth__remote_add() */
     const void *key; /* prefix, namespace and key together, 1 to HEARTH__FULL_KEY_MAX bytes */
     size_t key_size;
-    const void *data; /* SET, ADD, REPLACE, SWAP: the body */
+    const void *asker; /* the caller's own */
+    const void *data;  /* SET, ADD, REPLACE, SWAP: the body */
     size_t data_size;
     enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
     uint32_t content;

@@ -205,10 +205,14 @@ void hearth__ring_destroy(hearth__ring *ring) {
 }
 
 uint32_t hearth__ring_pick(const hearth__ring *ring, const void *key, size_t key_size) {
-    if (ring->member_count == 1) {
-        return 0;
-    }
-    const uint32_t hash = hash_key(key, key_size);
+    return ring->member_count == 1 ? 0 : hearth__ring_pick_hash(ring, hash_key(key, key_size));
+}
+
+uint32_t hearth__ring_hash(const void *key, size_t key_size) {
+    return hash_key(key, key_size);
+}
+
+uint32_t hearth__ring_pick_hash(const hearth__ring *ring, uint32_t hash) {
     const ring_point *point = &ring->points[ring->starts[hash >> ring->shift]];
     while (point->value < hash) {
         point++;

@@ -50,6 +50,10 @@ void hearth__ring_destroy(hearth__ring *ring);
  * MD5 and a look-up in expected constant time. Any thread, many at once. */
 uint32_t hearth__ring_pick(const hearth__ring *ring, const void *key, size_t key_size);
 
+/* The same in two steps, for who asks several rings about a key: the first is what costs. */
+uint32_t hearth__ring_hash(const void *key, size_t key_size);
+uint32_t hearth__ring_pick_hash(const hearth__ring *ring, uint32_t hash);
+
 /* Writes the member's name on the ring with a NUL: `host:port`, or `host` alone when the port
  * is 11211; a unix socket is `/path:0`. `size` is that of `name`, HEARTH__RING_NAME_BYTES
  * always fit. Any thread. HEARTH_OK; HEARTH_E_INVALID: a host as refused by create, or the name

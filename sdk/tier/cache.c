@@ -193,11 +193,13 @@ void hearth__cache_leave(hearth *cache) {
 
 /* ---- routes ----------------------------------------------------------------------------- */
 
+static uint32_t place_of(const hearth__route *route) {
+    return hearth__ring_pick(route->members->placement->ring, route->key, route->key_size);
+}
+
 static void find_owner(const hearth *cache, hearth__route *route) {
     route->members = hearth__members_hold(cache, &route->place);
-    route->node =
-        route->members
-            ->nodes[hearth__ring_pick(route->members->ring, route->key, route->key_size)];
+    route->node = route->members->nodes[place_of(route)];
 }
 
 int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
@@ -249,8 +251,17 @@ hearth__local_ticket hearth__route_sample(const hearth__route *route, const void
 }
 
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb) {
-    return (hearth__remote_op){
-        .verb = verb, .node = route->node, .key = route->key, .key_size = route->key_size};
+    return (hearth__remote_op){.verb = verb,
+                               .node = route->node,
+                               .key = route->key,
+                               .key_size = route->key_size,
+                               .asker = route};
+}
+
+bool hearth__route_is_leftover(const hearth__route *route, int64_t wall_ms) {
+    const hearth__members *members = route->members;
+    return hearth__history_is_leftover(&members->history, members->placement, route->key,
+                                       route->key_size, wall_ms);
 }
 
 static int32_t give_name(const hearth__node_address *address, char *name, size_t name_size) {
@@ -273,7 +284,7 @@ int32_t hearth__cache_node_of(hearth *cache, const void *key, size_t key_size, u
     hearth__route route;
     int32_t status = hearth__route_init(cache, key, key_size, &route);
     if (status == HEARTH_OK) {
-        uint32_t place = hearth__ring_pick(route.members->ring, route.key, route.key_size);
+        uint32_t place = place_of(&route);
         status = give_name(&route.members->url.nodes[place], name, name_size);
         if (status == HEARTH_OK && index != NULL) {
             *index = place;

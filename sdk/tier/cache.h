@@ -10,7 +10,6 @@
 #include "guard/guard.h"
 #include "local/local.h"
 #include "remote/remote.h"
-#include "ring/ring.h"
 #include "tier/members.h"
 #include "tier/tier.h"
 
@@ -69,7 +68,10 @@ void hearth__route_refresh(hearth__route *route);
 hearth__local_ticket hearth__route_sample(const hearth__route *route, const void *key,
                                           size_t key_size);
 
-/* An operation of the remote room on a routed key. */
+/* Whether what its node has of the key, written at that time, is a leftover of when it owned the key before. */
+bool hearth__route_is_leftover(const hearth__route *route, int64_t wall_ms);
+
+/* An operation of the remote room on a routed key; the route is its asker. */
 hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb verb);
 
 /* ---- nodes.c: operations on nodes, past a breaker around each, and never past a delete that one missed ---- */

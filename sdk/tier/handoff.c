@@ -59,8 +59,13 @@ static void keep(hearth *cache, hearth__remote_op *op) {
 static bool is_fenced(const hearth *cache, const hearth__remote_op *op) {
     bool answered = op->verb == HEARTH__GET && op->found_version != 0 &&
                     (op->status == HEARTH_OK || op->status == HEARTH_ABSENT);
-    return answered && hearth__hints_is_fenced(cache->guards[op->node].hints,
-                                               (int64_t)(op->found_version >> 16));
+    if (!answered) {
+        return false;
+    }
+    const hearth__route *route = op->asker;
+    int64_t wall_ms = (int64_t)(op->found_version >> 16);
+    return hearth__hints_is_fenced(cache->guards[op->node].hints, wall_ms) ||
+           (route != NULL && hearth__route_is_leftover(route, wall_ms));
 }
 
 void hearth__handoff_check(hearth *cache, hearth__remote_op *op) {

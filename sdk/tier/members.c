@@ -2,6 +2,7 @@
 /* The snapshots of a cache's nodes: made, swapped, and freed when nobody holds them. */
 #include "tier/cache.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -65,23 +66,24 @@ static bool is_held(hearth__members *members) {
 
 /* ---- freeing ---------------------------------------------------------------------------- */
 
-/* What a snapshot is made of; not its nodes. */
+/* Under the lock. What a snapshot is made of; not its nodes. */
 static void empty(hearth__members *members) {
-    hearth__ring_destroy(members->ring);
+    hearth__placement_let_go(members->placement);
+    hearth__history_end(&members->history);
     hearth__remote_url_fini(&members->url);
     hearth__free(members->nodes);
-    members->ring = NULL;
+    members->placement = NULL;
     members->nodes = NULL;
     members->empty = true;
 }
 
-/* Under the lock. A node whose thread is just at work is left for the next time: nobody shall wait for it here. */
+/* Under the lock. A node whose thread is just at work is left for the next change: nobody shall wait for it here. */
 static void remove_unused(hearth *cache) {
     struct hearth__membership *membership = cache->membership;
     uint32_t limit = hearth__remote_limit(cache->remote);
     for (uint32_t i = 0; i < limit; i++) {
         if (membership->there[i] && membership->uses[i] == 0 &&
-            !hearth__remote_is_busy(cache->remote, i)) {
+            hearth__remote_stop(cache->remote, i)) {
             hearth__nodes_remove(cache, i);
             hearth__remote_remove(cache->remote, i);
             membership->there[i] = false;
@@ -131,21 +133,6 @@ static hearth__members *find_empty(hearth *cache) {
     }
     pthread_mutex_unlock(&membership->lock);
     return members;
-}
-
-static int32_t make_ring(const hearth__remote_url *url, hearth__ring **ring) {
-    hearth__ring_member *members = hearth__alloc_zero(url->count, sizeof *members);
-    if (members == NULL) {
-        return HEARTH_E_NOMEM;
-    }
-    for (size_t i = 0; i < url->count; i++) {
-        const hearth__node_address *node = &url->nodes[i];
-        members[i] = (hearth__ring_member){
-            .host = node->host, .port = node->port, .weight = node->weight};
-    }
-    int32_t status = hearth__ring_create(members, url->count, ring);
-    hearth__free(members);
-    return status;
 }
 
 static bool is_same(const hearth__node_address *a, const hearth__node_address *b) {
@@ -215,20 +202,25 @@ static int32_t find_nodes(hearth *cache, const hearth__members *before,
 /* Takes the url's nodes. `before`: the snapshot whose nodes stay. */
 static int32_t make(hearth *cache, const hearth__members *before, hearth__remote_url *url,
                     hearth__members **out) {
-    hearth__ring *ring = NULL;
+    hearth__placement *placement = NULL;
     uint32_t *nodes = hearth__alloc_zero(url->count, sizeof *nodes);
     hearth__members *members = nodes != NULL ? find_empty(cache) : NULL;
-    int32_t status = members != NULL ? make_ring(url, &ring) : HEARTH_E_NOMEM;
+    int32_t status =
+        members != NULL ? hearth__placement_create(url, &placement) : HEARTH_E_NOMEM;
     if (status == HEARTH_OK) {
         status = find_nodes(cache, before, url, nodes);
     }
     if (status != HEARTH_OK) {
-        hearth__ring_destroy(ring);
+        hearth__placement_let_go(placement);
         hearth__free(nodes);
         return status;
     }
     pthread_mutex_lock(&cache->membership->lock);
-    members->ring = ring;
+    members->placement = placement;
+    if (before != NULL) {
+        hearth__history_begin(&members->history, placement, before->placement,
+                              &before->history);
+    }
     members->nodes = nodes;
     members->url =
         (hearth__remote_url){.kind = url->kind, .nodes = url->nodes, .count = url->count};
@@ -294,7 +286,7 @@ struct move {
 };
 
 static uint32_t owner_of(const hearth__members *members, const hearth__buffer *key) {
-    return members->nodes[hearth__ring_pick(members->ring, key->data, key->size)];
+    return members->nodes[hearth__ring_pick(members->placement->ring, key->data, key->size)];
 }
 
 static bool has_moved(void *arg, const void *key, size_t key_size) {
@@ -327,6 +319,7 @@ static int32_t change(hearth *cache, hearth__remote_url *url) {
     hearth__members *before = hearth__members_hold(cache, &place);
     int32_t status = make(cache, before, url, &after);
     if (status == HEARTH_OK) {
+        hearth__history_close(&after->history, hearth__wall_ms());
         atomic_store(&cache->members, after);
         atomic_store(&before->retired, true);
         forget(cache, before, after);

@@ -8,7 +8,7 @@
 #define HEARTH_TIER_MEMBERS_H
 
 #include "remote/remote.h"
-#include "ring/ring.h"
+#include "tier/placement.h"
 #include "tier/tier.h"
 
 #include <stdatomic.h>
@@ -25,7 +25,8 @@ typedef struct hearth__members {
     _Atomic bool retired; /* another one has taken its place */
     bool empty;           /* what follows is freed; under the membership's lock */
     struct hearth__members *next;
-    hearth__ring *ring;
+    hearth__placement *placement;
+    hearth__history history;
     hearth__remote_url url; /* its nodes: as the ring numbers them */
     uint32_t *nodes;        /* their numbers in the remote room */
 } hearth__members;

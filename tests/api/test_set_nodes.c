@@ -5,6 +5,7 @@
 #include "support/proxy.h"
 #include "support/servers.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -224,6 +225,115 @@ static void copies_of_moved_keys_are_dropped_and_others_stay(void **state) {
             assert_string_equal(cache_get(cache, key, 0), "MISS");
         }
     }
+    hearth_close(other);
+    hearth_close(cache);
+}
+
+static size_t threads(void) {
+    size_t count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while (readdir(tasks) != NULL) {
+        count++;
+    }
+    closedir(tasks);
+    return count;
+}
+
+/* Not even the thread that would find out whether it is back stays. */
+static void a_node_that_left_is_left_alone(void **state) {
+    (void)state;
+    size_t before = threads();
+    hearth *cache = open_at("redis+unix:///nowhere/at-all");
+    assert_string_equal(cache_get(cache, "k", 0), "E_UNAVAILABLE");
+    assert_true(threads() > before);
+    set_list(cache, SERVER_REDIS, "A");
+    for (unsigned i = 0; i < 10000 && threads() > before; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_int_equal(threads(), before);
+    assert_int_equal(cache_set(cache, "k", "v"), HEARTH_OK);
+    hearth_close(cache);
+}
+
+/* ---- keys that come back ---- */
+
+/* Fills `keys` with keys that go from A to B in the list AB. */
+static void keys_of_b(char keys[][32], size_t count, const char *kind) {
+    hearth *cache = open_list(SERVER_REDIS, "AB");
+    size_t found = 0;
+    for (uint32_t i = 0; found < count; i++) {
+        found += owner(cache, key_of(keys[found], kind, i)) == 1;
+    }
+    hearth_close(cache);
+}
+
+static const char *fetch(hearth *cache, const char *key, const char *text) {
+    struct source source = {SOURCE_INIT, .text = text};
+    static char answer[16];
+    hearth_value *value = hearth_value_new();
+    assert_int_equal(source_fetch(cache, key, &source, value), HEARTH_OK);
+    snprintf(answer, sizeof answer, "%.*s", (int)hearth_value_size(value),
+             (const char *)hearth_value_data(value));
+    hearth_value_free(value);
+    return answer;
+}
+
+enum { BACK = 4 };
+
+/* What was written or deleted elsewhere meanwhile is not undone by what a node kept. */
+static void what_a_node_held_before_is_no_answer_when_it_comes_back(void **state) {
+    (void)state;
+    char keys[BACK][32];
+    keys_of_b(keys, BACK, "back");
+    hearth *cache = open_list(SERVER_REDIS, "AB");
+    hearth *other = open_list(SERVER_REDIS, "AB"); /* knows nothing of the past */
+    for (size_t i = 0; i < BACK; i++) {
+        assert_int_equal(cache_set(cache, keys[i], "old"), HEARTH_OK);
+    }
+    set_list(cache, SERVER_REDIS, "A");
+    assert_int_equal(cache_set(cache, keys[0], "new"), HEARTH_OK);
+    assert_int_equal(hearth_delete(cache, keys[1], strlen(keys[1]), NULL), HEARTH_MISS);
+    set_list(cache, SERVER_REDIS, "CA"); /* however many lists there were since */
+    set_list(cache, SERVER_REDIS, "BA");
+    assert_string_equal(cache_get(other, keys[0], HEARTH_READ_NO_LOCAL), "=old");
+    for (size_t i = 0; i < BACK; i++) {
+        assert_string_equal(cache_get(cache, keys[i], 0), "MISS");
+    }
+    assert_int_equal(stat_of(cache, offsetof(hearth_stats, values_fenced)), BACK);
+    /* They are replaced like nothing, and last. */
+    assert_int_equal(cache_set(cache, keys[0], "set"), HEARTH_OK);
+    assert_string_equal(fetch(cache, keys[1], "loaded"), "loaded");
+    assert_string_equal(cache_get(cache, keys[0], HEARTH_READ_NO_LOCAL), "=set");
+    assert_string_equal(cache_get(cache, keys[1], HEARTH_READ_NO_LOCAL), "=loaded");
+    assert_string_equal(cache_get(other, keys[1], HEARTH_READ_NO_LOCAL), "=loaded");
+    /* The same for who stayed, and got the key from who left. */
+    set_list(cache, SERVER_REDIS, "A");
+    assert_string_equal(cache_get(cache, keys[0], 0), "MISS");
+    hearth_close(other);
+    hearth_close(cache);
+}
+
+/* Who changed the list earlier wrote there for all. */
+static void what_others_wrote_to_a_new_node_is_an_answer(void **state) {
+    (void)state;
+    char keys[2][32];
+    keys_of_b(keys, 2, "first");
+    hearth *cache = open_list(SERVER_REDIS, "A");
+    hearth *other = open_list(SERVER_REDIS, "A");
+    assert_int_equal(cache_set(cache, keys[0], "old"), HEARTH_OK);
+    set_list(other, SERVER_REDIS, "AB");
+    assert_int_equal(cache_set(other, keys[0], "theirs"), HEARTH_OK);
+    set_list(cache, SERVER_REDIS, "AB");
+    assert_string_equal(cache_get(cache, keys[0], 0), "=theirs");
+    /* Another order of the same nodes is no change. */
+    assert_int_equal(cache_set(cache, keys[1], "own"), HEARTH_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        set_list(cache, SERVER_REDIS, i % 2 == 0 ? "BA" : "AB");
+    }
+    assert_string_equal(cache_get(cache, keys[1], HEARTH_READ_NO_LOCAL), "=own");
+    set_list(cache, SERVER_REDIS, "A");
+    assert_string_equal(cache_get(cache, keys[0], 0), "MISS");
     hearth_close(other);
     hearth_close(cache);
 }
@@ -517,6 +627,9 @@ int main(void) {
         cmocka_unit_test(the_embedded_tier_is_its_only_node),
         cmocka_unit_test(a_node_that_stays_keeps_its_connections),
         cmocka_unit_test(copies_of_moved_keys_are_dropped_and_others_stay),
+        cmocka_unit_test(a_node_that_left_is_left_alone),
+        cmocka_unit_test(what_a_node_held_before_is_no_answer_when_it_comes_back),
+        cmocka_unit_test(what_others_wrote_to_a_new_node_is_an_answer),
         cmocka_unit_test(a_call_to_a_node_that_leaves_has_its_answer),
         cmocka_unit_test(redis_nodes_come_and_go_under_load),
         cmocka_unit_test(memcached_nodes_come_and_go_under_load),

@@ -293,6 +293,29 @@ static void an_old_address_is_better_than_none(void **state) {
     servers_stop(&bench->servers);
 }
 
+/* Nor is a resolver that does not answer: then a call tries what was known, now and then. */
+static void an_old_address_serves_while_the_name_is_looked_up(void **state) {
+    struct bench *bench = *state;
+    struct redis_rig rig = rig_by_name();
+    assert_int_equal(servers_open(&bench->servers), 0);
+    if (servers_start(&bench->servers, SERVER_REDIS, SERVER_TCP, NULL) != 0) {
+        fail_msg("%s", bench->servers.error);
+    }
+    stand_for(0, "127.0.0.1", bench->servers.nodes[0].port);
+    redis_rig_open(&rig);
+    redis_rig_same_status(get_within(&rig, REDIS_RIG_DEADLINE_MS), HEARTH_MISS, "get");
+    names.holds = true;
+    assert_int_equal(servers_kill(&bench->servers, 0), 0);
+    redis_rig_same_status(get_within(&rig, REDIS_RIG_DEADLINE_MS), HEARTH_E_UNAVAILABLE, "get");
+    await_count(&names.begun, 2);
+    assert_int_equal(servers_restart(&bench->servers, 0), 0);
+    await_answer(&rig);
+    assert_int_equal(names.ended, 1);
+    names.holds = false;
+    redis_rig_close(&rig);
+    servers_stop(&bench->servers);
+}
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* A port where connections are neither taken nor refused: its queue is full. */
@@ -574,6 +597,7 @@ int main(void) {
         TEST(a_name_that_is_not_known_is_asked_for_again),
         TEST(a_name_that_moved_is_found_again),
         TEST(an_old_address_is_better_than_none),
+        TEST(an_old_address_serves_while_the_name_is_looked_up),
         TEST(an_address_that_refuses_is_passed_over),
         TEST(an_address_that_leads_nowhere_is_passed_over),
         TEST(no_caller_waits_for_a_node_that_is_known_to_fail),
