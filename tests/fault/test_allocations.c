@@ -466,7 +466,17 @@ static uint32_t owned_by(hearth *cache, uint32_t number) {
     return index;
 }
 
+/* All of its nodes are there, too. */
 static void expect_list(hearth *cache, const char *url) {
+    static char text[65536];
+    size_t needed = 0;
+    assert_int_equal(hearth_stats_text(cache, text, sizeof text, &needed), HEARTH_OK);
+    for (const char *at = strstr(url, "10."); at != NULL; at = strstr(at + 1, "10.")) {
+        char label[64];
+        (void)snprintf(label, sizeof label, "hearth_node_errors_total{node=\"%.8s:6379\"} 0",
+                       at);
+        assert_non_null(strstr(text, label));
+    }
     hearth *other = cache_open((const char *const[]){"remote.url", url, NULL});
     assert_non_null(other);
     for (uint32_t i = 0; i < OWNED; i++) {
