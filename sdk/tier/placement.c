@@ -77,10 +77,10 @@ void hearth__history_end(hearth__history *history) {
     history->count = 0;
 }
 
-/* Each ends later than the one before it, however fast they follow and whatever the clock does. */
+/* None ends before the one that was before it, whatever the clock does. */
 void hearth__history_close(hearth__history *history, int64_t wall_ms) {
     if (history->count != 0 && history->past[0].until_ms == 0) {
-        int64_t least_ms = history->count > 1 ? history->past[1].until_ms + 1 : wall_ms;
+        int64_t least_ms = history->count > 1 ? history->past[1].until_ms : wall_ms;
         history->past[0].until_ms = wall_ms > least_ms ? wall_ms : least_ms;
     }
 }
