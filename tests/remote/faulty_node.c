@@ -35,6 +35,7 @@ static void open_remote(struct faulty_node *node, uint32_t lanes, int64_t stall_
         .lanes = lanes,
         .timeout_ms = FAULTY_DEADLINE_MS,
         .stall_ms = stall_ms,
+        .retry_ms = FAULTY_RETRY_MS,
         .max_value_bytes = 1 << 20,
         .memcached_text = node->protocol == FAULTY_TEXT,
         .counters = node->counters,

@@ -21,7 +21,8 @@
 
 enum {
     FAULTY_DEADLINE_MS =
-        10000, /* for what must not fail: longer than any stall of this machine */
+        10000,           /* for what must not fail: longer than any stall of this machine */
+    FAULTY_RETRY_MS = 1, /* between two tries to connect: a second would be most of a test */
     FAULTY_BODY_BYTES = 64,
     FAULTY_TTL_MS = 550000, /* what is left of it has as many digits */
 };
