@@ -149,7 +149,7 @@ static void judge_increment(struct worker *own, const hearth__remote_op *op) {
 static int32_t run_one(struct worker *own, hearth__remote_op *op) {
     int32_t status = faulty_run(own->node, op, DEADLINE_MS);
     if (status == HEARTH_E_UNAVAILABLE) {
-        nanosleep(&(struct timespec){.tv_nsec = FAULTY_RETRY_MS * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = FAULTY_RETRY_MS * 1000000L}, NULL);
     }
     return status;
 }
