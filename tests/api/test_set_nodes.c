@@ -251,12 +251,13 @@ static void a_node_that_left_is_left_alone(void **state) {
     size_t before = threads();
     hearth *cache = open_at("redis+unix:///nowhere/at-all");
     assert_string_equal(cache_get(cache, "k", 0), "E_UNAVAILABLE");
-    assert_true(threads() > before);
+    size_t with_it = threads(); /* and perhaps a sanitizer's own */
+    assert_true(with_it > before);
     set_list(cache, SERVER_REDIS, "A");
-    for (unsigned i = 0; i < 10000 && threads() > before; i++) {
+    for (unsigned i = 0; i < 10000 && threads() == with_it; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
-    assert_int_equal(threads(), before);
+    assert_true(threads() < with_it);
     assert_int_equal(cache_set(cache, "k", "v"), HEARTH_OK);
     hearth_close(cache);
 }
