@@ -48,12 +48,12 @@ static void look_up(hearth__lane_set *set) {
     } else if (set->addresses.count == 0) {
         hearth__lane_set_failed(set);
     }
-    pthread_cond_broadcast(&set->changed);
-    if (set->down && !was_down) {
+    if (set->down && !was_down) { /* before those who wait are told */
         pthread_mutex_unlock(&set->lock);
         hearth__lane_set_log(set, &welcome);
         pthread_mutex_lock(&set->lock);
     }
+    pthread_cond_broadcast(&set->changed);
 }
 
 /* HEARTH_MISS: there is no lane to connect just now. */
