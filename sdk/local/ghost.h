@@ -16,12 +16,12 @@
 enum { HEARTH__GHOST_LOGS = 2 };
 
 typedef struct hearth__ghosts {
-    uint64_t evicted_bytes[HEARTH__GHOST_LOGS]; /* since the beginning */
-    uint64_t
-        tick_bytes[HEARTH__GHOST_LOGS]; /* that make one tick of the log's records' clock */
+    uint64_t tick_bytes[HEARTH__GHOST_LOGS];    /* that, evicted from a log, make one tick */
+    uint64_t evicted_bytes[HEARTH__GHOST_LOGS]; /* since the last one */
+    uint16_t now[HEARTH__GHOST_LOGS];           /* the log's records' clock */
+    uint16_t tick_at;                           /* the bits of a record below are flags */
     uint64_t sets;
-    unsigned tick_at;   /* the bits of a record below are flags */
-    uint16_t records[]; /* sets of 8 */
+    _Alignas(16) uint16_t records[]; /* sets of 8; none is on two cache lines */
 } hearth__ghosts;
 
 /* What is known of a key that is not in the tier. */
@@ -48,5 +48,8 @@ void hearth__ghosts_add(hearth__ghosts *ghosts, unsigned log, uint64_t hash, uin
 
 /* The key's ghost, if it was evicted not long ago; it is taken. */
 hearth__ghost hearth__ghosts_take(hearth__ghosts *ghosts, uint64_t hash);
+
+/* Asks for the memory that either of these needs. */
+void hearth__ghosts_ahead(const hearth__ghosts *ghosts, uint64_t hash);
 
 #endif
