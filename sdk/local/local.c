@@ -151,6 +151,7 @@ void hearth__local_ahead(const hearth__local *local, const void *key, size_t key
         __builtin_prefetch(stripe_of(shard, hash), 1);
         __builtin_prefetch(&shard->slots[hearth__first_bucket(shard, hash)], 1);
         __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)], 1);
+        shard->policy->ahead(shard->policy_state, hash);
     }
 }
 

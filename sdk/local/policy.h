@@ -54,6 +54,9 @@ typedef struct hearth__policy {
      */
     uint64_t (*window_bytes)(hearth__policy_state *state, uint64_t present);
 
+    /* Asks for the memory that admit() and dropped() need for a key. */
+    void (*ahead)(const hearth__policy_state *state, uint64_t hash);
+
     /* Where a new entry of `bytes` begins. */
     hearth__place (*admit)(hearth__policy_state *state, uint64_t hash, uint64_t bytes);
 

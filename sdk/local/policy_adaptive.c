@@ -81,6 +81,10 @@ static void resize(hearth__policy_state *state, unsigned log, uint64_t bytes) {
     state->returned[log] += (double)bytes;
 }
 
+static void ahead(const hearth__policy_state *state, uint64_t hash) {
+    hearth__ghosts_ahead(&state->ghosts, hash);
+}
+
 static hearth__place admit(hearth__policy_state *state, uint64_t hash, uint64_t bytes) {
     hearth__ghost ghost = hearth__ghosts_take(&state->ghosts, hash);
     if (!ghost.found) {
@@ -123,6 +127,7 @@ const hearth__policy hearth__policy_adaptive = {
     .state_bytes = state_bytes,
     .init = init,
     .window_bytes = window_bytes,
+    .ahead = ahead,
     .admit = admit,
     .judge = judge,
     .dropped = dropped,

@@ -18,6 +18,11 @@ static uint64_t window_bytes(hearth__policy_state *state, uint64_t present) {
     return 0;
 }
 
+static void ahead(const hearth__policy_state *state, uint64_t hash) {
+    (void)state;
+    (void)hash;
+}
+
 static hearth__place admit(hearth__policy_state *state, uint64_t hash, uint64_t bytes) {
     (void)state;
     (void)hash;
@@ -47,6 +52,7 @@ const hearth__policy hearth__policy_lru = {
     .state_bytes = state_bytes,
     .init = init,
     .window_bytes = window_bytes,
+    .ahead = ahead,
     .admit = admit,
     .judge = judge,
     .dropped = dropped,

@@ -30,6 +30,10 @@ static uint64_t window_bytes(hearth__policy_state *state, uint64_t present) {
     return state->window_bytes;
 }
 
+static void ahead(const hearth__policy_state *state, uint64_t hash) {
+    hearth__ghosts_ahead(&state->ghosts, hash);
+}
+
 static hearth__place admit(hearth__policy_state *state, uint64_t hash, uint64_t bytes) {
     (void)bytes;
     bool known = hearth__ghosts_take(&state->ghosts, hash).found;
@@ -60,6 +64,7 @@ const hearth__policy hearth__policy_s3fifo = {
     .state_bytes = state_bytes,
     .init = init,
     .window_bytes = window_bytes,
+    .ahead = ahead,
     .admit = admit,
     .judge = judge,
     .dropped = dropped,

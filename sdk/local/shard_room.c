@@ -68,12 +68,14 @@ void hearth__room_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t b
         __builtin_prefetch(log->space.base + log->head + at,
                            1); /* else the unlock would wait for it */
     }
-    if (has_room(shard, id, bytes) || log->used == 0) {
+    /* In its second lap a log may lose some even if it has room: it can be shrinking. */
+    if (log->used == 0 || (log->turn == 0 && has_room(shard, id, bytes))) {
         return;
     }
     hearth__probe probe = hearth__probe_of(shard, tail_hash(shard, log));
     __builtin_prefetch(&shard->slots[probe.buckets[0]], 1);
     __builtin_prefetch(&shard->slots[probe.buckets[1]], 1);
+    shard->policy->ahead(shard->policy_state, probe.hash);
     const unsigned char *entry = log->space.base + log->tail;
     __builtin_prefetch(entry + 256);
     __builtin_prefetch(entry + 320);
