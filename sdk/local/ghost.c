@@ -72,7 +72,7 @@ static unsigned log_of(const hearth__ghosts *ghosts, uint16_t record) {
 static set ages(const hearth__ghosts *ghosts, set records) {
     uint16_t flags = (uint16_t)((1u << ghosts->tick_at) - 1);
     set logs = (records & flags) >> LOG_AT;
-    set now = ghosts->now[0] + logs * (uint16_t)(ghosts->now[1] - ghosts->now[0]);
+    set now = (uint16_t)ghosts->now[0] + logs * (uint16_t)(ghosts->now[1] - ghosts->now[0]);
     return (now - (records >> ghosts->tick_at)) & (TICKS - 1);
 }
 
@@ -112,7 +112,7 @@ static void pass(hearth__ghosts *ghosts, unsigned log, uint64_t bytes) {
     if (ghosts->evicted_bytes[log] >= ghosts->tick_bytes[log]) {
         uint64_t ticks = ghosts->evicted_bytes[log] / ghosts->tick_bytes[log];
         ghosts->evicted_bytes[log] -= ticks * ghosts->tick_bytes[log];
-        ghosts->now[log] = (uint16_t)((ghosts->now[log] + ticks) % TICKS);
+        ghosts->now[log] = (ghosts->now[log] + ticks) % TICKS;
     }
 }
 
@@ -122,13 +122,13 @@ void hearth__ghosts_add(hearth__ghosts *ghosts, unsigned log, uint64_t hash, uin
     uint16_t *place = find(ghosts, records, hash);
     unsigned returned = place != NULL ? flags_of(ghosts, *place) & RETURNED : 0;
     place = place != NULL ? place : oldest(ghosts, records);
-    *place = record_of(ghosts, hash, ghosts->now[log], log << LOG_AT | returned);
+    *place = record_of(ghosts, hash, (unsigned)ghosts->now[log], log << LOG_AT | returned);
 }
 
 /* Of a plain record nothing is kept: it is made to be over. */
 static void take(const hearth__ghosts *ghosts, uint16_t *record, uint64_t hash) {
     if (ghosts->tick_at == 0) {
-        *record = record_of(ghosts, hash, (ghosts->now[0] + 1u) % TICKS, 0);
+        *record = record_of(ghosts, hash, (unsigned)(ghosts->now[0] + 1) % TICKS, 0);
     } else {
         *record |= TAKEN | RETURNED;
     }
@@ -140,7 +140,7 @@ hearth__ghost hearth__ghosts_take(hearth__ghosts *ghosts, uint64_t hash) {
         return (hearth__ghost){.found = false};
     }
     unsigned log = log_of(ghosts, *record);
-    unsigned age = (ghosts->now[log] - ((unsigned)*record >> ghosts->tick_at)) % TICKS;
+    uint64_t age = (ghosts->now[log] - ((uint64_t)*record >> ghosts->tick_at)) % TICKS;
     const hearth__ghost ghost = {.found = true,
                                  .log = log,
                                  .evicted_bytes = age * ghosts->tick_bytes[log],
@@ -150,5 +150,6 @@ hearth__ghost hearth__ghosts_take(hearth__ghosts *ghosts, uint64_t hash) {
 }
 
 void hearth__ghosts_ahead(const hearth__ghosts *ghosts, uint64_t hash) {
+    __builtin_prefetch(ghosts, 1);
     __builtin_prefetch(&ghosts->records[set_of(ghosts, hash)], 1);
 }

@@ -16,11 +16,13 @@
 enum { HEARTH__GHOST_LOGS = 2 };
 
 typedef struct hearth__ghosts {
-    uint64_t tick_bytes[HEARTH__GHOST_LOGS];    /* that, evicted from a log, make one tick */
-    uint64_t evicted_bytes[HEARTH__GHOST_LOGS]; /* since the last one */
-    uint16_t now[HEARTH__GHOST_LOGS];           /* the log's records' clock */
-    uint16_t tick_at;                           /* the bits of a record below are flags */
+    uint64_t evicted_bytes[HEARTH__GHOST_LOGS]; /* since the last tick */
+    uint64_t now[HEARTH__GHOST_LOGS];           /* the log's records' clock */
+
+    /* From here on, nothing but the records changes. */
+    uint64_t tick_bytes[HEARTH__GHOST_LOGS]; /* that, evicted from a log, make one tick */
     uint64_t sets;
+    uint16_t tick_at;                /* the bits of a record below are flags */
     _Alignas(16) uint16_t records[]; /* sets of 8; none is on two cache lines */
 } hearth__ghosts;
 

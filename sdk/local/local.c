@@ -51,14 +51,16 @@ static int32_t open_shards(hearth__local *local, const hearth__local_config *con
     if (memory_bytes == 0) {
         return HEARTH_E_INVALID;
     }
-    local->shards = hearth__alloc_zero(count, sizeof *local->shards);
-    local->memory_bytes = memory_bytes * count + (size_t)HEARTH__ENTRY_EXTRA_WORDS * 8;
+    /* Behind the last one's bytes too, a reader may look at an entry's extra words. */
+    local->memory_bytes =
+        (sizeof *local->shards + memory_bytes) * count + (size_t)HEARTH__ENTRY_EXTRA_WORDS * 8;
     local->memory = hearth__map(local->memory_bytes);
-    if (local->shards == NULL || local->memory == NULL) {
+    if (local->memory == NULL) {
         return HEARTH_E_NOMEM;
     }
-    for (; local->shard_count < count; local->shard_count++) {
-        shard.memory = (unsigned char *)local->memory + memory_bytes * local->shard_count;
+    local->shards = local->memory;
+    shard.memory = (unsigned char *)(local->shards + count);
+    for (; local->shard_count < count; local->shard_count++, shard.memory += memory_bytes) {
         int32_t status = hearth__shard_open(&shard, &local->shards[local->shard_count]);
         if (status != HEARTH_OK) {
             return status;
@@ -97,7 +99,6 @@ void hearth__local_close(hearth__local *local) {
         hearth__shard_close(&local->shards[i]);
     }
     hearth__unmap(local->memory, local->memory_bytes);
-    hearth__free(local->shards);
     hearth__free(local);
 }
 
@@ -145,9 +146,8 @@ void hearth__local_ahead(const hearth__local *local, const void *key, size_t key
         uint64_t hash = hash_of(local, key, key_size);
         hearth__shard *shard = hearth__local_shard(local, hash);
         __builtin_prefetch(&shard->lock, 1);
-        __builtin_prefetch(&shard->logs[HEARTH__WINDOW], 1);
-        __builtin_prefetch(&shard->logs[HEARTH__MAIN], 1);
-        __builtin_prefetch(&shard->entries, 1);
+        __builtin_prefetch(&shard->logs[HEARTH__WINDOW].head, 1);
+        __builtin_prefetch(&shard->logs[HEARTH__MAIN].head);
         __builtin_prefetch(stripe_of(shard, hash), 1);
         __builtin_prefetch(&shard->slots[hearth__first_bucket(shard, hash)], 1);
         __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)], 1);

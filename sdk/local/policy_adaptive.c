@@ -2,8 +2,6 @@
 #include "local/ghost.h"
 #include "local/policy.h"
 
-#include <math.h>
-
 /*
  * Queues as in S3-FIFO, and a window that grows and shrinks as the recency list of ARC does (Megiddo, Modha: ARC, a
  * self-tuning, low overhead replacement cache, FAST 2003), from 5 to 95 % of the bytes.
@@ -60,23 +58,34 @@ static void init(hearth__policy_state *state, size_t memory, uint64_t bytes) {
     hearth__ghosts_init(&state->ghosts, memory - offsetof(hearth__policy_state, ghosts), lives);
 }
 
+/* fmin() and fmax() would be calls, for the sake of what is no number. */
+static double smaller(double a, double b) {
+    return a < b ? a : b;
+}
+
+static double larger(double a, double b) {
+    return a > b ? a : b;
+}
+
 /* Who has too little or too much for a while would otherwise ask for all or nothing. */
 static uint64_t window_bytes(hearth__policy_state *state, uint64_t present) {
     double slack = share(state, AHEAD);
-    state->window = fmin(fmax(state->window, (double)present - slack), (double)present + slack);
-    state->window = fmin(fmax(state->window, share(state, LEAST)), share(state, MOST));
-    return (uint64_t)ceil(state->window);
+    double most = smaller((double)present + slack, share(state, MOST));
+    double least = larger((double)present - slack, share(state, LEAST));
+    state->window = smaller(larger(state->window, least), most);
+    uint64_t whole = (uint64_t)state->window;
+    return (double)whole < state->window ? whole + 1 : whole;
 }
 
 /* Bytes of a log's ghosts that are young and have not come back; at least 1. */
 static double waiting(const hearth__policy_state *state, unsigned log) {
-    return fmax(share(state, soon[log]) - state->returned[log], 1);
+    return larger(share(state, soon[log]) - state->returned[log], 1);
 }
 
 /* The rarer a log's ghosts are, the more does one say that comes back. */
 static void resize(hearth__policy_state *state, unsigned log, uint64_t bytes) {
-    double step = fmax((double)bytes, state->bytes / STEPS);
-    step *= fmax(waiting(state, !log) / waiting(state, log), 1);
+    double step = larger((double)bytes, state->bytes / STEPS);
+    step *= larger(waiting(state, !log) / waiting(state, log), 1);
     state->window += log == WINDOW ? step : -step;
     state->returned[log] += (double)bytes;
 }
@@ -117,7 +126,7 @@ static hearth__verdict judge(hearth__policy_state *state, enum hearth__log_id fr
 static void dropped(hearth__policy_state *state, enum hearth__log_id from, uint64_t hash,
                     uint64_t bytes) {
     unsigned log = from == HEARTH__WINDOW ? WINDOW : MAIN;
-    state->returned[log] *= fmax(1 - (double)bytes / share(state, soon[log]), 0);
+    state->returned[log] *= larger(1 - (double)bytes / share(state, soon[log]), 0);
     hearth__ghosts_add(&state->ghosts, log, hash, bytes);
 }
 

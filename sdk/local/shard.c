@@ -7,7 +7,6 @@
 enum {
     SPINS = 1000, /* some 20 us */
     PAGE = 4096,
-    LINE = 64,
     WINDOW_PARTS = 8,
     DEAD_PARTS = 16,
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
@@ -52,11 +51,11 @@ static struct budget budget_of(const hearth__shard_config *config) {
     uint64_t expected = config->bytes / (config->expected_entry_bytes + EXPECTED_OVERHEAD);
     struct budget budget = {
         .buckets = expected * LOAD_NUMERATOR / LOAD_DENOMINATOR / HEARTH__BUCKET_SLOTS + 1,
-        .state_bytes = rounded_up(config->policy->state_bytes(expected), LINE)};
+        .state_bytes = rounded_up(config->policy->state_bytes(expected), HEARTH__LINE)};
     budget.index_bytes = budget.buckets * HEARTH__BUCKET_SLOTS * sizeof(uint64_t);
     uint64_t fixed = sizeof(hearth__shard) + budget.index_bytes + budget.state_bytes;
     if (fixed + PAGE <= config->bytes) {
-        budget.logs_bytes = (config->bytes - fixed) / LINE * LINE;
+        budget.logs_bytes = (config->bytes - fixed) / HEARTH__LINE * HEARTH__LINE;
     }
     return budget;
 }
@@ -74,22 +73,24 @@ static bool has_absences(const hearth__shard *shard) {
 /* What the policy divides are all bytes: of these absences have the same part of either log. */
 static uint64_t wanted_window(const hearth__shard *shard, uint64_t present) {
     if (!has_absences(shard)) {
-        return shard->policy->window_bytes(shard->policy_state, present) / LINE * LINE;
+        return shard->policy->window_bytes(shard->policy_state, present) / HEARTH__LINE *
+               HEARTH__LINE;
     }
     uint64_t of_all = present + present / (NEGATIVE_SHARE - 1);
     uint64_t wanted = shard->policy->window_bytes(shard->policy_state, of_all);
-    return (wanted - wanted / NEGATIVE_SHARE) / LINE * LINE;
+    return (wanted - wanted / NEGATIVE_SHARE) / HEARTH__LINE * HEARTH__LINE;
 }
 
 static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
                       unsigned char *base, uint64_t bytes) {
     uint64_t window = wanted_window(shard, bytes / 5);
+    shard->asked_window = window;
     shard->base = base;
     shard->end = base + bytes;
     shard->offset_mask = (UINT64_C(1) << offset_bits(bytes)) - 1;
     open_log(shard, HEARTH__WINDOW, 0, window);
     open_log(shard, HEARTH__MAIN, window, bytes);
-    shard->values_end = bytes - bytes / NEGATIVE_SHARE / LINE * LINE;
+    shard->values_end = bytes - bytes / NEGATIVE_SHARE / HEARTH__LINE * HEARTH__LINE;
     open_log(shard, HEARTH__NEGATIVE, shard->values_end, bytes);
     shard->fills = true;
     uint64_t largest = bytes / 4 - HEARTH__ENTRY_OVERHEAD_MAX;
@@ -102,13 +103,20 @@ static void open_logs(const hearth__shard_config *config, hearth__shard *shard,
  * comes there: so it leaves some at a time, and only if that will be soon, or if it is the larger one.
  */
 static uint64_t window_end(const hearth__log *main, uint64_t wanted) {
-    uint64_t part = (main->begin - main->begin / WINDOW_PARTS) / LINE * LINE;
+    uint64_t part = (main->begin - main->begin / WINDOW_PARTS) / HEARTH__LINE * HEARTH__LINE;
     bool turns_soon = main->used == 0 || (main->end - main->head) * 2 < main->end - main->begin;
     if (wanted < main->begin && main->begin <= main->end / 2 && !turns_soon &&
         !hearth__log_goes_down(main)) {
         return main->begin;
     }
     return wanted > part ? wanted : part;
+}
+
+/* What is as it was is not stored: else its line would be taken from other threads. */
+static void set(uint64_t *place, uint64_t value) {
+    if (*place != value) {
+        *place = value;
+    }
 }
 
 void hearth__shard_divide(hearth__shard *shard) {
@@ -120,25 +128,30 @@ void hearth__shard_divide(hearth__shard *shard) {
         shard->fills = shard->fills || values_end > main->limit;
         main->end = main->limit = values_end;
     }
-    uint64_t wanted = wanted_window(shard, main->begin);
+    uint64_t wanted = shard->asked_window;
     uint64_t highest = hearth__log_highest(window);
     uint64_t lowest = main->used != 0 ? hearth__log_lowest(main) : main->end;
     if (window->dead > main->end / DEAD_PARTS / 2 && wanted > main->begin) {
         wanted = main->begin;
     }
     uint64_t end = window_end(main, wanted);
-    shard->wanted_window = wanted;
-    window->end = end < lowest ? end : lowest;
-    main->next_begin = highest > wanted ? highest : wanted;
+    set(&shard->wanted_window, wanted);
+    set(&window->end, end < lowest ? end : lowest);
+    set(&main->next_begin, highest > wanted ? highest : wanted);
     if (main->used == 0) {
         hearth__log_begin_at(main, main->next_begin);
         main->tail = main->begin;
         main->is_raised = false; /* nothing was appended in this lap */
     }
-    if (main->used * 2 < main->end - main->begin ||
-        window->dead + main->dead > main->end / DEAD_PARTS) {
+    if (!shard->fills && (main->used * 2 < main->end - main->begin ||
+                          window->dead + main->dead > main->end / DEAD_PARTS)) {
         shard->fills = true;
     }
+}
+
+void hearth__shard_consult(hearth__shard *shard) {
+    set(&shard->asked_window, wanted_window(shard, shard->logs[HEARTH__MAIN].begin));
+    hearth__shard_divide(shard);
 }
 
 /* It is held for less than a microsecond, and a sleep costs several: who waits looks again and again first. */

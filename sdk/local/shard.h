@@ -26,6 +26,7 @@
 
 #include "base/hash.h"
 #include "local/local.h"
+#include "local/log.h"
 #include "local/policy.h"
 
 enum {
@@ -42,13 +43,11 @@ _Static_assert(sizeof(((hearth__local_raw *)0)->extra) ==
 
 /* ---- slots ---- */
 
-#define HEARTH__SLOT_POSITION_BITS 44
-#define HEARTH__SLOT_POSITION_MASK ((UINT64_C(1) << HEARTH__SLOT_POSITION_BITS) - 1)
-#define HEARTH__SLOT_LOG_AT        44
-#define HEARTH__SLOT_MARK_AT       46
-#define HEARTH__SLOT_MARK_ONE      (UINT64_C(1) << HEARTH__SLOT_MARK_AT)
-#define HEARTH__SLOT_MARK_MASK     (UINT64_C(3) << HEARTH__SLOT_MARK_AT)
-#define HEARTH__SLOT_TAG_AT        48
+#define HEARTH__SLOT_LOG_AT    44
+#define HEARTH__SLOT_MARK_AT   46
+#define HEARTH__SLOT_MARK_ONE  (UINT64_C(1) << HEARTH__SLOT_MARK_AT)
+#define HEARTH__SLOT_MARK_MASK (UINT64_C(3) << HEARTH__SLOT_MARK_AT)
+#define HEARTH__SLOT_TAG_AT    48
 
 /* ---- entries ---- */
 
@@ -96,77 +95,43 @@ static inline size_t hearth__entry_bytes(uint32_t flags, size_t key_size, size_t
 
 /* ---- a shard ---- */
 
-/* Where bytes are: never changes. */
-typedef struct hearth__ring_space {
-    unsigned char *base;
-    uint64_t bytes;
-} hearth__ring_space;
-
-/*
- * A ring of entries, oldest at the tail. Offsets in bytes.
- *
- * The logs share the shard's bytes: the window has the lower ones, the main log the upper ones, and the border moves as the
- * policy says (hearth__shard_divide()): up when the window's head comes to it, down when the main log appends there.
- *
- * The uppermost twentieth is the negative log's, for absences: first in, first out, whoever is asked for. If none was stored for
- * long, they go, and the main log has these bytes too. It has to leave them before absences can be kept again: at each absence
- * that cannot be, it goes a little on its round.
- */
-typedef struct hearth__log {
-    hearth__ring_space space;
-    unsigned lap_shift;
-    uint64_t lap;        /* of the head */
-    uint64_t begin;      /* where this lap began, */
-    bool is_raised;      /* and no longer does: some of its positions were used */
-    uint64_t next_begin; /* where the next lap will */
-    uint64_t end;        /* where the head has to turn */
-    uint64_t limit;      /* what is beyond is another log's, or will be */
-    uint64_t head;
-    uint64_t tail;
-    uint64_t turn;    /* where the head turned back, while it is behind the tail; else 0 */
-    uint64_t used;    /* of entries, */
-    uint64_t dead;    /* and of those that no slot points to */
-    uint64_t largest; /* entry of this lap, */
-    uint64_t largest_before; /* and of the one before */
-    uint64_t known_tail;     /* a position that was at the tail, */
-    uint64_t known_hash;     /* and the hash of its key */
-} hearth__log;
-
 /* Writes of the keys that fall on it. */
 typedef struct hearth__stripe {
     uint32_t begun;     /* in all */
     uint32_t under_way; /* now */
 } hearth__stripe;
 
+/* On cache lines: what readers use, what writers use, both of which never change; what every store changes, and what few do. */
 typedef struct hearth__shard {
-    /* What readers use: never changes. */
-    _Atomic uint64_t *slots;
+    _Alignas(HEARTH__LINE) _Atomic uint64_t *slots;
     uint64_t buckets;
     unsigned char *base;  /* of all logs' bytes, */
     unsigned char *end;   /* and where they end */
     uint64_t offset_mask; /* of a position: the offset from the base, in units of 8 bytes */
     uint64_t mark_max;    /* in its place in a slot */
 
-    /* The writers', on cache lines of their own. */
-    char pad[64];
-    pthread_mutex_t lock;
-    hearth__log logs[HEARTH__LOGS];
-    const hearth__policy *policy;
+    _Alignas(HEARTH__LINE) const hearth__policy *policy;
     hearth__policy_state *policy_state;
     hearth__seats *counters;
     const hearth__hash_secret *secret;
     int64_t opened_ms;
+    uint64_t fixed_bytes;     /* the shard itself, index, ghosts */
+    uint64_t max_entry_bytes; /* key and value */
+    uint64_t values_end; /* where the negative log begins, while it is not the main log's */
+
+    _Alignas(HEARTH__LINE) pthread_mutex_t lock;
     uint64_t entries;
-    uint64_t absences;       /* of the entries */
-    uint64_t values_end;     /* where the negative log begins, while it is not the main log's */
-    uint64_t appended;       /* bytes of new values, ever */
-    uint64_t absences_until; /* so many are, absences are kept */
-    uint64_t fixed_bytes;    /* the shard itself, index, ghosts */
-    uint64_t wanted_window;  /* bytes that the policy wanted the window to have last */
+    uint64_t absences; /* of the entries */
+    uint64_t appended; /* bytes of new values, ever */
+
+    _Alignas(HEARTH__LINE) uint64_t absences_until; /* so much is appended, absences are kept */
+    uint64_t asked_window;  /* bytes that the policy wanted the window to have last, */
+    uint64_t wanted_window; /* and those that it is to have */
     bool
         fills; /* the main log was never full, or is half empty, or some of it is dead: it takes what the window drops */
-    uint64_t max_entry_bytes; /* key and value */
     bool is_open;
+
+    hearth__log logs[HEARTH__LOGS];
     hearth__stripe stripes[HEARTH__STRIPES];
 } hearth__shard;
 
@@ -252,44 +217,17 @@ size_t hearth__shard_forget(hearth__shard *shard, size_t at,
 /* What the walk over a log's tail may cost one store: this many moves, or this many bytes moved; then the oldest goes. */
 enum { HEARTH__WALK_MOVES = 32, HEARTH__WALK_MOVED_BYTES = 64 << 10 };
 
-/* shard.c: under the lock. Says where each log's next lap begins and ends; before anything is appended. */
+/* shard.c: under the lock. Says where each log's next lap begins and ends: whenever something was appended or forgotten, before
+ * anything else is appended. */
 void hearth__shard_divide(hearth__shard *shard);
+
+/* The same, after it has asked the policy anew: before all else at each store. */
+void hearth__shard_consult(hearth__shard *shard);
 
 /* Whether an absence was stored a short time ago: so much of values has not come since as twice fills the shard. */
 static inline bool hearth__shard_keeps_absences(const hearth__shard *shard) {
     return shard->appended < shard->absences_until;
 }
-
-/* ---- log.c: under the lock ---- */
-
-/* Whether `bytes` (a multiple of 8) can be appended now. */
-bool hearth__log_fits(const hearth__log *log, uint64_t bytes);
-
-/* Whether it can be appended before this lap's beginning now, if there is room. */
-bool hearth__log_goes_down(const hearth__log *log);
-
-/* Takes the room for them: the position for a slot, and *at. They must fit. */
-uint64_t hearth__log_append(hearth__log *log, uint64_t bytes, unsigned char **at);
-
-/* The position of what is at an offset since a lap; of the entry at the tail, if there is one. */
-uint64_t hearth__log_position(const hearth__log *log, uint64_t lap, uint64_t offset);
-uint64_t hearth__log_tail(const hearth__log *log);
-
-/* Forgets the entry at the tail, of `bytes`. */
-void hearth__log_pop(hearth__log *log, uint64_t bytes);
-
-/* Forgets the entry with which this lap began, while an older lap is not yet forgotten. */
-void hearth__log_pop_begin(hearth__log *log, uint64_t bytes);
-
-/* Begins the present lap, in which there is nothing yet, further on. */
-void hearth__log_begin_at(hearth__log *log, uint64_t offset);
-
-/* The bytes of its entries are from here to there, but not all of these are. */
-uint64_t hearth__log_lowest(const hearth__log *log);
-uint64_t hearth__log_highest(const hearth__log *log);
-
-/* Kept free, so that the entry at the tail can be appended once more, whichever it is. */
-uint64_t hearth__log_gap(const hearth__log *log);
 
 /* ---- the tier: its shards, and what they share ---- */
 
@@ -301,7 +239,7 @@ struct hearth__local {
     uint64_t max_bytes;
     hearth__seats *counters;
     void *owner;
-    void *memory; /* of all shards, in one mapping */
+    void *memory; /* of all shards and what they hold, in one mapping */
     size_t memory_bytes;
 };
 

@@ -93,9 +93,6 @@ typedef struct hearth__walk {
 void hearth__room_make(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes,
                        hearth__walk *walk);
 
-/* Whether an entry of `bytes` can be appended. */
-bool hearth__room_fits(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes);
-
 /* Whether no value is in the negative log's bytes. */
 bool hearth__room_is_vacant(const hearth__shard *shard);
 
@@ -103,8 +100,7 @@ bool hearth__room_is_vacant(const hearth__shard *shard);
 enum hearth__log_id hearth__room_home(const hearth__shard *shard, enum hearth__log_id id,
                                       uint64_t bytes);
 
-/* Asks for the memory that the next entry of this size will be written to, and that the walk over a full log's tail begins
- * with. */
+/* Asks for the memory that the next entry of this size will be written to, and that a walk over the logs' tails begins with. */
 void hearth__room_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes);
 
 #endif

@@ -8,15 +8,9 @@
 /* ---- making room ------------------------------------------------------------------------ */
 
 /* And for what is at the tail, so that it can go round once more. */
-static bool has_room(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+static bool has_room(const hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
     const hearth__log *log = &shard->logs[id];
-    hearth__shard_divide(shard);
     return hearth__log_fits(log, bytes + hearth__log_gap(log));
-}
-
-bool hearth__room_fits(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
-    hearth__shard_divide(shard);
-    return hearth__log_fits(&shard->logs[id], bytes);
 }
 
 enum hearth__log_id hearth__room_home(const hearth__shard *shard, enum hearth__log_id id,
@@ -28,7 +22,13 @@ enum hearth__log_id hearth__room_home(const hearth__shard *shard, enum hearth__l
     return bytes <= (id == HEARTH__WINDOW ? in_window : in_main) / 4 ? id : larger;
 }
 
-/* Appends a copy of a live entry to a log that has the room, and moves its slot. The old bytes are dead. */
+/* Forgets what is at a log's tail. */
+static void pop(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+    hearth__log_pop(&shard->logs[id], bytes);
+    hearth__shard_divide(shard);
+}
+
+/* Appends a copy of a live entry to a log that has the room, and moves its slot. The old bytes are dead, and to be forgotten. */
 static void move_entry(hearth__shard *shard, _Atomic uint64_t *place,
                        const unsigned char *entry, uint64_t bytes, hearth__place to) {
     unsigned char *copy = NULL;
@@ -48,7 +48,7 @@ struct tail {
     hearth__verdict verdict;
 };
 
-enum { LINE = 64, AHEAD_BYTES = 4 * LINE };
+enum { AHEAD_BYTES = 4 * HEARTH__LINE };
 
 static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
     uint64_t position = hearth__log_tail(log);
@@ -62,14 +62,9 @@ static uint64_t tail_hash(const hearth__shard *shard, hearth__log *log) {
     return log->known_hash;
 }
 
-void hearth__room_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
-    hearth__log *log = &shard->logs[id];
-    for (uint64_t at = 0; at < bytes && at < AHEAD_BYTES; at += LINE) {
-        __builtin_prefetch(log->space.base + log->head + at,
-                           1); /* else the unlock would wait for it */
-    }
-    /* In its second lap a log may lose some even if it has room: it can be shrinking. */
-    if (log->used == 0 || (log->turn == 0 && has_room(shard, id, bytes))) {
+/* Asks for the memory that a look at a log's tail needs, once for each entry that comes there. */
+static void tail_ahead(const hearth__shard *shard, hearth__log *log) {
+    if (log->used == 0 || log->known_tail == hearth__log_tail(log)) {
         return;
     }
     hearth__probe probe = hearth__probe_of(shard, tail_hash(shard, log));
@@ -77,8 +72,19 @@ void hearth__room_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t b
     __builtin_prefetch(&shard->slots[probe.buckets[1]], 1);
     shard->policy->ahead(shard->policy_state, probe.hash);
     const unsigned char *entry = log->space.base + log->tail;
-    __builtin_prefetch(entry + 256);
-    __builtin_prefetch(entry + 320);
+    const unsigned char *next = entry + hearth__entry_size(entry);
+    __builtin_prefetch(next); /* its words and key are looked at as soon as it is at the tail */
+    __builtin_prefetch(next + HEARTH__LINE);
+}
+
+void hearth__room_ahead(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+    const hearth__log *log = &shard->logs[id];
+    for (uint64_t at = 0; at < bytes && at < AHEAD_BYTES; at += HEARTH__LINE) {
+        __builtin_prefetch(log->space.base + log->head + at,
+                           1); /* else the unlock would wait for it */
+    }
+    tail_ahead(shard, &shard->logs[HEARTH__WINDOW]);
+    tail_ahead(shard, &shard->logs[HEARTH__MAIN]);
 }
 
 static bool can_move(const hearth__walk *walk, uint64_t bytes) {
@@ -96,7 +102,7 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const hea
     tail->place = hearth__slot_find(shard, &probe, id, hearth__log_tail(log));
     if (tail->place == NULL) {
         log->dead -= tail->bytes;
-        hearth__log_pop(log, tail->bytes);
+        pop(shard, id, tail->bytes);
         return false;
     }
     unsigned mark = hearth__slot_mark(hearth__slot_load(tail->place));
@@ -123,7 +129,7 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
                         hearth__walk *walk) {
     bool over = hearth__entry_hard(hearth__entry_word_at(tail->entry, 1)) <= walk->now;
     bool moves = tail->verdict.keep && !over && can_move(walk, tail->bytes) &&
-                 hearth__room_fits(shard, tail->verdict.to.log, tail->bytes);
+                 hearth__log_fits(&shard->logs[tail->verdict.to.log], tail->bytes);
     if (moves) {
         walk->moves--;
         walk->bytes -= tail->bytes;
@@ -132,7 +138,7 @@ static void settle_tail(hearth__shard *shard, enum hearth__log_id id, const stru
     } else {
         drop_tail(shard, id, tail, walk);
     }
-    hearth__log_pop(&shard->logs[id], tail->bytes);
+    pop(shard, id, tail->bytes);
 }
 
 static void judge_tail(hearth__shard *shard, enum hearth__log_id id, hearth__walk *walk) {
@@ -145,7 +151,9 @@ static void judge_tail(hearth__shard *shard, enum hearth__log_id id, hearth__wal
 static void make_room_in_main(hearth__shard *shard, uint64_t bytes, hearth__walk *walk) {
     const hearth__log *log = &shard->logs[HEARTH__MAIN];
     while (!has_room(shard, HEARTH__MAIN, bytes) && log->used != 0) {
-        shard->fills = false;
+        if (shard->fills) {
+            shard->fills = false;
+        }
         judge_tail(shard, HEARTH__MAIN, walk);
     }
 }
@@ -198,6 +206,7 @@ static bool raise_lowest(hearth__shard *shard, hearth__walk *walk) {
         HEARTH__COUNT(shard->counters, local_moves);
     }
     hearth__log_pop_begin(log, bytes);
+    hearth__shard_divide(shard);
     return true;
 }
 
@@ -220,6 +229,7 @@ static void raise_border(hearth__shard *shard, uint64_t bytes, hearth__walk *wal
         bool is_lap_empty = main->turn != 0 && main->begin == main->head;
         if (is_lap_empty && until <= main->tail) {
             hearth__log_begin_at(main, until);
+            hearth__shard_divide(shard);
         } else if (main->turn == 0 || is_lap_empty || !raise_lowest(shard, walk)) {
             judge_tail(shard, HEARTH__MAIN, walk);
         }
@@ -240,7 +250,6 @@ static void lower_window(hearth__shard *shard, hearth__walk *walk) {
             return;
         }
         judge_tail(shard, HEARTH__WINDOW, walk);
-        hearth__shard_divide(shard);
     }
 }
 
@@ -260,7 +269,7 @@ static void drop_oldest_absence(hearth__shard *shard, const hearth__walk *walk) 
         }
     }
     log->dead -= bytes;
-    hearth__log_pop(log, bytes);
+    pop(shard, HEARTH__NEGATIVE, bytes);
 }
 
 bool hearth__room_is_vacant(const hearth__shard *shard) {

@@ -56,17 +56,14 @@ static uint64_t rank_of(uint64_t slot) {
                : slot & ~(UINT64_MAX << HEARTH__SLOT_TAG_AT);
 }
 
-/* A free slot of the key's, or one whose entry goes for it. For an absence no value goes: NULL. */
-static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *probe,
-                                   enum hearth__log_id log) {
+/* A slot of the key's whose entry goes for it. For an absence no value goes: NULL. */
+static __attribute__((noinline)) _Atomic uint64_t *
+take_slot(hearth__shard *shard, const hearth__probe *probe, enum hearth__log_id log) {
     _Atomic uint64_t *victim = NULL;
     uint64_t least = log == HEARTH__NEGATIVE ? HEARTH__SLOT_POSITION_MASK : UINT64_MAX;
     for (size_t i = 0; i < CANDIDATES; i++) {
         _Atomic uint64_t *place = candidate(shard, probe, i);
         uint64_t slot = hearth__slot_load(place);
-        if (slot == 0) {
-            return place;
-        }
         if (rank_of(slot) < least) {
             least = rank_of(slot);
             victim = place;
@@ -79,10 +76,24 @@ static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *pr
     return victim;
 }
 
+/* A free slot of the key's, or one that is taken for it. NULL: it is an absence, and there is none. */
+static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *probe,
+                                   enum hearth__log_id log) {
+    for (size_t i = 0; i < 2; i++) {
+        _Atomic uint64_t *bucket = &shard->slots[probe->buckets[i]];
+        for (unsigned none = hearth__tags_equal(bucket, 0); none != 0; none &= none - 1) {
+            _Atomic uint64_t *place = &bucket[hearth__tags_first(none)];
+            if (hearth__slot_load(place) == 0) {
+                return place;
+            }
+        }
+    }
+    return take_slot(shard, probe, log);
+}
+
 /* Whether the negative log has the room, and there is a slot that no value needs: if none is free, an absence goes for it. */
 static bool fits_absence(hearth__shard *shard, const hearth__probe *probe, const void *key,
                          size_t key_size, uint64_t bytes) {
-    hearth__shard_divide(shard);
     return hearth__room_is_vacant(shard) &&
            hearth__log_fits(&shard->logs[HEARTH__NEGATIVE], bytes) &&
            (find(shard, probe, key, key_size) != NULL ||
@@ -181,13 +192,14 @@ static bool is_absence(const struct head *head) {
 static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old,
                            const struct head *head, uint64_t bytes) {
     if (is_absence(head)) {
+        hearth__shard_consult(shard);
         return (hearth__place){.log = HEARTH__NEGATIVE};
     }
     hearth__place place = {.log = hearth__slot_log(old), .mark = hearth__slot_mark(old)};
     if (old == 0 || place.log == HEARTH__NEGATIVE) {
         place = shard->policy->admit(shard->policy_state, hash, bytes);
     }
-    hearth__shard_divide(shard);
+    hearth__shard_consult(shard);
     place.log = hearth__room_home(shard, place.log, bytes);
     return place;
 }
@@ -202,7 +214,7 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
         .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
     hearth__place to = admit(shard, probe->hash, old, head, bytes);
     hearth__room_make(shard, to.log, bytes, &walk);
-    if (to.log != HEARTH__NEGATIVE ? !hearth__room_fits(shard, to.log, bytes)
+    if (to.log != HEARTH__NEGATIVE ? !hearth__log_fits(&shard->logs[to.log], bytes)
                                    : !fits_absence(shard, probe, key, key_size, bytes)) {
         return false;
     }
@@ -213,7 +225,7 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     hearth__racy_write(entry + head->count * 8, key, key_size);
     write_value(entry, head, key_size, data, size);
     /* Making room may have moved or dropped the old entry, so the slot is looked for only now. */
-    _Atomic uint64_t *place = find(shard, probe, key, key_size);
+    _Atomic uint64_t *place = old != 0 ? find(shard, probe, key, key_size) : NULL;
     if (place != NULL) {
         hearth__slot_dies(shard, hearth__slot_load(place));
         hearth__slot_discount(shard, hearth__slot_load(place));
