@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The value without its lowest `shift` bits has 8 significant ones: 128 to 255, and up to there
- * each value has a bucket of its own. */
+/* The value without its lowest `shift` bits has 11 significant ones: 1024 to 2047, and up to
+ * there each value has a bucket of its own. */
 static unsigned shift_of(uint64_t ns) {
     unsigned bits = 64U - (unsigned)__builtin_clzll(ns | 1);
     return bits > LATENCY_BITS + 1 ? bits - (LATENCY_BITS + 1) : 0;
@@ -24,7 +24,12 @@ static uint64_t middle_of(size_t bucket) {
 }
 
 void latency_clear(struct latency *latency) {
-    memset(latency, 0, sizeof *latency);
+    if (latency->count != 0) {
+        size_t first = bucket_of(latency->min_ns);
+        size_t last = bucket_of(latency->max_ns);
+        memset(&latency->buckets[first], 0, (last - first + 1) * sizeof latency->buckets[0]);
+    }
+    memset(latency, 0, offsetof(struct latency, buckets));
 }
 
 static void extend(struct latency *latency, uint64_t min_ns, uint64_t max_ns) {
@@ -47,7 +52,8 @@ void latency_merge(struct latency *into, const struct latency *from) {
     extend(into, from->min_ns, from->max_ns);
     into->count += from->count;
     into->sum_ns += from->sum_ns;
-    for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
+    size_t last = bucket_of(from->max_ns);
+    for (size_t i = bucket_of(from->min_ns); i <= last; i++) {
         into->buckets[i] += from->buckets[i];
     }
 }
@@ -69,7 +75,7 @@ uint64_t latency_percentile(const struct latency *latency, double percent) {
         return latency->max_ns;
     }
     uint64_t seen = 0;
-    size_t bucket = 0;
+    size_t bucket = bucket_of(latency->min_ns);
     while ((seen += latency->buckets[bucket]) < rank) {
         bucket++;
     }
