@@ -192,6 +192,9 @@ $(call objects,$(filter-out $(SERVERS),$(ALL_TESTS))): | need-tests
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SOURCES) $(BENCH_SHARED) $(ALL_TESTS) \
     $(wildcard bench/*/*.c)))
 
+# The page's looks are built in.
+$(call objects,bench/page.c): bench/page.html
+
 # A file that names the flags and the sources: it changes when a link must be done again although
 # no object is newer (a source was removed, the flags went back to older objects, or this file has
 # other rules).

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct crew;
+struct hotkey_wish;
 struct report;
 
 enum { ROUNDS_LEAST = 5, ROUNDS_MOST = 99 };
@@ -21,6 +22,7 @@ struct bench {
     const char *const *traces; /* files of requests, for the suites that replay them */
     size_t trace_count;
     const char *csv_path; /* NULL: none */
+    const struct hotkey_wish *hotkey;
     struct crew *crew;
     struct report *report;
     const char *suite_name; /* the ones that run now */
@@ -49,6 +51,7 @@ struct suite {
 
 extern const struct suite suite_bloom;
 extern const struct suite suite_hitratio;
+extern const struct suite suite_hotkey;
 extern const struct suite suite_local;
 extern const struct suite suite_memory;
 extern const struct suite suite_remote;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hearth-bench: measures Hearth beside what one would use instead. */
 #include "hearth-bench/crew.h"
+#include "hearth-bench/hotkey.h"
 #include "hearth-bench/report.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 enum { EXIT_USAGE = 2, CASES_MOST = 64, TRACES_MOST = 64, ROUNDS_USUAL = 7 };
 
 static const struct suite *const suites[] = {&suite_local,  &suite_hitratio, &suite_memory,
-                                             &suite_remote, &suite_ring,     &suite_bloom};
+                                             &suite_remote, &suite_ring,     &suite_bloom,
+                                             &suite_hotkey};
 enum { SUITES = sizeof suites / sizeof suites[0] };
 
 /* What the command line asks for. */
@@ -22,6 +24,8 @@ struct wish {
     const char *cases[CASES_MOST];
     size_t count;
     const char *json_path;
+    const char *html_path;
+    struct hotkey_wish hotkey;
     const char *traces[TRACES_MOST];
     size_t trace_count;
 };
@@ -30,7 +34,7 @@ struct wish {
 
 static const char help_begin[] =
     "Usage: hearth-bench SUITE [--case NAME]... [--quick] [--json FILE] [--rounds N] [--seed N]\n"
-    "                    [--trace FILE]... [--csv FILE]\n"
+    "                    [--trace FILE]... [--csv FILE] [--html FILE] [options of hotkey]\n"
     "\n"
     "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
     "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
@@ -43,7 +47,8 @@ static const char help_begin[] =
     "                 case, metric, value, unit, peer, peer_value, ratio\n"
     "  --rounds N     5 to 99; usually 7, with --quick 5\n"
     "  --seed N       another order of keys; usually 1\n"
-    "  --trace FILE   for hitratio: requests to replay, one a line, key or key,size; plain, gz\n"
+    "  --html FILE    also writes a page with plots and all rows, to be opened in a browser\n"
+    "  --trace FILE   for hitratio and hotkey: requests to replay, one a line, key or key,size; plain, gz\n"
     "                 or zst; may be given more than once. Without one, generated streams\n"
     "  --csv FILE     for hitratio: also writes all figures as a table\n"
     "\n";
@@ -80,6 +85,7 @@ static void print_help(void) {
         }
         printf("\n");
     }
+    hotkey_print_help();
     (void)fputs(help_end, stdout);
 }
 
@@ -192,6 +198,9 @@ static int take_option(struct bench *bench, struct wish *wish, int option) {
     case 'v':
         bench->csv_path = optarg;
         return 0;
+    case 'w':
+        wish->html_path = optarg;
+        return 0;
     case 'r':
         if (read_number("--rounds", optarg, ROUNDS_LEAST, ROUNDS_MOST, &number) != 0) {
             return -1;
@@ -205,25 +214,38 @@ static int take_option(struct bench *bench, struct wish *wish, int option) {
     }
 }
 
+enum { OWN_OPTIONS = 9, OPTIONS_MOST = 64, FIRST_KNOB = 256 };
+
+/* Ours, and behind them hotkey's. */
+static void list_options(struct option *options) {
+    static const struct option own[OWN_OPTIONS] = {
+        {"case", required_argument, NULL, 'c'}, {"quick", no_argument, NULL, 'q'},
+        {"json", required_argument, NULL, 'j'}, {"rounds", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'}, {"trace", required_argument, NULL, 't'},
+        {"csv", required_argument, NULL, 'v'},  {"html", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+    };
+    memcpy(options, own, sizeof own);
+    for (size_t i = 0; hotkey_knob_name(i) != NULL && i + OWN_OPTIONS + 1 < OPTIONS_MOST; i++) {
+        options[OWN_OPTIONS + i] = (struct option){
+            hotkey_knob_name(i), hotkey_knob_has_value(i) ? required_argument : no_argument,
+            NULL, FIRST_KNOB + (int)i};
+    }
+}
+
 /* 0; 1: help was asked for; -1: refused, and the reason was said. */
 static int take_arguments(struct bench *bench, struct wish *wish, int count, char **words) {
-    static const struct option options[] = {
-        {"case", required_argument, NULL, 'c'},
-        {"quick", no_argument, NULL, 'q'},
-        {"json", required_argument, NULL, 'j'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},
-        {"trace", required_argument, NULL, 't'},
-        {"csv", required_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
+    struct option options[OPTIONS_MOST] = {{NULL, 0, NULL, 0}};
+    list_options(options);
     int option = 0;
     while ((option = getopt_long(count, words, "h", options, NULL)) != -1) {
         if (option == 'h') {
             return 1;
         }
-        if (take_option(bench, wish, option) != 0) {
+        int taken = option >= FIRST_KNOB
+                        ? hotkey_take(&wish->hotkey, (size_t)(option - FIRST_KNOB), optarg)
+                        : take_option(bench, wish, option);
+        if (taken != 0) {
             return -1;
         }
     }
@@ -233,6 +255,7 @@ static int take_arguments(struct bench *bench, struct wish *wish, int count, cha
     if (optind < count) {
         return refuse("one suite at a time, or all; what is '%s'?", words[optind]);
     }
+    bench->hotkey = &wish->hotkey;
     bench->traces = wish->traces;
     bench->trace_count = wish->trace_count;
     if (bench->rounds == 0) {
@@ -330,6 +353,17 @@ static int run(struct bench *bench, const struct wish *wish) {
     return result;
 }
 
+static int write_page(struct report *report, const char *path) {
+    int result = report_write_page(report, path);
+    if (result != 0) {
+        (void)refuse("%s: %s", path, strerror(errno));
+    } else {
+        printf("# page      %s\n", path);
+    }
+    report_free_page(report);
+    return result;
+}
+
 int main(int count, char **words) {
     struct report report;
     struct bench bench = {.seed = 1, .report = &report};
@@ -342,13 +376,16 @@ int main(int count, char **words) {
     if (taken < 0) {
         return EXIT_USAGE;
     }
-    if (report_open(&report, wish.json_path) != 0) {
+    if (report_open(&report, wish.json_path, wish.html_path != NULL) != 0) {
         (void)refuse("%s: %s", wish.json_path, strerror(errno));
         return EXIT_USAGE;
     }
     int result = run(&bench, &wish);
     if (report_close(&report) != 0) {
         result = refuse("%s: %s", wish.json_path, strerror(errno));
+    }
+    if (wish.html_path != NULL) {
+        result |= write_page(&report, wish.html_path);
     }
     return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

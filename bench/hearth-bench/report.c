@@ -3,6 +3,7 @@
 
 #include <hearth/hearth.h>
 
+#include <hiredis/hiredis.h>
 #include <libmemcached/memcached.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -15,8 +16,15 @@
 #define TEXT(word)     #word
 #define TEXT_OF(macro) TEXT(macro)
 
-int report_open(struct report *report, const char *json_path) {
+int report_open(struct report *report, const char *json_path, bool with_page) {
     report->json = NULL;
+    report->page = NULL;
+    if (with_page) {
+        report->page = page_create("Hearth: hot keys and caches, measured");
+        if (report->page == NULL) {
+            return -1;
+        }
+    }
     if (json_path != NULL) {
         report->json = fopen(json_path, "we");
     }
@@ -33,9 +41,52 @@ int report_close(struct report *report) {
     return broken != 0 || unwritten != 0 ? -1 : 0;
 }
 
+int report_write_page(const struct report *report, const char *path) {
+    return page_write(report->page, path);
+}
+
+void report_free_page(struct report *report) {
+    page_destroy(report->page);
+    report->page = NULL;
+}
+
+void report_curve(const struct bench *bench, enum page_plot plot, const char *facet,
+                  const char *name, const double *x, const double *y, size_t count) {
+    char group[128];
+    const struct page_curve curve = {plot, group, facet, name, x, y, count};
+    if (bench->report->page != NULL) {
+        (void)snprintf(group, sizeof group, "%s %s", bench->suite_name, bench->case_name);
+        page_curve(bench->report->page, &curve);
+    }
+}
+
+void report_mark(const struct bench *bench, double at_s, const char *what) {
+    char group[128];
+    if (bench->report->page != NULL) {
+        (void)snprintf(group, sizeof group, "%s %s", bench->suite_name, bench->case_name);
+        page_mark(bench->report->page, group, at_s, what);
+    }
+}
+
 /* ---- the header ------------------------------------------------------------------------- */
 
-static void print_processor(void) {
+/* A line above the table, and in the page. */
+static void say_fact(const struct bench *bench, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void say_fact(const struct bench *bench, const char *name, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    printf("# %-9s %s\n", name, text);
+    if (bench->report->page != NULL) {
+        page_fact(bench->report->page, name, text);
+    }
+}
+
+static void say_machine(const struct bench *bench) {
     char line[256];
     char name[200] = "unknown processor";
     FILE *file = fopen("/proc/cpuinfo", "re");
@@ -50,8 +101,9 @@ static void print_processor(void) {
     cpu_set_t allowed;
     int usable = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
     long pages = sysconf(_SC_PHYS_PAGES);
-    printf("# machine   %s, %d of %ld processors usable, %ld MiB of memory\n", name, usable,
-           sysconf(_SC_NPROCESSORS_ONLN), pages / 256 * (sysconf(_SC_PAGESIZE) / 4096));
+    say_fact(bench, "machine", "%s, %d of %ld processors usable, %ld MiB of memory", name,
+             usable, sysconf(_SC_NPROCESSORS_ONLN),
+             pages / 256 * (sysconf(_SC_PAGESIZE) / 4096));
 }
 
 static const char *built_how(void) {
@@ -65,16 +117,19 @@ static const char *built_how(void) {
 }
 
 void report_header(const struct bench *bench) {
-    print_processor();
+    say_machine(bench);
 #ifdef __clang__
-    printf("# compiler  %s%s\n", __VERSION__, built_how());
+    say_fact(bench, "compiler", "%s%s", __VERSION__, built_how());
 #else
-    printf("# compiler  gcc %s%s\n", __VERSION__, built_how());
+    say_fact(bench, "compiler", "gcc %s%s", __VERSION__, built_how());
 #endif
-    printf("# versions  hearth %s, uthash %s, libmemcached %s, xxhash %u\n", hearth_version(),
-           TEXT_OF(UTHASH_VERSION), memcached_lib_version(), XXH_versionNumber());
-    printf("# settings  seed %llu, medians of %u rounds%s\n", (unsigned long long)bench->seed,
-           bench->rounds, bench->quick ? ", quick: for a look, not for a comparison" : "");
+    say_fact(bench, "versions",
+             "hearth %s, hiredis %d.%d.%d, uthash %s, libmemcached %s, xxhash %u",
+             hearth_version(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
+             TEXT_OF(UTHASH_VERSION), memcached_lib_version(), XXH_versionNumber());
+    say_fact(bench, "settings", "seed %llu, medians of %u rounds%s",
+             (unsigned long long)bench->seed, bench->rounds,
+             bench->quick ? ", quick: for a look, not for a comparison" : "");
     printf("#\n# ratio is hearth's value divided by the peer's; spread is half the distance "
            "between the quartiles.\n");
     printf("%-7s %-18s %-14s %12s %-9s %-14s %10s %7s  %s\n", "suite", "case", "metric",
@@ -136,5 +191,11 @@ void report_row(struct report *report, const struct row *row) {
     (void)fflush(stdout);
     if (report->json != NULL) {
         write_json(report, row);
+    }
+    if (report->page != NULL) {
+        page_row(report->page,
+                 &(struct page_row){row->suite_name, row->case_name, row->metric, row->unit,
+                                    row->ours.value, row->ours.spread, row->peer,
+                                    row->theirs.value, row->theirs.spread, ratio_of(row)});
     }
 }
