@@ -369,12 +369,14 @@ $(OBJ)/%.tidy: $(OBJ)/%.o .clang-tidy tests/.clang-tidy bench/.clang-tidy
 
 .PHONY: bench demo run-demo
 bench: found $(OUT)/bench/hearth-bench
-	$(Q)$(OUT)/bench/hearth-bench $(if $(SUITE),$(SUITE),all) $(if $(JSON),--json "$(JSON)")
+	$(Q)$(OUT)/bench/hearth-bench $(if $(SUITE),$(SUITE),all) $(if $(JSON),--json "$(JSON)") \
+	    $(if $(HTML),--html "$(HTML)")
 
 demo: deps
 	$(Q)$(MAKE) $(PARALLEL) run-demo
 run-demo: found $(OUT)/bench/demo
-	$(Q)$(OUT)/bench/demo $(if $(TRACE),--trace "$(TRACE)") $(if $(FAULT),--fault "$(FAULT)")
+	$(Q)$(OUT)/bench/demo $(if $(TRACE),--trace "$(TRACE)") $(if $(FAULT),--fault "$(FAULT)") \
+	    --html "$(if $(HTML),$(HTML),build/demo-report.html)"
 
 # ---- packages -------------------------------------------------------------------------------
 
@@ -420,9 +422,11 @@ define HELP
 Building (nothing else is needed before `make demo` and `make test`)
   make                     libhearth.a, libhearth.so.$(ABI), hearth.pc, the harness: in $(OUT)/
   make demo                install what is missing, build, run the demo
-                           TRACE=file replays a trace, FAULT=kill kills a node on the way
+                           TRACE=file replays a trace, FAULT=kill kills a node on the way;
+                           its report, with plots, is build/demo-report.html, or HTML=file
   make bench               every suite of the harness, half an hour for remote alone
-                           SUITE=local runs one, JSON=file also writes the rows there
+                           SUITE=local runs one, JSON=file also writes the rows there,
+                           HTML=file a page with plots
   make install             DESTDIR= PREFIX=/usr/local LIBDIR= INCLUDEDIR=
   make uninstall           the same paths
   make deps                the Debian packages that building and the demo need (as root)

@@ -23,6 +23,7 @@ static const char help[] =
     "  --over NAME      redis or memcached; without it, both, one after the other\n"
     "  --fault kill     kill a node with signal 9 in the middle of each warm pass\n"
     "  --seconds N      how long the origin alone is measured (3)\n"
+    "  --html FILE      also write a report with plots, to be opened in a browser\n"
     "  --help           this text\n"
     "\n"
     "How to read the table. `times` is the rate against the origin's alone, with as many\n"
@@ -32,7 +33,7 @@ static const char help[] =
     "that it owns. A cold pass begins with everything empty; a warm one repeats the same\n"
     "requests.\n"
     "\n"
-    "`make demo TRACE=FILE FAULT=kill` runs it with these options.\n"
+    "`make demo TRACE=FILE FAULT=kill` runs it with these options, and with --html.\n"
     "\n"
     "Exit status: 0 when every request was answered, with its own page, and no key was loaded\n"
     "twice; 1 when not, or when something is missing; 2 for wrong arguments; 130 after Ctrl-C.\n";
@@ -81,6 +82,10 @@ static bool take(struct arguments *arguments, const char *name, const char *valu
         arguments->trace = value;
         return value[0] != '\0' || refuse(name, value, "a file");
     }
+    if (strcmp(name, "--html") == 0) {
+        arguments->html = value;
+        return value[0] != '\0' || refuse(name, value, "a file");
+    }
     if (strcmp(name, "--requests") == 0) {
         uint64_t number = 0;
         bool taken = take_number(name, value, 1, SIZE_MAX / 2, &number);
@@ -104,8 +109,8 @@ static bool take(struct arguments *arguments, const char *name, const char *valu
 
 /* All of them want a value. */
 static bool is_known(const char *name) {
-    static const char *const names[] = {"--trace",   "--requests", "--seed", "--threads",
-                                        "--seconds", "--over",     "--fault"};
+    static const char *const names[] = {"--trace",   "--requests", "--seed",  "--threads",
+                                        "--seconds", "--over",     "--fault", "--html"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;

@@ -9,6 +9,7 @@
 
 struct arguments {
     const char *trace;   /* NULL: a stream is generated */
+    const char *html;    /* where the report goes; NULL: there is none */
     size_t requests_max; /* 0: all of them */
     uint64_t seed;       /* of the generated stream */
     uint32_t threads;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "demo/arguments.h"
+#include "demo/plots.h"
 #include "demo/progress.h"
 #include "demo/report.h"
 #include "demo/stage.h"
@@ -83,6 +84,13 @@ static int run(struct demo *demo, const struct arguments *arguments) {
     report_tables(origin, demo->shows, demo->show_count);
     bool kept = report_verdict(origin, demo->shows, demo->show_count);
     progress_say("- All of it took %.0f s.", seconds_now() - begun);
+    const char *html = arguments->html;
+    if (html != NULL && plots_write(html, &demo->players, demo->shows, demo->show_count) != 0) {
+        return EXIT_FAILURE;
+    }
+    if (html != NULL) {
+        progress_say("- The report, with plots: %s (open it in a browser).", html);
+    }
     if (!kept) {
         (void)progress_fail("the figures", "a promise was broken, see above");
     }

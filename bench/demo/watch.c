@@ -28,6 +28,7 @@ static double part_done(const struct watch *watch, size_t done, uint64_t elapsed
 
 void watch_look(void *context, size_t done, uint64_t elapsed_ns) {
     const struct watch *watch = context;
+    track_take(watch->track, watch->cache, watch->elapsed_ns + elapsed_ns);
     double share =
         ((double)watch->part + part_done(watch, done, elapsed_ns)) / (double)watch->parts;
     double seconds = (double)(watch->elapsed_ns + elapsed_ns) / 1e9;

@@ -10,6 +10,8 @@
 
 struct watch {
     struct stage *stage;
+    hearth *cache;
+    struct track *track;   /* of the pass */
     const char *name;      /* of the pass */
     size_t parts;          /* of the pass, of equal length */
     size_t part;           /* the present one, counted from 0 */
@@ -20,7 +22,7 @@ struct watch {
     struct kill *kill;     /* and what is told of that */
 };
 
-/* A crew_watch: draws how far it is. */
+/* A crew_watch: draws how far it is, and keeps what the cache counted. */
 void watch_look(void *watch, size_t done, uint64_t elapsed_ns);
 
 /* A crew_event: kills a node. */

@@ -48,6 +48,11 @@ static int replay_origin(struct players *players, struct pass *pass) {
     pass->origin_ns += outcome->elapsed_ns - elapsed_ns;
     origin->loads = origin->origin_requests = outcome->requests;
     origin->origin_ns = outcome->elapsed_ns;
+    if (players->slices < WAY_SLICES_MOST && outcome->elapsed_ns > elapsed_ns) {
+        players->slices_at[players->slices] = (double)outcome->elapsed_ns / 1e9;
+        players->slices_rate[players->slices++] = (double)(outcome->requests - requests) * 1e9 /
+                                                  (double)(outcome->elapsed_ns - elapsed_ns);
+    }
     return result;
 }
 
@@ -63,6 +68,8 @@ static int replay_part(struct players *players, struct watch *watch, hearth *cac
                                  .event = watch->kill != NULL ? watch_kill : NULL,
                                  .event_at = count / 2,
                                  .context = watch};
+    watch->cache = cache;
+    watch->track = &pass->track;
     watch->part_count = orders.end - orders.first;
     watch->elapsed_ns = pass->outcome.elapsed_ns;
     return replay_origin(players, pass) == 0 ? replay(players, &orders, pass) : -1;

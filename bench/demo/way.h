@@ -11,6 +11,7 @@
 #include "demo/crew.h"
 #include "demo/ledger.h"
 #include "demo/stage.h"
+#include "demo/track.h"
 
 /* Of the values, in both tiers: longer than any run, so that none expires in it. */
 #define WAY_TTL "1d"
@@ -32,6 +33,7 @@ struct pass {
     double
         hottest_requests; /* of all that was sent to nodes, the share of the node with most */
     double hottest_keys;  /* the share of the keys that this node owns */
+    struct track track;   /* nothing of the origin alone */
 };
 
 /* The passes over one kind of server: a cold one begins with everything empty, the warm one
@@ -63,15 +65,18 @@ struct show {
 };
 
 /* A pass is cut into so many parts; before each comes a slice of the origin alone. */
-enum { WAY_PARTS = 5 };
+enum { WAY_PARTS = 5, WAY_SLICES_MOST = 2 * WAY_PASSES * WAY_PARTS };
 
 /* Who plays, the same in all ways. */
 struct players {
     struct stage *stage;
     struct crew *crew;
     struct ledger *ledger;
-    uint64_t slice_ns;    /* for which the origin alone is measured each time */
-    struct pass origin;   /* what was seen of it in all */
+    uint64_t slice_ns;                   /* for which the origin alone is measured each time */
+    struct pass origin;                  /* what was seen of it in all, */
+    size_t slices;                       /* and slice by slice: */
+    double slices_at[WAY_SLICES_MOST];   /* seconds of its own at the end of each */
+    double slices_rate[WAY_SLICES_MOST]; /* requests a second */
     uint64_t local_bytes; /* of the local tier; 0 until all pages were loaded once */
 };
 

@@ -23,7 +23,7 @@ struct bench {
     size_t trace_count;
     const char *csv_path; /* NULL: none */
     const struct hotkey_wish *hotkey;
-    struct crew *crew;
+    struct crew *crew; /* NULL until a suite needs it */
     struct report *report;
     const char *suite_name; /* the ones that run now */
     const char *case_name;

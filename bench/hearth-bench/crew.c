@@ -191,6 +191,10 @@ static void least_disturbed(const struct bench *bench, struct party *party, unsi
 }
 
 int crew_contest(struct bench *bench, struct party *parties, size_t count) {
+    bench->crew = bench->crew != NULL ? bench->crew : crew_create();
+    if (bench->crew == NULL) {
+        return bench_fail(bench, "no threads");
+    }
     for (unsigned round = 0; round < bench->rounds; round++) {
         bench_progress(bench, "round %u of %u", round + 1, bench->rounds);
         for (size_t i = 0; i < count; i++) {

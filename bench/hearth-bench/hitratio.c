@@ -389,6 +389,7 @@ static const struct bench_case cases[] = {
      joined_1000th},
     {"joined-100th", "of 1 %", joined_100th},
     {"joined-10th", "of 10 %", joined_10th},
+    {"curve", "hits at ten sizes, for the page of --html", hitratio_curve},
     {"tier-10th", "the tier itself, by two threads, beside its simulation", hitratio_tier},
 };
 

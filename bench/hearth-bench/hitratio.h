@@ -33,4 +33,7 @@ uint64_t hitratio_capacity(const struct requests *requests, bool in_bytes, doubl
 /* hitratio_tier.c: the tier itself beside its simulation. */
 case_run hitratio_tier;
 
+/* hitratio_curve.c: curves for the page. */
+case_run hitratio_curve;
+
 #endif

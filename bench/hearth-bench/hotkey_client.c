@@ -168,7 +168,7 @@ generator_ask *hotkey_client_ask(enum hotkey_mode mode) {
 /* ---- Hearth ------------------------------------------------------------------------------ */
 
 /* What an entry takes in the local tier beside key and value, its place in the index included. */
-enum { ENTRY_BYTES = 28, LOCAL_LEAST = 256 * 1024 };
+enum { ENTRY_BYTES = 64, LOCAL_LEAST = 256 * 1024 };
 
 static double mean_size(const struct hotkey_scene *scene) {
     double sum = 0;

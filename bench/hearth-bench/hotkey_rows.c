@@ -179,7 +179,9 @@ static void plot(struct bench *bench, const struct hotkey_scene *scene,
                  outcome->ticks);
     report_curve(bench, PAGE_LOADS, "", name, outcome->at_s, outcome->loads, outcome->ticks);
     plot_nodes(bench, scene, outcome, name);
-    plot_tiers(bench, outcome, name);
+    if (outcome->mode != HOTKEY_ORIGIN) {
+        plot_tiers(bench, outcome, name);
+    }
 }
 
 /* ---- a case ------------------------------------------------------------------------------ */

@@ -6,10 +6,12 @@
 #include "node_meter.h"
 #include "sample.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,6 +98,7 @@ static void end_worker(const struct run *run, struct worker *worker) {
 static _Noreturn void be_process(const struct run *run, unsigned process) {
     struct worker *worker = calloc(1, sizeof *worker);
     pid_t parent = getppid();
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (worker == NULL || open_worker(run, worker) != 0) {
         _exit(EXIT_FAILURE);
     }

@@ -339,10 +339,6 @@ static int run_suite(struct bench *bench, const struct wish *wish, const struct 
 
 static int run(struct bench *bench, const struct wish *wish) {
     int result = 0;
-    bench->crew = crew_create();
-    if (bench->crew == NULL) {
-        return refuse("no threads");
-    }
     report_header(bench);
     for (size_t i = 0; i < SUITES; i++) {
         if (is_wanted(wish, suites[i])) {
@@ -378,6 +374,10 @@ int main(int count, char **words) {
     }
     if (report_open(&report, wish.json_path, wish.html_path != NULL) != 0) {
         (void)refuse("%s: %s", wish.json_path, strerror(errno));
+        return EXIT_USAGE;
+    }
+    if (wish.html_path != NULL && report_write_page(&report, wish.html_path) != 0) {
+        (void)refuse("%s: %s", wish.html_path, strerror(errno)); /* not after half an hour */
         return EXIT_USAGE;
     }
     int result = run(&bench, &wish);

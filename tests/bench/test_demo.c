@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/browser.h"
+
 enum { TEXT_BYTES = 65536, ARGUMENTS_MAX = 16, LINGER_STEPS = 500, STEP_NS = 10000000 };
 
 static char program[PATH_MAX];
@@ -182,10 +184,32 @@ static void assert_rows(struct run *run, const char *server, bool whole) {
     assert_true(!whole || rows[1].shares[2] < 5);
 }
 
+/* The report in a browser: each of the six plots has what it should. */
+static void assert_report(const char *path, const char *pass) {
+    static const char *const curves[][2] = {{"latency", "origin"}, {"throughput", "origin"},
+                                            {"nodes", "node 3"},   {"tiers", "remote"},
+                                            {"hits", "adaptive"},  {"hits", "exact-lru"}};
+    struct browser_view view;
+    assert_true(browser_open(&view, path));
+    assert_string_equal(view.console, "");
+    assert_string_equal(view.requests, "");
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
+        if (browser_points(&view, curves[i][0], curves[i][1], 0) < 3) {
+            fail_msg("plot %s has no %s", curves[i][0], curves[i][1]);
+        }
+    }
+    assert_true(browser_points(&view, "latency", pass, 0) > 10);
+    assert_true(browser_points(&view, "throughput", pass, 0) >= 1);
+    assert_true(browser_points(&view, "loads", pass, 0) >= 1);
+    browser_close(&view);
+}
+
 static void it_plays_to_its_end(void **state) {
     (void)state;
-    static const char *const arguments[] = {"--requests", "1500",      "--seconds", "1",
-                                            "--over",     "memcached", NULL};
+    char report[sizeof folder + 16];
+    snprintf(report, sizeof report, "%s-report.html", folder);
+    const char *const arguments[] = {"--requests", "1500",   "--seconds", "1", "--over",
+                                     "memcached",  "--html", report,      NULL};
     struct run *run = start(arguments);
     int status = finish(run);
     assert_succeeded(run, status);
@@ -198,6 +222,9 @@ static void it_plays_to_its_end(void **state) {
     /* Not a terminal: plain lines. */
     assert_null(strchr(run->text, '\r'));
     assert_null(strchr(run->text, '\033'));
+    assert_said(run, report);
+    assert_report(report, "Hearth, cold");
+    assert_int_equal(unlink(report), 0);
     free(run);
 }
 

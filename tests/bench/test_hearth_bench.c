@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h needs stdarg, stddef and setjmp before it. */
@@ -68,7 +69,7 @@ static void is_refused(const char *arguments, const char *because) {
 /* ---- rows ---- */
 
 /* A row as text may stand in the file: these fields, this order, plain words, JSON numbers. */
-#define WORD   "\"([a-z0-9A-Z/ -]+)\""
+#define WORD   "\"([a-z0-9A-Z/% .-]+)\""
 #define NUMBER "(-?[0-9]+(\\.[0-9]+)?(e[+-][0-9]+)?)"
 static const char row_pattern[] =
     "^\\{\"suite\":" WORD ",\"case\":" WORD ",\"metric\":" WORD ",\"value\":" NUMBER
@@ -204,6 +205,125 @@ static void a_trace_is_played_at_each_size(void **state) {
     assert_non_null(strstr(answer.text, "cannot be opened"));
 }
 
+/* ---- hotkey ---- */
+
+/* A row of the file: its value, and the peer's. */
+static bool find_row(const char *name, const char *metric, const char *peer, double *value,
+                     double *peer_value) {
+    char begin[256];
+    char wanted[64];
+    char line[1024];
+    bool found = false;
+    regex_t pattern;
+    regmatch_t groups[GROUPS] = {{0, 0}};
+    FILE *file = fopen(json_path, "re");
+    assert_non_null(file);
+    assert_int_equal(regcomp(&pattern, row_pattern, REG_EXTENDED), 0);
+    (void)snprintf(begin, sizeof begin,
+                   "{\"suite\":\"hotkey\",\"case\":\"%s\",\"metric\":\"%s\",", name, metric);
+    (void)snprintf(wanted, sizeof wanted, "\"peer\":\"%s\"", peer);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (regexec(&pattern, line, GROUPS, groups, 0) != 0) {
+            fail_msg("not a row: %s", line);
+        }
+        if (strncmp(line, begin, strlen(begin)) == 0 && strstr(line, wanted) != NULL) {
+            *value = strtod(line + groups[VALUE].rm_so, NULL);
+            *peer_value = strtod(line + groups[PEER_VALUE].rm_so, NULL);
+            found = true;
+        }
+    }
+    (void)fclose(file);
+    regfree(&pattern);
+    return found;
+}
+
+static void run_hotkey(const char *arguments, struct answer *answer) {
+    char all[1024];
+    (void)snprintf(all, sizeof all, "hotkey %s --quick --json %s", arguments, json_path);
+    run(answer, all);
+    if (answer->status != 0 || strstr(answer->text, "got no answer") != NULL) {
+        fail_msg("%s: status %d\n%s", all, answer->status, answer->text);
+    }
+}
+
+/* Room for all of few keys: from the event on next to nothing reaches a node, and each key is loaded once. */
+static void a_hot_key_is_told_from_all_sides(void **state) {
+    (void)state;
+    struct answer answer;
+    double ours = 0;
+    double theirs = 0;
+    char page[] = "/tmp/hearth-bench-page-XXXXXX";
+    char arguments[256];
+    struct stat status;
+    int file = mkstemp(page);
+    assert_true(file >= 0);
+    (void)snprintf(arguments, sizeof arguments,
+                   "--case viral --keys 2000 --local 400 --threads 3 --seconds 0.5 --at 0.25 "
+                   "--html %s",
+                   page);
+    run_hotkey(arguments, &answer);
+    static const char *const metrics[] = {"throughput", "p50",    "p90",  "p99",
+                                          "p99.9",      "p99.99", "wire", "client cpu"};
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        assert_true(find_row("viral", metrics[i], "hiredis", &ours, &theirs));
+        assert_true(ours > 0 && theirs > 0);
+    }
+    assert_true(find_row("viral", "throughput", "no-local", &ours, &theirs));
+    assert_true(find_row("viral", "local answers", "hiredis", &ours, &theirs));
+    assert_true(ours > 90 && theirs == 0);
+    assert_true(find_row("viral", "remote answers", "hiredis", &ours, &theirs));
+    assert_true(ours < 10 && theirs > 90);
+    /* The viral key: one load. */
+    assert_true(find_row("viral", "loads", "no-local", &ours, &theirs));
+    assert_true(ours > 3.5 && ours < 4.5 && theirs > 3.5 && theirs < 4.5);
+    /* The origin does nothing else; a third of that is the ring's share of a node. */
+    assert_true(find_row("viral", "loads", "origin", &ours, &theirs));
+    assert_true(theirs > 100);
+    assert_true(find_row("viral", "hottest node", "ring", &ours, &theirs));
+    assert_true(ours > 30 && theirs > 25 && theirs < 45);
+    assert_true(find_row("viral", "hottest node", "hiredis", &ours, &theirs));
+    assert_true(theirs > 45);
+    assert_int_equal(fstat(file, &status), 0);
+    assert_true(status.st_size > 20000);
+    (void)close(file);
+    (void)unlink(page);
+}
+
+static void processes_and_arrivals_are_made(void **state) {
+    (void)state;
+    struct answer answer;
+    double ours = 0;
+    double theirs = 0;
+    run_hotkey(
+        "--case flash --server memcached --processes 2 --threads 2 --keys 500 --nodes 2 "
+        "--rate 2000 --seconds 0.5 --at 0.2 --value-bytes 20-900 --writes 20 --local 300",
+        &answer);
+    assert_true(find_row("flash", "throughput", "libmemcached", &ours, &theirs));
+    assert_true(ours > 1 && ours < 3 && theirs > 1 && theirs < 3);
+    assert_true(find_row("flash", "writes", "libmemcached", &ours, &theirs));
+    assert_true(ours > 10 && ours < 30 && theirs > 10 && theirs < 30);
+    assert_non_null(strstr(answer.text, "the local tiers held"));
+}
+
+static void what_hotkey_cannot_do_is_told(void **state) {
+    (void)state;
+    struct answer answer;
+    is_refused("hotkey --threads 0", "--threads takes a whole number from 1 to 256, not '0'");
+    is_refused("hotkey --zipf x", "--zipf takes a number from 0.01 to 5, not 'x'");
+    is_refused("hotkey --share 101", "--share takes a number from 0 to 100");
+    is_refused("hotkey --value-bytes 900-20", "--value-bytes takes bytes");
+    is_refused("hotkey --event doom", "none, viral, flash, scan or churn, not 'doom'");
+    is_refused("hotkey --mode hearth,redis", "origin, peer, no-local, hearth");
+    is_refused("hotkey --set local.policy", "NAME=VALUE");
+    is_refused("hotkey --quick --html /nowhere/page", "/nowhere/page: No such file");
+    run(&answer, "hotkey --case viral --quick --mode hearth --set local.polic=lru");
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "local.policy"));
+    run(&answer, "hotkey --case trace --quick --trace /nowhere/trace");
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "/nowhere/trace"));
+}
+
 static void the_table_has_a_header_and_the_row(void **state) {
     (void)state;
     struct answer answer;
@@ -225,7 +345,7 @@ static void wrong_names_are_refused_with_the_right_ones(void **state) {
     (void)state;
     is_refused(
         "rings",
-        "there is no suite rings. There are: local hitratio memory remote ring bloom all");
+        "there is no suite rings. There are: local hitratio memory remote ring bloom hotkey all");
     is_refused("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
     is_refused("ring --case get-1m-1t", "ring has no case get-1m-1t");
     is_refused("all --case nothing", "all has no case nothing. There are: get-1m-1t");
@@ -260,6 +380,8 @@ static void help_lists_suites_and_cases(void **state) {
                                  "ring: ",
                                  "pick-100n-1t",
                                  "sharded-lru",
+                                 "hotkey: ",
+                                 "--zipf S",
                                  "Exit status"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         assert_non_null(strstr(answer.text, parts[i]));
@@ -271,6 +393,9 @@ int main(void) {
         cmocka_unit_test(a_row_has_all_fields),
         cmocka_unit_test(two_threads_are_measured),
         cmocka_unit_test(a_trace_is_played_at_each_size),
+        cmocka_unit_test(a_hot_key_is_told_from_all_sides),
+        cmocka_unit_test(processes_and_arrivals_are_made),
+        cmocka_unit_test(what_hotkey_cannot_do_is_told),
         cmocka_unit_test(the_table_has_a_header_and_the_row),
         cmocka_unit_test(wrong_names_are_refused_with_the_right_ones),
         cmocka_unit_test(wrong_arguments_are_refused),
