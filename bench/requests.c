@@ -10,8 +10,6 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "trace.h"
-
 struct known_key {
     UT_hash_handle hh;
     uint32_t item;
@@ -121,15 +119,19 @@ static void free_keys(struct reading *reading) {
     }
 }
 
-int requests_read(struct requests *requests, const char *path, size_t count_max, char *error,
-                  size_t error_size) {
+int requests_read(struct requests *requests, const char *path, enum trace_form form,
+                  size_t count_max, char *error, size_t error_size) {
     struct requests made = {NULL, 0, 0, NULL};
     struct reading reading = {.requests = &made, .error = error, .error_size = error_size};
     struct trace *trace;
-    if (trace_open(path, &trace, error, error_size) != 0) {
+    if (trace_open(path, form, &trace, error, error_size) != 0) {
         return -1;
     }
     int result = read_all(&reading, trace, count_max);
+    if (result == 0 && made.count == 0) {
+        (void)snprintf(error, error_size, "%s: is empty: it has no request", path);
+        result = -1;
+    }
     trace_close(trace);
     free_keys(&reading);
     if (result != 0) {

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trace.h"
+
 /* Read-only once made, then free for any number of threads. */
 struct requests {
     uint32_t *items;   /* the i-th request's object; objects are numbered by first appearance */
@@ -15,11 +17,12 @@ struct requests {
     uint64_t *sizes;   /* per object, in bytes, as its first request says; NULL: no sizes */
 };
 
-/* Reads a trace (see trace.h), at most `count_max` requests of it, 0: all. Memory is about 4
+/* Reads a trace (see trace.h), which must have a request, at most `count_max` requests of it, 0: all. Memory is about 4
  * bytes a request while reading, and the text of each distinct key. 0; or -1 with the reason in
  * `error`, and nothing to free. */
-int requests_read(struct requests *requests, const char *path, size_t count_max, char *error,
-                  size_t error_size) __attribute__((warn_unused_result));
+int requests_read(struct requests *requests, const char *path, enum trace_form form,
+                  size_t count_max, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
 
 /* The size of the trace whose shape requests_generate follows. */
 enum { REQUESTS_WEB_COUNT = 95607, REQUESTS_WEB_DISTINCT = 13756 };

@@ -66,8 +66,8 @@ static int make_requests(struct stage *stage) {
     const struct arguments *arguments = &stage->arguments;
     char error[ERROR_BYTES];
     if (arguments->trace != NULL) {
-        return requests_read(&stage->requests, arguments->trace, arguments->requests_max, error,
-                             sizeof error) == 0
+        return requests_read(&stage->requests, arguments->trace, TRACE_AUTO,
+                             arguments->requests_max, error, sizeof error) == 0
                    ? 0
                    : progress_fail("the trace", error);
     }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trace.h"
+
 struct crew;
 struct hotkey_wish;
 struct report;
@@ -21,6 +23,7 @@ struct bench {
     uint64_t seed;
     const char *const *traces; /* files of requests, for the suites that replay them */
     size_t trace_count;
+    enum trace_form trace_form;
     const char *csv_path; /* NULL: none */
     const struct hotkey_wish *hotkey;
     struct crew *crew; /* NULL until a suite needs it */

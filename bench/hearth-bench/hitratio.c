@@ -53,7 +53,8 @@ static int open_load(const struct bench *bench, struct hitratio_load *load, size
     }
     name_load(load, bench->traces[i]);
     bench_progress(bench, "reading %s", load->name);
-    int result = requests_read(&load->requests, bench->traces[i], 0, error, sizeof error);
+    int result = requests_read(&load->requests, bench->traces[i], bench->trace_form, 0, error,
+                               sizeof error);
     bench_progress_end(bench);
     return result == 0 ? 0 : bench_fail(bench, "%s", error);
 }

@@ -101,7 +101,8 @@ static int make_ring(struct bench *bench, struct stage *stage) {
 static int read_trace(struct bench *bench, struct stage *stage) {
     char error[512];
     bench_progress(bench, "reading %s", bench->traces[0]);
-    int result = requests_read(&stage->trace, bench->traces[0], 0, error, sizeof error);
+    int result = requests_read(&stage->trace, bench->traces[0], bench->trace_form, 0, error,
+                               sizeof error);
     bench_progress_end(bench);
     return result == 0 ? 0 : bench_fail(bench, "%s", error);
 }

@@ -48,8 +48,12 @@ static const char help_begin[] =
     "  --rounds N     5 to 99; usually 7, with --quick 5\n"
     "  --seed N       another order of keys; usually 1\n"
     "  --html FILE    also writes a page with plots and all rows, to be opened in a browser\n"
-    "  --trace FILE   for hitratio and hotkey: requests to replay, one a line, key or key,size; plain, gz\n"
-    "                 or zst; may be given more than once. Without one, generated streams\n"
+    "  --trace FILE   for hitratio and hotkey (case trace): requests to replay, plain, gz or zst;\n"
+    "                 for hitratio more than once. Without one, generated streams\n"
+    "  --trace-form NAME  how a trace is written; by default what it looks like. keys: one a line,\n"
+    "                 as key or key,size or key,size,time; csv: a header names key, size, time;\n"
+    "                 oracle: libCacheSim's oracleGeneral; twitter: Twitter's production caches;\n"
+    "                 arc, lirs: the text of those papers' traces\n"
     "  --csv FILE     for hitratio: also writes all figures as a table\n"
     "\n";
 
@@ -174,6 +178,17 @@ static int read_number(const char *option, const char *text, uint64_t low, uint6
     return 0;
 }
 
+static int take_trace_form(struct bench *bench, const char *name) {
+    for (int form = TRACE_AUTO; form < TRACE_FORMS; form++) {
+        if (strcmp(name, trace_form_name((enum trace_form)form)) == 0) {
+            bench->trace_form = (enum trace_form)form;
+            return 0;
+        }
+    }
+    return refuse("--trace-form takes auto, keys, csv, oracle, twitter, arc or lirs, not '%s'",
+                  name);
+}
+
 static int take_option(struct bench *bench, struct wish *wish, int option) {
     uint64_t number = 0;
     switch (option) {
@@ -195,6 +210,8 @@ static int take_option(struct bench *bench, struct wish *wish, int option) {
         }
         wish->traces[wish->trace_count++] = optarg;
         return 0;
+    case 'f':
+        return take_trace_form(bench, optarg);
     case 'v':
         bench->csv_path = optarg;
         return 0;
@@ -214,16 +231,16 @@ static int take_option(struct bench *bench, struct wish *wish, int option) {
     }
 }
 
-enum { OWN_OPTIONS = 9, OPTIONS_MOST = 64, FIRST_KNOB = 256 };
+enum { OWN_OPTIONS = 10, OPTIONS_MOST = 64, FIRST_KNOB = 256 };
 
 /* Ours, and behind them hotkey's. */
 static void list_options(struct option *options) {
     static const struct option own[OWN_OPTIONS] = {
-        {"case", required_argument, NULL, 'c'}, {"quick", no_argument, NULL, 'q'},
-        {"json", required_argument, NULL, 'j'}, {"rounds", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'}, {"trace", required_argument, NULL, 't'},
-        {"csv", required_argument, NULL, 'v'},  {"html", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
+        {"case", required_argument, NULL, 'c'},       {"quick", no_argument, NULL, 'q'},
+        {"json", required_argument, NULL, 'j'},       {"rounds", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},       {"trace", required_argument, NULL, 't'},
+        {"trace-form", required_argument, NULL, 'f'}, {"csv", required_argument, NULL, 'v'},
+        {"html", required_argument, NULL, 'w'},       {"help", no_argument, NULL, 'h'},
     };
     memcpy(options, own, sizeof own);
     for (size_t i = 0; hotkey_knob_name(i) != NULL && i + OWN_OPTIONS + 1 < OPTIONS_MOST; i++) {

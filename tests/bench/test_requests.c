@@ -43,7 +43,7 @@ static void keys_are_numbered_by_first_appearance(void **state) {
     char error[512];
     static const uint32_t expected[] = {0, 1, 0, 2, 1, 3};
     write_text("zoo\nant\nzoo\nan\nant\nzoos\n");
-    assert_int_equal(requests_read(&requests, file, 0, error, sizeof error), 0);
+    assert_int_equal(requests_read(&requests, file, TRACE_AUTO, 0, error, sizeof error), 0);
     assert_int_equal(requests.count, 6);
     assert_int_equal(requests.distinct, 4);
     assert_memory_equal(requests.items, expected, sizeof expected);
@@ -56,7 +56,7 @@ static void the_first_size_of_a_key_counts(void **state) {
     struct requests requests;
     char error[512];
     write_text("b,10\na,20\nb,30\nc,0\n");
-    assert_int_equal(requests_read(&requests, file, 0, error, sizeof error), 0);
+    assert_int_equal(requests_read(&requests, file, TRACE_AUTO, 0, error, sizeof error), 0);
     assert_int_equal(requests.distinct, 3);
     assert_int_equal(requests.sizes[0], 10);
     assert_int_equal(requests.sizes[1], 20);
@@ -69,13 +69,14 @@ static void a_maximum_cuts_the_trace(void **state) {
     struct requests requests;
     char error[512];
     write_text("a\nb\na\n\n"); /* what is behind the maximum is not read: line 4 is wrong */
-    assert_int_equal(requests_read(&requests, file, 3, error, sizeof error), 0);
+    assert_int_equal(requests_read(&requests, file, TRACE_AUTO, 3, error, sizeof error), 0);
     assert_int_equal(requests.count, 3);
     assert_int_equal(requests.distinct, 2);
     requests_fini(&requests);
-    assert_int_equal(requests_read(&requests, file, 4, error, sizeof error), -1);
+    assert_int_equal(requests_read(&requests, file, TRACE_AUTO, 4, error, sizeof error), -1);
     assert_non_null(strstr(error, "line 4"));
-    assert_int_equal(requests_read(&requests, "/nonexistent", 0, error, sizeof error), -1);
+    assert_int_equal(
+        requests_read(&requests, "/nonexistent", TRACE_AUTO, 0, error, sizeof error), -1);
     assert_non_null(strstr(error, "/nonexistent"));
 }
 
@@ -90,7 +91,7 @@ static void many_keys_are_told_apart(void **state) {
         fprintf(stream, "key:%d,%d\n", i % KEYS, i % KEYS);
     }
     assert_int_equal(fclose(stream), 0);
-    assert_int_equal(requests_read(&requests, file, 0, error, sizeof error), 0);
+    assert_int_equal(requests_read(&requests, file, TRACE_AUTO, 0, error, sizeof error), 0);
     assert_int_equal(requests.count, 2 * KEYS);
     assert_int_equal(requests.distinct, KEYS);
     for (uint32_t i = 0; i < 2 * KEYS; i++) {

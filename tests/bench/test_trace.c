@@ -49,10 +49,12 @@ static void write_text(const char *text) {
     write_file(text, strlen(text));
 }
 
+static enum trace_form form = TRACE_AUTO; /* that is asked for */
+
 static struct trace *open_trace(void) {
     struct trace *trace = NULL;
     char error[512];
-    if (trace_open(file, &trace, error, sizeof error) != 0) {
+    if (trace_open(file, form, &trace, error, sizeof error) != 0) {
         fail_msg("%s", error);
     }
     return trace;
@@ -96,7 +98,7 @@ static void assert_fails_after(size_t good, const char *line, const char *reason
 static void assert_does_not_open(const char *path, const char *reason) {
     struct trace *trace = NULL;
     char error[512] = "";
-    assert_int_equal(trace_open(path, &trace, error, sizeof error), -1);
+    assert_int_equal(trace_open(path, TRACE_AUTO, &trace, error, sizeof error), -1);
     assert_null(trace);
     assert_non_null(strstr(error, path));
     assert_non_null(strstr(error, reason));
@@ -167,6 +169,164 @@ static void files_without_a_trace_do_not_open(void **state) {
                "7zXZ\0\0",
                7);
     assert_does_not_open(file, "xz");
+}
+
+/* ---- other forms ---- */
+
+static void assert_next_at(struct trace *trace, const char *key, uint64_t size, double time) {
+    struct trace_request request;
+    if (trace_next(trace, &request) != 1) {
+        fail_msg("no request %s: %s", key, trace_error(trace));
+    }
+    assert_int_equal(request.key_size, strlen(key));
+    assert_memory_equal(request.key, key, request.key_size);
+    assert_true(request.has_size && request.has_time);
+    assert_int_equal(request.size, size);
+    assert_true(request.time == time);
+}
+
+static struct trace *open_as(enum trace_form expected) {
+    struct trace *trace = open_trace();
+    assert_int_equal(trace_form_of(trace), expected);
+    return trace;
+}
+
+static void keys_may_have_times(void **state) {
+    (void)state;
+    write_text("a,b,17,1.5\nc,0,2\n");
+    struct trace *trace = open_as(TRACE_KEYS);
+    assert_next_at(trace, "a,b", 17, 1.5);
+    assert_next_at(trace, "c", 0, 2);
+    assert_end(trace);
+    write_text("a,17,1\nb,17\n");
+    assert_fails_after(1, "line 2", "no size");
+    write_text("a,17,1\nb,17,x\n");
+    assert_fails_after(1, "line 2", "time");
+    /* Who says that they have none is believed. */
+    form = TRACE_KEYS;
+    write_text("a,17,1\n");
+    trace = open_as(TRACE_KEYS);
+    assert_next(trace, "a,17", true, 1);
+    assert_end(trace);
+    form = TRACE_AUTO;
+}
+
+static void columns_are_found_by_their_names(void **state) {
+    (void)state;
+    write_text("timestamp,op,Key,size\r\n1.25,get,k1,300\r\n2,set,\"a,b\",0\n");
+    struct trace *trace = open_as(TRACE_CSV);
+    assert_next_at(trace, "k1", 300, 1.25);
+    assert_next_at(trace, "a,b", 0, 2);
+    assert_end(trace);
+    write_text("id;other\n7;8\n");
+    trace = open_as(TRACE_CSV);
+    assert_next(trace, "7", false, 0);
+    assert_end(trace);
+    write_text("bytes\turl\n5\t/index\n");
+    trace = open_as(TRACE_CSV);
+    assert_next(trace, "/index", true, 5);
+    assert_end(trace);
+}
+
+static void wrong_columns_are_named(void **state) {
+    (void)state;
+    write_text("key,size\na,1\nb\n");
+    assert_fails_after(1, "line 3", "1 columns, the header 2");
+    write_text("key,size\na,1,2\n");
+    assert_fails_after(0, "line 2", "3 columns, the header 2");
+    write_text("key,size\na,big\n");
+    assert_fails_after(0, "line 2", "column 2");
+    write_text("key,time\na,1\nb,noon\n");
+    assert_fails_after(1, "line 3", "time in column 2");
+    write_text("key,size\n,1\n");
+    assert_fails_after(0, "line 2", "no key");
+    write_text("key,size\n\"a,1\n");
+    assert_fails_after(0, "line 2", "quotes");
+    write_text("key,size\n\"a\"b,1\n");
+    assert_fails_after(0, "line 2", "quotes");
+    form = TRACE_CSV;
+    struct trace *trace = NULL;
+    char error[512] = "";
+    write_text("a,b,c\n1,2,3\n");
+    assert_int_equal(trace_open(file, form, &trace, error, sizeof error), -1);
+    assert_non_null(strstr(error, "line 1: the header names no column of keys"));
+    form = TRACE_AUTO;
+}
+
+static void twitters_form_is_read(void **state) {
+    (void)state;
+    write_text("0,q:q:1:8WTfjZU14ee,17,213,4,get,0\n1,yDqF:3q:1AJrrJ,31,27,3,set,3600\n");
+    struct trace *trace = open_as(TRACE_TWITTER);
+    assert_next_at(trace, "q:q:1:8WTfjZU14ee", 213, 0);
+    assert_next_at(trace, "yDqF:3q:1AJrrJ", 27, 1);
+    assert_end(trace);
+    write_text("0,k,1,2,4,get,0\n1,k,1,2,4,get\n");
+    assert_fails_after(1, "line 2", "7 columns");
+    write_text("0,k,1,2,4,get,0\n1,k,1,x,4,get,0\n");
+    assert_fails_after(1, "line 2", "column 4");
+}
+
+static void blocks_are_read(void **state) {
+    (void)state;
+    write_text("100 3 0 1\n5 0 0 2\n7 1 0 3\n");
+    struct trace *trace = open_as(TRACE_ARC);
+    assert_next(trace, "100", false, 0);
+    assert_next(trace, "101", false, 0);
+    assert_next(trace, "102", false, 0);
+    assert_next(trace, "7", false, 0);
+    assert_end(trace);
+    write_text("100 1 0 1\n5 1 0\n");
+    assert_fails_after(1, "line 2", "4 numbers");
+    write_text("18446744073709551615 2 0 1\n");
+    assert_fails_after(0, "line 1", "more blocks");
+    form = TRACE_LIRS;
+    write_text("*\n\n 12 \n13\n");
+    trace = open_as(TRACE_LIRS);
+    assert_next(trace, "12", false, 0);
+    assert_next(trace, "13", false, 0);
+    assert_end(trace);
+    write_text("12\nx\n");
+    assert_fails_after(1, "line 2", "block");
+    form = TRACE_AUTO;
+}
+
+static void oracle_records_are_read(void **state) {
+    (void)state;
+    /* Each begins with a byte that is a line's end in text. */
+    static const unsigned char records[] = {
+        10,  0,   0,   0,   0x15, 0xCD, 0x5B, 7, 0,   0,   0,   0,   0,   2,   0,   0,
+        1,   0,   0,   0,   0,    0,    0,    0, 10,  1,   0,   0,   255, 255, 255, 255,
+        255, 255, 255, 255, 1,    0,    0,    0, 255, 255, 255, 255, 255, 255, 255, 255};
+    write_file(records, sizeof records);
+    struct trace *trace = open_as(TRACE_ORACLE);
+    assert_next_at(trace, "123456789", 512, 10);
+    assert_next_at(trace, "18446744073709551615", 1, 266);
+    assert_end(trace);
+    write_file(records, sizeof records - 5);
+    assert_fails_after(1, "record 2", "cut off: 19 of its 24 bytes");
+}
+
+/* More than any buffer holds, without a place where it could be cut. */
+static void a_long_trace_is_streamed(void **state) {
+    (void)state;
+    enum { RECORDS = 100000 };
+    unsigned char *records = calloc(RECORDS, 24);
+    struct trace_request request;
+    assert_non_null(records);
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        memcpy(records + (size_t)i * 24 + 4, &i, sizeof i);
+    }
+    write_file(records, (size_t)RECORDS * 24);
+    struct trace *trace = open_as(TRACE_ORACLE);
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%u", i);
+        assert_int_equal(trace_next(trace, &request), 1);
+        assert_int_equal(request.key_size, strlen(key));
+        assert_memory_equal(request.key, key, request.key_size);
+    }
+    assert_end(trace);
+    free(records);
 }
 
 /* ---- compressed ---- */
@@ -338,6 +498,13 @@ int main(void) {
         cmocka_unit_test(the_longest_key_is_read_and_a_longer_one_refused),
         cmocka_unit_test(wrong_lines_are_named),
         cmocka_unit_test(files_without_a_trace_do_not_open),
+        cmocka_unit_test(keys_may_have_times),
+        cmocka_unit_test(columns_are_found_by_their_names),
+        cmocka_unit_test(wrong_columns_are_named),
+        cmocka_unit_test(twitters_form_is_read),
+        cmocka_unit_test(blocks_are_read),
+        cmocka_unit_test(oracle_records_are_read),
+        cmocka_unit_test(a_long_trace_is_streamed),
         cmocka_unit_test(zstd_is_read),
         cmocka_unit_test(gzip_is_read),
         cmocka_unit_test(a_zstd_window_of_2_gib_is_read),
