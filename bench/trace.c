@@ -84,7 +84,7 @@ static int parse_line(struct trace *trace, struct trace_field line,
 }
 
 static int next_of_lines(struct trace *trace, struct trace_request *request) {
-    struct trace_field line;
+    struct trace_field line = {NULL, 0};
     size_t with_end = 0;
     int result = 0;
     do {
@@ -165,7 +165,7 @@ static bool is_binary(const struct trace *trace) {
 }
 
 static int learn_form(struct trace *trace, enum trace_form form) {
-    struct trace_field line;
+    struct trace_field line = {NULL, 0};
     size_t with_end = 0;
     int found = find_line(trace, &line, &with_end);
     if (found < 0) {

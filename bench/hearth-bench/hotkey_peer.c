@@ -87,8 +87,8 @@ static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, unsign
     peer->scene = scene;
     peer->threads = threads;
     peer->key_size = hotkey_key(scene, 0, key);
-    peer->contexts = calloc(threads * scene->url.count, sizeof *peer->contexts);
-    peer->clients = calloc(threads, sizeof *peer->clients);
+    peer->contexts = calloc(threads * scene->url.count, sizeof(redisContext *));
+    peer->clients = calloc(threads, sizeof(memcached_st *));
     if (peer->contexts == NULL || peer->clients == NULL ||
         !(is_redis ? connect_redis(peer) : connect_memcached(peer))) {
         (void)snprintf(why, why_size, "no connections for %s",

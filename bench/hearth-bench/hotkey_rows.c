@@ -134,8 +134,9 @@ static void plot_latency(struct bench *bench, const struct hotkey_outcome *outco
     double x[64];
     double y[64];
     size_t count = 0;
-    /* Twelve to each nine: 0, then 17.5 ... 90 ... 99 ... to 99.999. */
-    for (double nines = 0; nines < 5.01 && count < 64; nines += 1.0 / 12) {
+    /* Twelve to each nine: 0, then 17.5 ... 90 ... 99 ... to 99.999, as far as there are requests. */
+    for (size_t i = 0; i <= 60; i++) {
+        double nines = (double)i / 12;
         x[count] = 100 * (1 - pow(10, -nines));
         y[count] = us_at(outcome, x[count]);
         count += (double)outcome->latency->count >= pow(10, nines);

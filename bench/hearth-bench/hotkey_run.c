@@ -248,10 +248,13 @@ static void begin(const struct run *run) {
 
 static int run_here(struct run *run, struct hotkey_outcome *outcome) {
     struct worker *worker = calloc(1, sizeof *worker);
-    int result = worker != NULL ? 0 : bench_fail(run->bench, "no memory");
-    if (result == 0 && open_worker(run, worker) != 0) {
+    int result = -1;
+    if (worker == NULL) {
+        return bench_fail(run->bench, "no memory");
+    }
+    if (open_worker(run, worker) != 0) {
         result = fail_clients(run);
-    } else if (result == 0) {
+    } else {
         begin(run);
         result = start_worker(run, worker, 0) == 0 ? 0 : bench_fail(run->bench, "no threads");
         if (result == 0) {
@@ -330,7 +333,8 @@ static int open_run(struct run *run) {
         mmap(NULL, run->arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (run->arena == MAP_FAILED) {
         run->arena = NULL;
-        return bench_fail(run->bench, "no memory");
+        (void)bench_fail(run->bench, "no memory");
+        return -1;
     }
     if (run->mode != HOTKEY_ORIGIN) {
         run->meter = node_meter_open(&run->scene->url, why, sizeof why);

@@ -79,8 +79,9 @@ static void measure_ring(struct stage *stage) {
 static int make_ring(struct bench *bench, struct stage *stage) {
     struct hotkey_scene *scene = &stage->scene;
     hearth__ring_member members[HOTKEY_NODES];
-    if (scene->url.count > HOTKEY_NODES) {
-        return bench_fail(bench, "no more than %d nodes", HOTKEY_NODES);
+    if (scene->url.count < 1 || scene->url.count > HOTKEY_NODES) {
+        (void)bench_fail(bench, "takes 1 to %d nodes", HOTKEY_NODES);
+        return -1;
     }
     for (size_t i = 0; i < scene->url.count; i++) {
         const hearth__node_address *node = &scene->url.nodes[i];

@@ -83,7 +83,7 @@ static void is_metered(enum server_kind kind, uint64_t noise_bytes) {
     struct node_reading end = total(&rig);
     /* A read may take a command more, that asks for the life. */
     assert_true(end.commands - idle.commands >= ASKED);
-    assert_true(end.commands - idle.commands <= 2 * ASKED);
+    assert_true(end.commands - idle.commands <= 2UL * ASKED);
     assert_true(end.cpu_us >= idle.cpu_us);
     close_rig(&rig);
 }
@@ -96,7 +96,7 @@ static void redis_is_metered(void **state) {
 /* What the answer to stats takes is known about only. */
 static void memcached_is_metered(void **state) {
     (void)state;
-    is_metered(SERVER_MEMCACHED, 21 * NODES * 600);
+    is_metered(SERVER_MEMCACHED, 21UL * NODES * 600);
 }
 
 static void a_node_that_stands_still_is_not_known(void **state) {
