@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hearth-bench: measures Hearth beside what one would use instead. */
+#include "hearth-bench/compare.h"
 #include "hearth-bench/crew.h"
 #include "hearth-bench/hotkey.h"
 #include "hearth-bench/report.h"
@@ -35,6 +36,7 @@ struct wish {
 static const char help_begin[] =
     "Usage: hearth-bench SUITE [--case NAME]... [--quick] [--json FILE] [--rounds N] [--seed N]\n"
     "                    [--trace FILE]... [--csv FILE] [--html FILE] [options of hotkey]\n"
+    "       hearth-bench compare BEFORE.json AFTER.json\n"
     "\n"
     "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
     "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
@@ -44,7 +46,8 @@ static const char help_begin[] =
     "  --case NAME    only this case; may be given more than once\n"
     "  --quick        shorter rounds, fewer of them: for a look, not for a comparison\n"
     "  --json FILE    also writes each row as a JSON object on a line of its own, with suite,\n"
-    "                 case, metric, value, unit, peer, peer_value, ratio\n"
+    "                 case, metric, value, unit, peer, peer_value, ratio, and where a case has\n"
+    "                 rounds spread and peer_spread\n"
     "  --rounds N     5 to 99; usually 7, with --quick 5\n"
     "  --seed N       another order of keys; usually 1\n"
     "  --html FILE    also writes a page with plots and all rows, to be opened in a browser\n"
@@ -78,7 +81,12 @@ static const char help_end[] =
     "On a machine with other work, root can let the harness run first:\n"
     "  setsid sh -c 'echo -20 >/proc/self/autogroup; exec nice -n -20 hearth-bench local'\n"
     "\n"
-    "Exit status: 0; 1 when a case could not be measured; 2 for a wrong command line.\n";
+    "compare tells what became of the rows of one run in another, by their ratio to the peer,\n"
+    "since a machine that is slower today is slower for both. What changed by more than three times\n"
+    "its noise, and more than 5 %, is marked.\n"
+    "\n"
+    "Exit status: 0; 1 when a case could not be measured, or compare found something worse; 2 for a\n"
+    "wrong command line, or a file that cannot be read.\n";
 
 static void print_help(void) {
     (void)fputs(help_begin, stdout);
@@ -378,6 +386,9 @@ static int write_page(struct report *report, const char *path) {
 }
 
 int main(int count, char **words) {
+    if (count == 4 && strcmp(words[1], "compare") == 0) {
+        return compare_files(words[2], words[3]);
+    }
     struct report report;
     struct bench bench = {.seed = 1, .report = &report};
     struct wish wish = {0};

@@ -170,9 +170,14 @@ static void write_json(struct report *report, const struct row *row) {
     /* All texts are ours, and none needs escaping. */
     (void)fprintf(report->json,
                   "{\"suite\":\"%s\",\"case\":\"%s\",\"metric\":\"%s\",\"value\":%.9g,"
-                  "\"unit\":\"%s\",\"peer\":\"%s\",\"peer_value\":%.9g,\"ratio\":%.9g}\n",
+                  "\"unit\":\"%s\",\"peer\":\"%s\",\"peer_value\":%.9g,\"ratio\":%.9g",
                   row->suite_name, row->case_name, row->metric, row->ours.value, row->unit,
                   row->peer, row->theirs.value, ratio_of(row));
+    if (row->ours.spread >= 0 && row->theirs.spread >= 0) {
+        (void)fprintf(report->json, ",\"spread\":%.4g,\"peer_spread\":%.4g", row->ours.spread,
+                      row->theirs.spread);
+    }
+    (void)fputs("}\n", report->json);
     (void)fflush(report->json);
 }
 
