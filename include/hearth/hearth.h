@@ -868,13 +868,14 @@ HEARTH_API int32_t hearth_options_set_sink(hearth_options *options, hearth_sink_
 
 /**
  * Asks the local tier alone, at once, and answers with an object: what `make` makes of the value if
- * there is a fresh one, else `miss`, retained. It never waits: it takes no lock, asks no node, calls
+ * there is a fresh one with content 0, else `miss`, retained. It never waits: it takes no lock, asks no node, calls
  * no loader. So it may be called where a wait would block others: in an event loop, or with an
  * interpreter's lock held. Who gets `miss` asks on by hearth_get() or hearth_fetch(), where waiting
  * is allowed.
  *
- * `miss` is the answer to everything but a fresh value: nothing there, a value past its soft life
- * or marked stale, a key known not to exist, a value that other threads kept overwriting while it
+ * `miss` is the answer to everything but such a value: nothing there, a value past its soft life
+ * or marked stale, one with a content word (which says how its bytes are to be read, and `make` is
+ * not told it), a key known not to exist, a value that other threads kept overwriting while it
  * was read, no memory, a key that is not valid, a cache that is being closed.
  *
  * Result: the object of `make`, or `miss`. NULL only if `make` returned NULL (it has then told its

@@ -30,11 +30,18 @@ static int32_t judge(hearth *cache, const hearth__local_raw *raw) {
 
 /* ---- a value for the sink --------------------------------------------------------------- */
 
+/* The sink is not told the content word, so it gets only what has none. */
+static bool has_content(const hearth__local_raw *raw) {
+    hearth__local_entry entry;
+    hearth__local_decode(raw, &entry);
+    return entry.content != 0;
+}
+
 /* Copies a fresh value. False: there is none. It is there, but larger than the buffer: bytes->size says so. */
 static bool copy_fresh(hearth *cache, const void *key, size_t key_size, hearth__buffer *bytes) {
     hearth__local_raw raw;
     return hearth__local_peek(cache->local, key, key_size, bytes, &raw) == HEARTH_OK &&
-           judge(cache, &raw) == HEARTH_OK;
+           judge(cache, &raw) == HEARTH_OK && !has_content(&raw);
 }
 
 /* The same, going on in the thread's buffer where `bytes` is too small. The caller puts that one back. */

@@ -131,6 +131,23 @@ static void what_is_not_in_the_local_tier_is_a_miss(void **state) {
     assert_string_equal(cache_get_with(cache, "deleted"), "MISS");
 }
 
+/* An object is made of bytes alone, so those that need their content word to be understood are left to hearth_get(). */
+static void a_value_with_content_is_a_miss(void **state) {
+    (void)state;
+    hearth_write_options write;
+    uint64_t version = 0;
+    hearth_write_options_init(&write, sizeof write);
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        write.content = UINT32_C(1) << bit;
+        assert_int_equal(hearth_set(cache, "key", 3, "v", 1, &write), HEARTH_OK);
+        assert_string_equal(cache_get_with(cache, "key"), "MISS");
+        assert_string_equal(cache_get(cache, "key", 0), "=v");
+        assert_int_equal(hearth_peek_version(cache, "key", 3, &version), HEARTH_OK);
+    }
+    assert_int_equal(cache_set(cache, "key", "v"), HEARTH_OK);
+    assert_string_equal(cache_get_with(cache, "key"), "=v");
+}
+
 static void without_a_local_tier_all_is_a_miss(void **state) {
     (void)state;
     hearth *remote_only =
@@ -380,6 +397,7 @@ int main(void) {
         WITH_CACHE(keys_are_bytes),
         WITH_CACHE(what_is_not_fresh_is_a_miss),
         WITH_CACHE(what_is_not_in_the_local_tier_is_a_miss),
+        WITH_CACHE(a_value_with_content_is_a_miss),
         cmocka_unit_test(without_a_local_tier_all_is_a_miss),
         WITH_CACHE(a_bad_key_is_a_miss),
         cmocka_unit_test(what_make_returns_is_handed_on),
