@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read-through: what the tiers do not have is loaded, once, however many ask.
+
+The load is done in the library's three steps (begin, load, commit), so that the loader is called by
+Python and not by C: its exception goes its usual way, and the format of what it returned is known
+when it is stored.
+"""
+
+import threading
+import time
+from typing import Any, Callable, NamedTuple, Optional, Tuple, TypeVar, Union
+
+from . import _tables
+from ._arguments import OVER, TTL, UNSET, Unset, deadline, key_bytes, milliseconds, soft_life
+from ._base import Base
+from ._handle import ABSENT, MISS, NOTHING, OK, error_of
+from ._library import lib, unchecked
+from ._loads import Fill, Interest, current_owner
+from ._log import logger
+from ._reads import Timeout, read_flags, stale_bound
+from .errors import Key, LoadTimeoutError
+from .values import Loaded, Value, value_of
+
+V = TypeVar("V")
+
+_begin = unchecked("hearth_fetch_begin")
+_commit = unchecked("hearth_fill_commit")
+
+_LOADER = _tables.STATUSES["E_LOADER"]
+_TIMEOUT = _tables.STATUSES["E_TIMEOUT"]
+#: the leader has its value and could not give it to the others
+_NOT_SHARED = (_tables.STATUSES["E_TOO_LARGE"], _tables.STATUSES["E_NOMEM"])
+
+#: Ctrl-C is seen between waits of so long
+_SLICE_MS = 500
+
+
+class Plan(NamedTuple):
+    """What a fetch was asked for besides the key."""
+
+    ttl_ms: int
+    soft_ttl_ms: int
+    wait_ms: int
+    max_stale_ms: int
+    flags: int
+    background: bool
+
+
+class Answer(NamedTuple):
+    """What a step came to: the value may be NOTHING; with a fill, the load is the caller's."""
+
+    status: int
+    value: Any
+    known: Optional[Value]
+    fill: Optional[Fill]
+
+
+class Fetches(Base):
+    """fetch and what is like it."""
+
+    def fetch(
+        self,
+        key: Key,
+        loader: Callable[[Any], Optional[V]],
+        ttl: Union[TTL, Unset] = UNSET,
+        *,
+        stale: TTL = None,
+        background: bool = False,
+        max_stale: Timeout = None,
+        local: bool = True,
+        remote: bool = True,
+        timeout: Timeout = None,
+    ) -> Optional[V]:
+        """The value; what neither tier has is loaded by `loader(key)`, and both keep it.
+
+        One caller of a key loads at a time, the others wait for its result, at most `timeout` seconds
+        (else the option `load_hard_timeout_ms`; then LoadTimeoutError). A node that fails never fails
+        a fetch. An exception of the loader reaches everybody who waits for that load, as itself, and
+        nothing is stored. A set() or delete() of the key meanwhile voids the load: who waits has its
+        result, but it is not stored.
+
+        **None means: does not exist.** It is the answer, and remembered for `negative_ttl_ms`. A
+        loader may return `Loaded(value, ttl=...)` to say how long this result lives.
+
+        `ttl`, `stale`: as for set(). A stale value is renewed by the caller who finds it, who gets the
+        new one, while the others get the stale one; with `background=True` by a thread of the cache
+        (at most `load_workers`), in a copy of the caller's context, and nobody waits. If a renewal
+        fails the stale value is the answer, and the failure is logged.
+        """
+        if local and max_stale is None:
+            found = self._at_once(key)
+            if found is not NOTHING:
+                return found  # type: ignore[no-any-return]
+        plan = self._plan(ttl, stale, background, max_stale, read_flags(local, remote), timeout)
+        return self._fetch(key, loader, plan)[0]  # type: ignore[no-any-return]
+
+    def fetch_value(
+        self,
+        key: Key,
+        loader: Callable[[Any], Any],
+        ttl: Union[TTL, Unset] = UNSET,
+        *,
+        stale: TTL = None,
+        background: bool = False,
+        max_stale: Timeout = None,
+        local: bool = True,
+        remote: bool = True,
+        timeout: Timeout = None,
+    ) -> Value:
+        """fetch() with what is known about the answer."""
+        plan = self._plan(ttl, stale, background, max_stale, read_flags(local, remote), timeout)
+        value, known = self._fetch(key, loader, plan)
+        return known if known is not None else Value(value, value is None, "loaded", False, 0, None, 0, 0)
+
+    def get_or_set(
+        self, key: Key, default: Any, ttl: Union[TTL, Unset] = UNSET, *, stale: TTL = None
+    ) -> Any:
+        """The value; else `default`, stored: what it returns if it is a function (called without
+        arguments), or itself. As fetch(), None is not a value here."""
+        if callable(default):
+            return self.fetch(key, lambda _: default(), ttl, stale=stale)
+        return self.fetch(key, lambda _: default, ttl, stale=stale)
+
+    def _plan(
+        self,
+        ttl: Union[TTL, Unset],
+        stale: TTL,
+        background: bool,
+        max_stale: Timeout,
+        flags: int,
+        timeout: Timeout,
+    ) -> Plan:
+        ttl_ms = milliseconds(ttl)
+        ttl_ms = 1 if ttl_ms == OVER else ttl_ms
+        soft_ms = soft_life(ttl_ms, stale, self._default_ttl_ms)
+        wait_ms = deadline(timeout) or self._wait_ms
+        return Plan(ttl_ms, soft_ms, wait_ms, stale_bound(max_stale), flags, background)
+
+    # ---- the steps ----
+
+    def _fetch(
+        self, key: Key, loader: Callable[[Any], Any], plan: Plan
+    ) -> Tuple[Any, Optional[Value]]:
+        raw = key_bytes(key)
+        interest = self._loads.enter(raw)
+        try:
+            limit = time.monotonic() + plan.wait_ms / 1000
+            while True:
+                answer = self._ask(key, raw, plan, _tables.READ_NO_WAIT, plan.wait_ms)
+                if answer.status == MISS and answer.fill is None:
+                    answer = self._wait(key, raw, plan, interest, limit)
+                if answer.status == _LOADER:
+                    if interest.error is not None:
+                        raise interest.error
+                    if time.monotonic() < limit:
+                        continue  # who loaded was interrupted: this caller may lead now
+                return self._answered(key, raw, loader, plan, interest, answer)
+        finally:
+            self._loads.leave(raw, interest)
+
+    def _ask(self, key: Key, raw: bytes, plan: Plan, flags: int, wait_ms: int) -> Answer:
+        """One hearth_fetch_begin()."""
+        call = self._handle.take()
+        fill: Optional[Fill] = None
+        try:
+            options = call.reading(wait_ms, plan.max_stale_ms, plan.flags | flags)
+            call.owe_nothing()
+            status = _begin(
+                self._address, raw, len(raw), options, call.value, call.fill_ref
+            )
+            address = call.owed()
+            if address is not None:
+                fill = Fill(address, self._loads.owed)
+            if status == OK:
+                value = self._decoded(key, raw, call)
+                return Answer(OK, value, value_of(value, False, call.informed()), fill)
+            known = value_of(None, True, call.informed()) if status == ABSENT else None
+            return Answer(status, NOTHING, known, fill)
+        except BaseException:
+            if fill is None and call.owed() is not None:
+                lib.hearth_fill_abandon(call.fill)
+            raise
+        finally:
+            self._handle.give(call)
+
+    def _wait(
+        self, key: Key, raw: bytes, plan: Plan, interest: Interest, limit: float
+    ) -> Answer:
+        """For another caller's load, in slices where a signal may come in."""
+        is_main = threading.current_thread() is threading.main_thread()
+        self._loads.wait_begins(interest, current_owner(), key)
+        try:
+            while True:
+                left_ms = max(1, int((limit - time.monotonic()) * 1000))
+                answer = self._ask(
+                    key, raw, plan, 0, min(left_ms, _SLICE_MS) if is_main else left_ms
+                )
+                if answer.status != _TIMEOUT or left_ms <= 1:
+                    return answer
+        finally:
+            self._loads.wait_ends(current_owner())
+
+    def _answered(
+        self,
+        key: Key,
+        raw: bytes,
+        loader: Callable[[Any], Any],
+        plan: Plan,
+        interest: Interest,
+        answer: Answer,
+    ) -> Tuple[Any, Optional[Value]]:
+        """What follows from an answer of the library."""
+        status, value, known, fill = answer
+        if status == ABSENT:
+            return None, known
+        if status == OK and fill is None and value is not NOTHING:
+            return value, known
+        if fill is not None:
+            if value is NOTHING:
+                return self._load(key, raw, loader, plan, interest, fill)
+            return self._renew(key, raw, loader, plan, answer, fill)
+        if status == OK:
+            return self._load_over(key, raw, loader, plan, known)
+        if status in _NOT_SHARED:
+            return value_only(loader(key))
+        if status == _TIMEOUT:
+            error = LoadTimeoutError(f"another load of {key!r:.100} did not end in time")
+            error.status, error.key = status, key
+            raise error
+        raise error_of(status, key)
+
+    def _load(
+        self,
+        key: Key,
+        raw: bytes,
+        loader: Callable[[Any], Any],
+        plan: Plan,
+        interest: Interest,
+        fill: Fill,
+    ) -> Tuple[Any, Optional[Value]]:
+        """Calls the loader, and ends the fill in any case."""
+        before, interest.owner = interest.owner, current_owner()
+        try:
+            result = loader(key)
+            return self._store_load(raw, result, plan, fill)
+        except Exception as error:
+            interest.error = error
+            raise
+        finally:
+            interest.owner = before
+            fill.abandon()
+
+    def _renew(
+        self,
+        key: Key,
+        raw: bytes,
+        loader: Callable[[Any], Any],
+        plan: Plan,
+        answer: Answer,
+        fill: Fill,
+    ) -> Tuple[Any, Optional[Value]]:
+        """A stale value is there: it stays the answer if nothing newer comes."""
+
+        def renew() -> Tuple[Any, Optional[Value]]:
+            own = self._loads.enter(raw)
+            try:
+                return self._load(key, raw, loader, plan, own, fill)
+            except Exception:
+                logger.warning("the renewal of %.100r failed", key, exc_info=True)
+                return answer.value, answer.known
+            finally:
+                self._loads.leave(raw, own)
+
+        if not plan.background:
+            return renew()
+        if not self._loads.run_later(renew):
+            fill.abandon()
+        return answer.value, answer.known
+
+    def _store_load(
+        self, raw: bytes, result: Any, plan: Plan, fill: Fill
+    ) -> Tuple[Any, Optional[Value]]:
+        """Gives the tiers what was loaded. What they cannot keep is the answer all the same."""
+        ttl_ms, soft_ms = plan.ttl_ms, plan.soft_ttl_ms
+        if isinstance(result, Loaded):
+            if result.ttl is not UNSET:
+                ttl_ms = milliseconds(result.ttl)
+                ttl_ms = 1 if ttl_ms == OVER else ttl_ms
+                soft_ms = soft_life(ttl_ms, result.stale, self._default_ttl_ms)
+                lib.hearth_fill_ttl(fill.address, ttl_ms, soft_ms)
+            result = result.value
+        content = 0
+        if result is None:
+            lib.hearth_fill_absent(fill.address)
+        else:
+            data, content = self._codec.encode(raw, result)
+            lib.hearth_fill_value(fill.address, data, len(data))
+        call = self._handle.take(even_closing=True)
+        try:
+            options = call.writing(ttl_ms, soft_ms, 0, content)
+            status = _commit(fill.take_pointer(), options, call.value)
+            if status not in (OK, ABSENT):
+                return value_only(result)
+            return result, value_of(result, status == ABSENT, call.informed())
+        finally:
+            self._handle.give(call)
+
+    def _load_over(
+        self,
+        key: Key,
+        raw: bytes,
+        loader: Callable[[Any], Any],
+        plan: Plan,
+        known: Optional[Value],
+    ) -> Tuple[Any, Optional[Value]]:
+        """The tiers have a value that this cache does not take: it is loaded, and replaces that very
+        one, unless somebody else was quicker."""
+        result = loader(key)
+        if isinstance(result, Loaded):
+            result = result.value
+        if result is None or known is None or not known.version:
+            return value_only(result)
+        data, content = self._codec.encode(raw, result)
+        call = self._handle.take()
+        try:
+            options = call.writing(
+                plan.ttl_ms, plan.soft_ttl_ms, 0, content, 0, known.version
+            )
+            lib.hearth_replace(self._address, raw, len(raw), data, len(data), options)
+        finally:
+            self._handle.give(call)
+        return value_only(result)
+
+
+def value_only(result: Any) -> Tuple[Any, None]:
+    """Of which nothing more is known."""
+    return (result.value if isinstance(result, Loaded) else result), None

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that read."""
+
+import ctypes
+from datetime import timedelta
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+
+from . import _tables
+from ._arguments import deadline, key_bytes, seconds_of
+from ._base import Base
+from ._handle import ABSENT, NOTHING, OK, Call, peek_version
+from ._library import unchecked
+from .errors import Key
+from .values import Value, value_of
+
+_get = unchecked("hearth_get")
+_get_many = unchecked("hearth_get_many")
+
+_KEY_MAX = _tables.KEY_MAX
+
+Timeout = Union[int, float, timedelta, None]
+
+
+def stale_bound(max_stale: Timeout) -> int:
+    """In ms; None: any."""
+    if max_stale is None:
+        return _tables.STALE_ANY
+    ms = int(seconds_of(max_stale, "max_stale") * 1000)
+    if ms < 0:
+        raise ValueError("max_stale is 0 seconds or more")
+    return ms
+
+
+class Reads(Base):
+    """get and what is like it. A node that fails is a miss, and counted (`Stats.failed_reads`),
+    unless the cache was opened with on_error="raise"."""
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """The value, or `default` if it is not cached, or known not to exist.
+
+        A local hit of bytes takes one call of C, which waits for nothing.
+        """
+        if self._shared:
+            entry = self._shared.get(key)
+            if entry is not None:
+                raw, size, place, cell, version, value = entry
+                if not peek_version(self._address, raw, size, place) and cell.value == version:
+                    return value
+        if key.__class__ is str:
+            raw = key.encode()  # type: ignore[union-attr]
+        elif key.__class__ is bytes:
+            raw = key  # type: ignore[assignment]
+        else:
+            raw = key_bytes(key)
+        size = len(raw)
+        if size > _KEY_MAX:
+            key_bytes(key)
+        found = self._get_with(self._address, raw, size)
+        if found is NOTHING:
+            return self._get_further(key, raw, default)
+        return found
+
+    def _get_further(self, key: Key, raw: bytes, default: Any) -> Any:
+        """What the local tier does not have, or not as plain bytes."""
+        call = self._handle.take()
+        try:
+            status = _get(self._address, raw, len(raw), None, call.value)
+            if status == OK:
+                found = self._decoded(key, raw, call)
+                return default if found is NOTHING else found
+        finally:
+            self._handle.give(call)
+        if status < 0:
+            self._read_failed(status, key)
+        return default
+
+    def get_value(
+        self,
+        key: Key,
+        *,
+        max_stale: Timeout = None,
+        allow_stale: bool = False,
+        local: bool = True,
+        remote: bool = True,
+        timeout: Timeout = None,
+    ) -> Optional[Value]:
+        """The value with what is known about it; None if it is not cached.
+
+        `max_stale`: ask the node if the local copy could differ from it by changes older than so
+        many seconds. `allow_stale`: a value past its soft life is an answer too. `local=False`,
+        `remote=False`: ask only the other tier. `timeout`: seconds; else `remote_timeout_ms`.
+        """
+        raw = key_bytes(key)
+        flags = read_flags(local, remote) | (_tables.READ_ALLOW_STALE if allow_stale else 0)
+        bound, deadline_ms = stale_bound(max_stale), deadline(timeout)
+        call = self._handle.take()
+        try:
+            options = call.reading(deadline_ms, bound, flags)
+            status = _get(self._address, raw, len(raw), options, call.value)
+            if status == OK:
+                found = self._decoded(key, raw, call)
+                return None if found is NOTHING else value_of(found, False, call.informed())
+            if status == ABSENT:
+                return value_of(None, True, call.informed())
+        finally:
+            self._handle.give(call)
+        if status < 0:
+            self._read_failed(status, key)
+        return None
+
+    def get_many(self, keys: Iterable[Key]) -> Dict[Key, Any]:
+        """The values of those keys that have one: what the local tier lacks is asked of all nodes at
+        once."""
+        found: Dict[Key, Any] = {}
+        missing: List[Tuple[Key, bytes]] = []
+        for key in dict.fromkeys(keys):
+            raw = key_bytes(key)
+            value = self._get_with(self._address, raw, len(raw))
+            if value is NOTHING:
+                missing.append((key, raw))
+            else:
+                found[key] = value
+        if missing:
+            self._get_many_further(missing, found)
+        return found
+
+    def _get_many_further(self, missing: List[Tuple[Key, bytes]], found: Dict[Key, Any]) -> None:
+        calls: List[Call] = []
+        count = len(missing)
+        statuses = array_of(ctypes.c_int32, count)
+        try:
+            while len(calls) < count:
+                calls.append(self._handle.take())
+            keys, sizes = key_arrays([raw for _, raw in missing])
+            values = array_of(ctypes.c_void_p, count)
+            for at, call in enumerate(calls):
+                values[at] = call.value.value
+            status = _get_many(
+                self._address, ctypes.c_size_t(count), keys, sizes, None, values, statuses
+            )
+            failed = 0
+            if status in (_tables.STATUSES["E_CLOSED"], _tables.STATUSES["E_INVALID"]):
+                self._read_failed(status, None)
+            for at, (key, raw) in enumerate(missing):
+                if statuses[at] == OK:
+                    value = self._decoded(key, raw, calls[at])
+                    if value is not NOTHING:
+                        found[key] = value
+                elif statuses[at] < 0:
+                    failed += 1
+        finally:
+            for call in calls:
+                self._handle.give(call)
+        if failed:
+            self._read_failed(status, None, failed)
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether get() would find a value now."""
+        return self.get(key, NOTHING) is not NOTHING
+
+    def __getitem__(self, key: Key) -> Any:
+        """As get(); KeyError if there is none."""
+        found = self.get(key, NOTHING)
+        if found is NOTHING:
+            raise KeyError(key)
+        return found
+
+
+def read_flags(local: bool, remote: bool) -> int:
+    """Of which tiers may be asked."""
+    return (0 if local else _tables.READ_NO_LOCAL) | (0 if remote else _tables.READ_NO_REMOTE)
+
+
+def array_of(kind: Any, count: int) -> Any:
+    """An array of at least `count`. There is a type for each length, and they are never freed, so
+    lengths are powers of two."""
+    return (kind * (1 << max(count - 1, 0).bit_length()))()
+
+
+def key_arrays(raws: List[bytes]) -> Tuple[Any, Any]:
+    """Pointers and sizes. The bytes must be kept for as long."""
+    keys, sizes = array_of(ctypes.c_char_p, len(raws)), array_of(ctypes.c_size_t, len(raws))
+    for at, raw in enumerate(raws):
+        keys[at] = raw
+        sizes[at] = len(raw)
+    return keys, sizes

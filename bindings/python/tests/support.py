@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests share: a program's main, servers, and threads that tell what went wrong in them."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PACKAGE = HERE.parent
+ROOT = PACKAGE.parent.parent
+LONG = bool(os.environ.get("HEARTH_LONG"))
+
+sys.path.insert(0, str(PACKAGE))
+
+
+# ---- results as tests/run.py reads them ----------------------------------------------------------
+
+
+class Result(unittest.TextTestResult):
+    """One line when a test begins and one when it has ended, as cmocka writes them."""
+
+    def _line(self, word, test, why=None):
+        self.stream.write(f"[ {word:>8} ] {test.id().split('.', 1)[1]}\n")
+        if why:
+            self.stream.write(f"{why}\n")
+        self.stream.flush()
+
+    def startTest(self, test):
+        super().startTest(test)
+        self._line("RUN", test)
+        self.ended = False
+
+    def _end(self, word, test, why=None):
+        if not self.ended:
+            self._line(word, test, why)
+        self.ended = True
+
+    def addSuccess(self, test):
+        unittest.TestResult.addSuccess(self, test)
+        self._end("OK", test)
+
+    def addError(self, test, err):
+        unittest.TestResult.addError(self, test, err)
+        self._end("FAILED", test, self._exc_info_to_string(err, test))
+
+    def addFailure(self, test, err):
+        unittest.TestResult.addFailure(self, test, err)
+        self._end("FAILED", test, self._exc_info_to_string(err, test))
+
+    def addSkip(self, test, reason):
+        unittest.TestResult.addSkip(self, test, reason)
+        self._end("SKIPPED", test, reason)
+
+    def addSubTest(self, test, subtest, err):
+        unittest.TestResult.addSubTest(self, test, subtest, err)
+        if err is not None:
+            self._end("FAILED", test, f"{subtest}\n{self._exc_info_to_string(err, test)}")
+
+    def printErrors(self):
+        """They are told where they occur."""
+
+
+def main():
+    """Runs the tests of the program, or those named on the command line."""
+    module = sys.modules["__main__"]
+    loader = unittest.TestLoader()
+    names = sys.argv[1:]
+    suite = (
+        loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
+    )
+    print(f"[==========] Running {suite.countTestCases()} test(s).", flush=True)
+    result = Result(unittest.runner._WritelnDecorator(sys.stdout), True, 0)
+    with result_hooks():
+        suite.run(result)
+    sys.exit(0 if result.wasSuccessful() else 1)
+
+
+@contextlib.contextmanager
+def result_hooks():
+    """What is raised where nobody sees it fails the program."""
+    unseen = []
+    sys.unraisablehook = lambda what: unseen.append(f"{what.err_msg}: {what.exc_value!r}")
+    threading.excepthook = lambda what: unseen.append(f"in a thread: {what.exc_value!r}")
+    yield
+    sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
+    if unseen:
+        sys.exit(f"raised where nobody sees it: {unseen}")
+
+
+# ---- threads -------------------------------------------------------------------------------------
+
+
+def run_threads(count, work):
+    """work(index) in so many threads; their results, in order. What one raises is raised."""
+    results, errors = [None] * count, []
+
+    def run(index):
+        try:
+            results[index] = work(index)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a thread hangs"
+    if errors:
+        raise errors[0]
+    return results
+
+
+def await_until(true, seconds=20):
+    """Until it is so."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "it did not come to be so"
+        time.sleep(0.002)
+
+
+# ---- processes -----------------------------------------------------------------------------------
+
+
+def environment(**more):
+    """For another Python that imports this package."""
+    return {**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def run_python(code, *arguments, timeout=60, python=sys.executable, **more):
+    """Runs a program in another process; what it was and said."""
+    return subprocess.run(
+        [python, "-X", "dev", "-W", "error", "-c", code, *arguments],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+class Server:
+    """A Redis or Memcached node on a Unix socket, of this test's own."""
+
+    def __init__(self, kind):
+        self.folder = tempfile.mkdtemp(prefix="hearth-")
+        self.socket = os.path.join(self.folder, "s")
+        self.kind = kind
+        self.start()
+
+    def start(self):
+        """At first, and after stop()."""
+        if self.kind == "redis":
+            command = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", ""]
+        else:
+            command = ["memcached", "-s", self.socket, "-u", "root"]
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket)
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        await_until(self._answers)
+
+    def _answers(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.socket)
+            except OSError:
+                return False
+            return True
+
+    @property
+    def url(self):
+        """For Cache.from_url()."""
+        return f"{self.kind}+unix://{self.socket}"
+
+    def stop(self):
+        """As if it had been killed."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        """For good."""
+        self.stop()
+        shutil.rmtree(self.folder)
