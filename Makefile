@@ -25,6 +25,9 @@ LIBDIR      = $(PREFIX)/lib
 INCLUDEDIR  = $(PREFIX)/include
 V          ?= 0#               1: show the commands
 Q          := $(if $(filter 1,$(V)),,@)
+# Scripts run with any Python, the binding's tests with Debian's, which sees its packages, or with
+# PYTHON= if that is given.
+BINDING_PYTHON := $(if $(PYTHON),$(PYTHON),/usr/bin/python3)
 PYTHON     ?= python3
 
 # The makefile's comments behind values leave blanks: these are the clean words.
@@ -76,7 +79,7 @@ NEED_LIBRARY := hiredis:libhiredis-dev libmemcached:libmemcached-dev hashkit:lib
 NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev zlib:zlib1g-dev
 NEED_TESTS   := cmocka:libcmocka-dev python3:python3
 NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
-                clang-tidy:clang-tidy shellcheck:shellcheck
+                clang-tidy:clang-tidy shellcheck:shellcheck mypy:mypy
 
 # Targets that compile nothing here need to look for nothing either.
 QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan \
@@ -100,7 +103,7 @@ FOUND_CC           := $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
 FOUND_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags hiredis libxxhash 2>/dev/null))
 DEPENDENCY_DIRS := $(strip $(shell $(PKG_CONFIG) --libs-only-L hiredis 2>/dev/null))
 endif
-$(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck,\
+$(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck mypy,\
     $(eval FOUND_$(tool) = $$(shell command -v $(tool))))
 
 # What a program needs besides libhearth.a. -lhashkit has no pkg-config file.
@@ -139,7 +142,9 @@ objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIB_OBJECTS    := $(call objects,$(LIB_SOURCES))
 # Python loads the shared library, which a sanitizer's build does not have.
 NEED_SHARED    := tests/api/test_sink_python.c
-TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(filter-out $(if $(SANITIZE),$(NEED_SHARED)),$(TEST_SOURCES)))
+PYTHON_TESTS   := $(if $(SANITIZE),,$(sort $(wildcard bindings/python/tests/test_*.py)))
+TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(filter-out $(if $(SANITIZE),$(NEED_SHARED)),$(TEST_SOURCES))) \
+                  $(PYTHON_TESTS)
 BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,$(BENCH_NAMES))
 
 STATIC_LIB := $(OUT)/libhearth.a
@@ -249,7 +254,7 @@ $(OUT)/tests/bench/test_hearth_bench: | $(OUT)/bench/hearth-bench
 $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)
 
-$(NEED_SHARED:%.c=$(OUT)/%): | $(SHARED_LIB)
+$(NEED_SHARED:%.c=$(OUT)/%) $(PYTHON_TESTS): | $(SHARED_LIB)
 
 # Its test runs the demo.
 $(OUT)/tests/bench/test_demo: | $(OUT)/bench/demo
@@ -269,7 +274,9 @@ SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
                   $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
 
 check: found $(SELECTED_TESTS)
-	$(Q)$(PYTHON) tests/run.py --timeout $(if $(HEARTH_LONG),3600,$(if $(SANITIZE),600,120)) $(SELECTED_TESTS)
+	$(Q)HEARTH_LIBRARY="$(abspath $(OUT)/$(SONAME))" PYTHONDONTWRITEBYTECODE=1 \
+	    $(PYTHON) tests/run.py --timeout $(if $(HEARTH_LONG),3600,$(if $(SANITIZE),600,120)) \
+	    --python "$(BINDING_PYTHON)" $(SELECTED_TESTS)
 
 check-asan check-ubsan check-tsan:
 	$(Q)$(MAKE) $(PARALLEL) check VARIANT=$(@:check-%=%)
@@ -330,8 +337,8 @@ $(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STATIC_LIB) $(MANIFEST)
 # One target a check; each names file and line. `make lint` runs them all, whatever fails.
 
 .PHONY: lint lint-includes lint-calls lint-symbols lint-headers lint-comments lint-text \
-        lint-format lint-shell lint-tidy update-symbols format
-LINT_CHECKS := includes calls symbols headers comments text format shell tidy
+        lint-format lint-shell lint-python lint-tidy update-symbols update-python format
+LINT_CHECKS := includes calls symbols headers comments text format shell python tidy
 C_FILES := $(sort $(shell find include sdk tests bench bindings -name '*.[ch]' 2>/dev/null))
 
 lint: found | need-lint
@@ -349,6 +356,11 @@ lint-headers:
 	$(Q)$(PYTHON) tests/lint/headers.py $(CC) $(COMPILE_FLAGS) $(INCLUDE_sdk)
 lint-shell:
 	$(Q)tests/lint/shell.sh
+lint-python:
+	$(Q)$(PYTHON) bindings/python/mirror.py --check
+	$(Q)cd bindings/python && mypy --no-error-summary --cache-dir ../../build/mypy && echo "python: ok"
+update-python:
+	$(Q)$(PYTHON) bindings/python/mirror.py
 lint-format:
 	$(Q)clang-format --dry-run --Werror $(C_FILES) && echo "format: ok"
 format:
@@ -435,18 +447,20 @@ Building (nothing else is needed before `make demo` and `make test`)
 Testing
   make test                everything that must pass before a change is taken, under 20 minutes
   make test-all            both compilers, all sanitizers, -O3, and the long forms of tests
-  make check               the test programs; TESTS=ring takes those with `ring` in their path
+  make check               the test programs; TESTS=ring takes those with `ring` in their path;
+                           those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-mutations     breaks the hot tier in some 70 ways, one after another: a test must fail each time
   make fuzz                both parsers, for a minute each or FUZZ_SECONDS=; needs clang
   make check-install       installs into an empty tree and builds the README's program there
-  make lint                layers, names, headers, comments, format, clang-tidy
+  make lint                layers, names, headers, comments, format, clang-tidy, mypy
   make deps-test           the Debian packages that the tests need besides (as root)
 
 Editing
   make format              clang-format, in place
   make update-symbols      accept what the shared library exports now
   make update-readme       write the table of options into README.md
+  make update-python       write what the headers say into the Python package
 
 Settings: CC=$(CC) CFLAGS="$(CFLAGS)" LDFLAGS= VARIANT=plain|release|asan|ubsan|tsan JOBS=$(JOBS) V=1
 endef

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cmocka programs, some at a time, and counts their tests.
+"""Runs test programs, some at a time, and counts their tests: cmocka's, and Python's (`*.py`) that report as
+cmocka does.
 
 A program that crashes, hangs, exits early or runs no test at all counts as a failure, the rest
 still runs. The last line is `N passed, N failed`, alone. Exit status 0 means: nothing failed.
@@ -100,11 +101,18 @@ def leaves_processes(group):
     return False
 
 
-def run(program, timeout_s):
+def command(program, python):
+    """A program of Python runs in development mode: every warning fails it."""
+    if program.endswith(".py"):
+        return [python, "-X", "dev", "-W", "error", program]
+    return [program]
+
+
+def run(arguments, timeout_s):
     """Runs one program; returns (its outcome, its output, what went wrong or None)."""
     with tempfile.TemporaryFile() as file:
         process = subprocess.Popen(
-            [program],
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -148,9 +156,9 @@ def tally(path, passed, failed):
             file.write(f"{passed} {failed}\n")
 
 
-def timed(program, timeout_s):
+def timed(program, python, timeout_s):
     start = time.monotonic()
-    return program, *run(program, timeout_s), time.monotonic() - start
+    return program, *run(command(program, python), timeout_s), time.monotonic() - start
 
 
 def main():
@@ -158,13 +166,17 @@ def main():
     parser.add_argument("--timeout", type=int, default=120, help="seconds for each program")
     # Many wait for a server or for a life to end: another one computes meanwhile.
     parser.add_argument("--jobs", type=int, default=2, help="programs that run at a time")
+    parser.add_argument("--python", default=sys.executable, help="for programs of Python")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
 
     passed = failed = skipped = 0
     troubles = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, arguments.jobs)) as pool:
-        started = [pool.submit(timed, each, arguments.timeout) for each in arguments.programs]
+        started = [
+            pool.submit(timed, each, arguments.python, arguments.timeout)
+            for each in arguments.programs
+        ]
         for finished in concurrent.futures.as_completed(started):
             program, outcome, output, trouble, seconds = finished.result()
             print(f"--- {program}", output.rstrip("\n"), f"--- {seconds:.1f} s", sep="\n", flush=True)
