@@ -239,7 +239,8 @@ class Fetches(Base):
         fill: Fill,
     ) -> Tuple[Any, Optional[Value]]:
         """Calls the loader, and ends the fill in any case."""
-        before, interest.owner = interest.owner, current_owner()
+        owner = current_owner()
+        self._loads.load_begins(interest, owner)
         try:
             result = loader(key)
             return self._store_load(raw, result, plan, fill)
@@ -247,7 +248,7 @@ class Fetches(Base):
             interest.error = error
             raise
         finally:
-            interest.owner = before
+            self._loads.load_ends(interest, owner)
             fill.abandon()
 
     def _renew(

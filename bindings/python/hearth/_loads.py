@@ -10,7 +10,7 @@ import concurrent.futures
 import contextvars
 import ctypes
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, List, Optional, Set, Tuple
 
 from ._library import lib
 from .errors import DeadlockError, Key
@@ -28,14 +28,19 @@ def current_owner() -> Hashable:
 
 
 class Interest:
-    """All callers who want one key just now."""
+    """All callers who want one key just now. There may be several who load it: a write lets whoever
+    comes later begin a load of their own. Who waits, waits for the last of them."""
 
-    __slots__ = ("count", "error", "owner")
+    __slots__ = ("count", "error", "owners")
 
     def __init__(self) -> None:
         self.count = 0
         self.error: Optional[Exception] = None
-        self.owner: Optional[Hashable] = None
+        self.owners: List[Hashable] = []
+
+    def owner(self) -> Optional[Hashable]:
+        """The last one."""
+        return self.owners[-1] if self.owners else None
 
 
 class Fill:
@@ -103,10 +108,20 @@ class Loads:
                 if self._interests.get(raw) is interest:
                     del self._interests[raw]
 
+    def load_begins(self, interest: Interest, owner: Hashable) -> None:
+        """It calls the loader."""
+        with self._lock:
+            interest.owners.append(owner)
+
+    def load_ends(self, interest: Interest, owner: Hashable) -> None:
+        """It has been called."""
+        with self._lock:
+            interest.owners.remove(owner)
+
     def leads_any(self, owner: Hashable) -> bool:
         """Whether it is inside a loader."""
         with self._lock:
-            return any(each.owner == owner for each in self._interests.values())
+            return any(owner in each.owners for each in self._interests.values())
 
     def runs_coroutine_here(self) -> bool:
         """Whether this thread's event loop has a coroutine that loads."""
@@ -124,7 +139,7 @@ class Loads:
         """DeadlockError if who leads the key waits, in the end, for the waiter."""
         with self._lock:
             self._waits[waiter] = interest
-            owner = interest.owner
+            owner = interest.owner()
             # Circles that the waiter is no part of end at the deadlines of those who are.
             for _ in range(len(self._waits) + 1):
                 if owner is None:
@@ -133,7 +148,7 @@ class Loads:
                     del self._waits[waiter]
                     raise DeadlockError(f"the load of {key!r:.100} waits for itself")
                 behind = self._waits.get(owner)
-                owner = behind.owner if behind is not None else None
+                owner = behind.owner() if behind is not None else None
 
     def wait_ends(self, waiter: Hashable) -> None:
         """It has its answer."""

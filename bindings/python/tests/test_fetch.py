@@ -249,6 +249,35 @@ class Fetch(unittest.TestCase):
         results = support.run_threads(2, work)
         self.assertIn("deadlock", results)
 
+    def test_loads_that_overtake_each_other_are_no_deadlock(self):
+        """A write lets a second load of the key begin while the first still runs."""
+        first, second = threading.Event(), threading.Event()
+        calls = []
+
+        def load(key):
+            calls.append(key)
+            if len(calls) == 1:
+                self.cache.set("key", b"written")
+                self.cache.delete("key")
+                first.set()
+                second.wait(20)
+                return b"first"
+            second.set()
+            support.await_until(lambda: done)
+            return b"second"
+
+        done = []
+
+        def work(index):
+            if index == 0:
+                self.assertEqual(self.cache.fetch("key", load), b"first")
+                done.append(1)
+                return self.cache.fetch("key", load)
+            first.wait(20)
+            return self.cache.fetch("key", load)
+
+        self.assertEqual(support.run_threads(2, work), [b"second"] * 2)
+
     def test_a_loader_cannot_close_its_cache(self):
         def load(key):
             self.cache.close()
