@@ -380,9 +380,15 @@ $(OBJ)/%.tidy: $(OBJ)/%.o .clang-tidy tests/.clang-tidy bench/.clang-tidy
 # ---- demo and harness -----------------------------------------------------------------------
 
 .PHONY: bench demo run-demo
-bench: found $(OUT)/bench/hearth-bench
+bench: found $(OUT)/bench/hearth-bench $(SHARED_LIB)
+ifneq ($(SUITE),python)
 	$(Q)$(OUT)/bench/hearth-bench $(if $(SUITE),$(SUITE),all) $(if $(JSON),--json "$(JSON)") \
 	    $(if $(HTML),--html "$(HTML)")
+endif
+ifneq ($(filter python all,$(if $(SUITE),$(SUITE),all)),)
+	$(Q)HEARTH_LIBRARY="$(abspath $(OUT)/$(SONAME))" "$(BINDING_PYTHON)" bench/python.py \
+	    $(if $(JSON),--json "$(JSON)" $(if $(filter python,$(SUITE)),,--append))
+endif
 
 demo: deps
 	$(Q)$(MAKE) $(PARALLEL) run-demo
@@ -436,7 +442,8 @@ Building (nothing else is needed before `make demo` and `make test`)
   make demo                install what is missing, build, run the demo
                            TRACE=file replays a trace, FAULT=kill kills a node on the way;
                            its report, with plots, is build/demo-report.html, or HTML=file
-  make bench               every suite of the harness, half an hour for remote alone
+  make bench               every suite of the harness, half an hour for remote alone; SUITE=python needs
+                           `make deps-test`
                            SUITE=local runs one, JSON=file also writes the rows there,
                            HTML=file a page with plots
   make install             DESTDIR= PREFIX=/usr/local LIBDIR= INCLUDEDIR=

@@ -79,9 +79,7 @@ class Base:
         )
         self._loads = Loads(int(settings["load.workers"]))
         self._objects = SharedObjects(share_bytes) if share_bytes else None
-        # For the shortest way of get().
         self._address = self._handle.address
-        self._get_with = get_with
         self._shared: Dict[Key, Entry] = self._objects.entries if self._objects else {}
         self._failed_reads = self._refused_values = 0
         self._log_due = 0.0
@@ -146,7 +144,7 @@ class Base:
                 if not peek_version(self._address, raw, size, place) and cell.value == version:
                     return value
         raw = key_bytes(key)
-        return self._get_with(self._address, raw, len(raw))
+        return get_with(self._address, raw, len(raw))
 
     def _after_fork(self) -> None:
         self._count_lock = threading.Lock()

@@ -8,15 +8,13 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 from . import _tables
 from ._arguments import deadline, key_bytes, seconds_of
 from ._base import Base
-from ._handle import ABSENT, NOTHING, OK, Call, peek_version
+from ._handle import ABSENT, NOTHING, OK, Call, get_with, peek_version
 from ._library import unchecked
 from .errors import Key
 from .values import Value, value_of
 
 _get = unchecked("hearth_get")
 _get_many = unchecked("hearth_get_many")
-
-_KEY_MAX = _tables.KEY_MAX
 
 Timeout = Union[int, float, timedelta, None]
 
@@ -40,22 +38,23 @@ class Reads(Base):
 
         A local hit of bytes takes one call of C, which waits for nothing.
         """
-        if self._shared:
-            entry = self._shared.get(key)
-            if entry is not None:
-                raw, size, place, cell, version, value = entry
-                if not peek_version(self._address, raw, size, place) and cell.value == version:
-                    return value
-        if key.__class__ is str:
-            raw = key.encode()  # type: ignore[union-attr]
-        elif key.__class__ is bytes:
-            raw = key  # type: ignore[assignment]
+        if self._shared and key in self._shared:
+            try:
+                raw, size, place, cell, version, value = self._shared[key]
+            except KeyError:  # it made room meanwhile
+                return self._get_further(key, key_bytes(key), default)
+            if not peek_version(self._address, raw, size, place) and cell.value == version:
+                return value
+        if type(key) is str:
+            raw = key.encode()
+        elif type(key) is bytes:
+            raw = key
         else:
             raw = key_bytes(key)
         size = len(raw)
-        if size > _KEY_MAX:
+        if size > 32768:  # what is cut to 32 bits on its way to C might be another key
             key_bytes(key)
-        found = self._get_with(self._address, raw, size)
+        found = get_with(self._address, raw, size)
         if found is NOTHING:
             return self._get_further(key, raw, default)
         return found
@@ -115,7 +114,7 @@ class Reads(Base):
         missing: List[Tuple[Key, bytes]] = []
         for key in dict.fromkeys(keys):
             raw = key_bytes(key)
-            value = self._get_with(self._address, raw, len(raw))
+            value = get_with(self._address, raw, len(raw))
             if value is NOTHING:
                 missing.append((key, raw))
             else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Tuple, TypeVar, 
 from ._arguments import TTL, UNSET, Unset, key_bytes
 from ._call_keys import CallKeys, KeyRule, takes_self
 from ._fetches import Fetches, Plan
-from ._handle import NOTHING
+from ._handle import NOTHING, get_with
 from ._writes import Writes
 from .errors import Key
 
@@ -97,7 +97,7 @@ class _Calls:
     def wrapper(self) -> Callable[..., Any]:
         """The function that is called instead."""
         cache, raws, plain, at_once = self.cache, self.raws, _PLAIN, self.cache._at_once
-        get_with, address = cache._get_with, cache._address
+        address = cache._address
         shares = cache._objects is not None
 
         @functools.wraps(self.function)

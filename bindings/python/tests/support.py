@@ -2,6 +2,7 @@
 """What the tests share: a program's main, servers, and threads that tell what went wrong in them."""
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -93,6 +94,17 @@ def result_hooks():
     sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
     if unseen:
         sys.exit(f"raised where nobody sees it: {unseen}")
+
+
+def long_form(test):
+    """A test that runs with HEARTH_LONG only; else it is not there."""
+    return test if LONG else None
+
+
+def needs(*modules):
+    """Skips where Debian's packages are not there: with a Python of another origin."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    return unittest.skipIf(missing, f"no {', '.join(missing)} here")
 
 
 # ---- threads -------------------------------------------------------------------------------------

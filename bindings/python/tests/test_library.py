@@ -148,7 +148,7 @@ class Wheel(unittest.TestCase):
         done = support.run_python(code, PYTHONPATH=str(tree), HEARTH_LIBRARY="")
         self.assertIn("HEARTH_LIBRARY", done.stderr)
 
-    @unittest.skipUnless(support.LONG, "the long form")
+    @support.long_form
     def test_pip_installs_it_in_an_empty_environment(self):
         place = self.folder / "venv"
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
