@@ -30,9 +30,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bindings" / "python"))
 
-import cachetools  # noqa: E402
-import pylibmc  # noqa: E402
-import redis  # noqa: E402
+try:
+    import cachetools
+    import pylibmc
+    import redis
+except ImportError as error:
+    sys.exit(f"the suite python needs its peers ({error}): run `make deps-test`, or take Debian's Python")
 
 import hearth  # noqa: E402
 

@@ -184,6 +184,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "hearth_stats_get": (_STATUS, (_CACHE, POINTER(Stats))),
     "hearth_stats_text": (_STATUS, (_CACHE, c_char_p, c_size_t, POINTER(c_size_t))),
     "hearth_hot_keys": (_STATUS, (_CACHE, POINTER(HotKey), c_size_t, POINTER(c_size_t))),
+    "hearth_set_nodes": (_STATUS, (_CACHE, c_char_p, c_char_p, c_size_t)),
     "hearth_node_of": (
         _STATUS,
         (_CACHE, *_KEY, POINTER(c_uint32), c_char_p, c_size_t),

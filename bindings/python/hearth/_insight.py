@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics, hot keys, the log, and where keys live."""
+"""Statistics, hot keys, the log, and the nodes."""
 
 import ctypes
 from typing import List, NamedTuple, Union
@@ -10,7 +10,7 @@ from ._base import Base
 from ._handle import check
 from ._library import lib
 from ._tables import Stats
-from .errors import Key
+from .errors import ConfigError, Key
 
 class HotKey(NamedTuple):
     """A key that is asked for often."""
@@ -98,6 +98,24 @@ class Insight(Base):
         were. It is done by itself when a read fails, at most once a second; a program that wants the
         rest calls it now and then. The library keeps 256 records."""
         return self._forward_log()
+
+    def set_nodes(self, url: str) -> None:
+        """Replaces the list of nodes while the cache is in use: `url` is written as that of
+        from_url(), and is the whole new list. Only keys whose owner changes move; they are missing
+        at their new owner until they are loaded or set there. ConfigError: the list is refused, and
+        nothing has changed. Processes that share nodes should change their lists at the same time.
+        """
+        why = ctypes.create_string_buffer(1024)
+        call = self._handle.take()
+        try:
+            status = lib.hearth_set_nodes(self._address, url.encode(), why, len(why))
+        finally:
+            self._handle.give(call)
+        if status in (_tables.STATUSES["E_INVALID"], _tables.STATUSES["E_UNSUPPORTED"]):
+            error = ConfigError(why.value.decode(errors="replace"))
+            error.status = status
+            raise error
+        check(status)
 
     def node_of(self, key: Key) -> Node:
         """The node that owns a key: the one that any client with libmemcached's weighted ketama

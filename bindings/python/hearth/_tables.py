@@ -195,7 +195,8 @@ class Stats(NamedTuple):
     #: counter: Deletes that found no room to be kept
     deletes_fenced: int
 
-    #: counter: Values of nodes taken for missing because a delete of theirs may have found no room
+    #: counter: Values of nodes taken for missing: a delete of theirs may have found no room, or the
+    #: key was another node's since
     values_fenced: int
 
     #: counter: Reads that the guard answered: the key is known not to exist

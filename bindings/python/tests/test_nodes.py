@@ -114,6 +114,30 @@ class Failing:
         self.assertEqual(cache.stats().failed_reads, 1)
 
 
+class Lists(unittest.TestCase):
+    """Nodes that come and go."""
+
+    def test_nodes_are_changed_while_the_cache_is_in_use(self):
+        nodes = [support.Server("redis") for _ in range(2)]
+        for node in nodes:
+            self.addCleanup(node.end)
+        one, both = (f"redis+unix://{','.join(n.socket for n in nodes[:count])}" for count in (1, 2))
+        with hearth.Cache.from_url(one, remote_timeout_ms=5000) as cache:
+            keys = [f"key{number}" for number in range(100)]
+            cache.set_many(dict.fromkeys(keys, b"1"))
+            self.assertEqual({cache.node_of(key).position for key in keys}, {0})
+            cache.set_nodes(both)
+            moved = [key for key in keys if cache.node_of(key).position == 1]
+            self.assertTrue(20 < len(moved) < 80)
+            self.assertEqual(set(keys) - set(cache.get_many(keys)), set(moved))
+            for bad in ("redis://", "memcached://host", "nonsense", ""):
+                with self.assertRaises(hearth.ConfigError) as raised:
+                    cache.set_nodes(bad)
+                self.assertTrue(str(raised.exception))
+            cache.set_many(dict.fromkeys(moved, b"2"))
+            self.assertEqual(len(cache.get_many(keys)), 100)
+
+
 class Redis(Failing, unittest.TestCase):
     """A Redis node."""
 
