@@ -83,7 +83,8 @@ class Base:
         self._shared: Dict[Key, Entry] = self._objects.entries if self._objects else {}
         self._failed_reads = self._refused_values = 0
         self._log_due = 0.0
-        self._count_lock = threading.Lock()
+        # Locks are reentrant: a signal's handler, or a finalizer, may come in between and use a cache.
+        self._count_lock = threading.RLock()
         self._finalizer = weakref.finalize(self, _end, self._handle, self._loads)
         self._finalizer.atexit = False
         _caches.add(self)
@@ -147,7 +148,7 @@ class Base:
         return get_with(self._address, raw, len(raw))
 
     def _after_fork(self) -> None:
-        self._count_lock = threading.Lock()
+        self._count_lock = threading.RLock()
         self._loads.after_fork()
         if self._objects is not None:
             self._objects.after_fork()

@@ -67,7 +67,7 @@ class CoroutineCalls(_Calls):
                 break
             await asyncio.wait([future])
             if not future.cancelled():
-                return future.result()
+                return self._own(raw, future.result())
         future = pending[loop, raw] = loop.create_future()
         try:
             result = await self._load_once(raw, args, kwargs, token)
@@ -81,6 +81,13 @@ class CoroutineCalls(_Calls):
             future.cancel()  # if it has no result: this task was cancelled
             if pending.get((loop, raw)) is future:
                 del pending[loop, raw]
+
+    def _own(self, raw: bytes, result: Any) -> Any:
+        """An object of its own for each task, as if it had been read."""
+        if result is None or type(result) in (bytes, str) or self.cache._objects is not None:
+            return result
+        codec = self.cache._codec
+        return codec.decode(raw, *codec.encode(raw, result))
 
     async def _load_once(
         self,

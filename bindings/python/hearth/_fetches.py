@@ -288,18 +288,18 @@ class Fetches(Base):
                 ttl_ms = milliseconds(result.ttl)
                 ttl_ms = 1 if ttl_ms == OVER else ttl_ms
                 soft_ms = soft_life(ttl_ms, result.stale, self._default_ttl_ms)
-                lib.hearth_fill_ttl(fill.address, ttl_ms, soft_ms)
+                lib.hearth_fill_ttl(fill.pointer, ttl_ms, soft_ms)
             result = result.value
         content = 0
         if result is None:
-            lib.hearth_fill_absent(fill.address)
+            lib.hearth_fill_absent(fill.pointer)
         else:
             data, content = self._codec.encode(raw, result)
-            lib.hearth_fill_value(fill.address, data, len(data))
+            lib.hearth_fill_value(fill.pointer, data, len(data))
         call = self._handle.take(even_closing=True)
         try:
             options = call.writing(ttl_ms, soft_ms, 0, content)
-            status = _commit(fill.take_pointer(), options, call.value)
+            status = _commit(fill.end(), options, call.value)
             if status not in (OK, ABSENT):
                 return value_only(result)
             return result, value_of(result, status == ABSENT, call.informed())

@@ -27,6 +27,9 @@ ABSENT = _tables.STATUSES["ABSENT"]
 #: a value object whose buffer grew beyond this is not kept
 _LARGE_BYTES = 1 << 20
 
+#: so many are kept; a call for many keys takes one for each
+_MOST_KEPT = 512
+
 #: options that the binding goes by itself
 _SETTINGS = (
     "ttl_ms",
@@ -77,7 +80,7 @@ class Call:
 
     __slots__ = (
         "value", "info", "info_ref", "read", "read_ref", "write", "write_ref", "fill", "fill_ref",
-        "_free", "__weakref__",
+        "thread", "_free", "__weakref__",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class Call:
         self.write_ref = ctypes.byref(self.write)
         self.fill = ctypes.c_void_p()
         self.fill_ref = ctypes.byref(self.fill)
+        self.thread = 0
 
     def __del__(self) -> None:
         try:
@@ -148,7 +152,7 @@ class Handle:
     def __init__(self, options: Dict[str, Any]) -> None:
         self.closed = False
         self.address = ctypes.c_void_p()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._free_calls: List[Call] = []
         self._calls: "weakref.WeakSet[Call]" = weakref.WeakSet()
         self.settings = _open(options, self.address)
@@ -162,16 +166,25 @@ class Handle:
             call = Call()
             with self._lock:
                 self._calls.add(call)
+        call.thread = threading.get_ident()
         if self.closed and not even_closing:
+            call.thread = 0
             self._free_calls.append(call)
             raise ClosedError("the cache is closed")
         return call
 
     def give(self, call: Call) -> None:
         """Takes it back."""
-        if value_size(call.value) <= _LARGE_BYTES:
+        call.thread = 0
+        if value_size(call.value) <= _LARGE_BYTES and len(self._free_calls) < _MOST_KEPT:
             self._free_calls.append(call)
         # Else it is not kept, and so nobody waits for it.
+
+    def is_used_here(self) -> bool:
+        """Whether this thread is inside a call: a signal came in between."""
+        own = threading.get_ident()
+        with self._lock:
+            return any(call.thread == own for call in self._calls)
 
     def close(self, patience_s: Optional[float] = None, owed: Collection[int] = ()) -> None:
         """Closes, once. Without an end to its patience it waits for calls that are under way, and
@@ -197,7 +210,7 @@ class Handle:
 
     def after_fork(self) -> None:
         """In the child: other threads are gone, and what they had taken does not come back."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls = weakref.WeakSet(self._free_calls)
 
 
@@ -261,7 +274,7 @@ def _open(given: Dict[str, Any], address: ctypes.c_void_p) -> Dict[str, bytes]:
 
 
 _empty = ctypes.c_void_p()
-_empty_lock = threading.Lock()
+_empty_lock = threading.RLock()
 
 
 def _always_empty() -> ctypes.c_void_p:
@@ -279,7 +292,7 @@ _handles: "weakref.WeakSet[Handle]" = weakref.WeakSet()
 
 def _after_fork() -> None:
     global _empty_lock
-    _empty_lock = threading.Lock()
+    _empty_lock = threading.RLock()
     for handle in list(_handles):
         handle.after_fork()
 

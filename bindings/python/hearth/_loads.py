@@ -47,24 +47,25 @@ class Fill:
     """A load that this process owes the others. It is ended once, at the latest when nobody knows
     of it any more."""
 
-    __slots__ = ("_abandon", "_owed", "address")
+    __slots__ = ("_abandon", "_is_ended", "_owed", "pointer")
 
     def __init__(self, address: int, owed: Set[int]) -> None:
         self._abandon = lib.hearth_fill_abandon
         self._owed = owed
-        self.address: Optional[int] = address
+        self._is_ended = False
+        self.pointer = ctypes.c_void_p(address)
         owed.add(address)
 
-    def take_pointer(self) -> ctypes.c_void_p:
-        """The address, for the one call that ends it."""
-        pointer, self.address = ctypes.c_void_p(self.address), None
-        self._owed.discard(pointer.value or 0)
-        return pointer
+    def end(self) -> ctypes.c_void_p:
+        """Its pointer, for the one call that ends it."""
+        self._is_ended = True
+        self._owed.discard(self.pointer.value or 0)
+        return self.pointer
 
     def abandon(self) -> None:
         """Ends it without a result, unless it has been ended."""
-        if self.address is not None:
-            self._abandon(self.take_pointer())
+        if not self._is_ended:
+            self._abandon(self.end())
 
     def __del__(self) -> None:
         self.abandon()
@@ -79,7 +80,7 @@ class Loads:
 
     def after_fork(self) -> None:
         """At first, and in a child: the threads that loaded are not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._interests: Dict[bytes, Interest] = {}
         self._waits: Dict[Hashable, Interest] = {}
         #: fills that are not ended yet, and coroutines that load, by loop and key

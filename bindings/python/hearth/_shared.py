@@ -25,7 +25,7 @@ class SharedObjects:
         self._sizes: Dict[Key, int] = {}
         self._bytes = 0
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def keep(self, key: Key, raw: bytes, version: int, value: Any, size: int) -> None:
         """From now on `value` is what get() of that version answers."""
@@ -36,7 +36,7 @@ class SharedObjects:
         entry = (raw, len(raw), ctypes.byref(cell), cell, version, value)
         with self._lock:
             self._forget(key)
-            while self._bytes + cost > self._max_bytes:
+            while self._sizes and self._bytes + cost > self._max_bytes:
                 self._forget(next(iter(self._sizes)))
             self._sizes[key] = cost
             self._bytes += cost
@@ -48,4 +48,4 @@ class SharedObjects:
 
     def after_fork(self) -> None:
         """In the child: a lock that another thread held stays held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

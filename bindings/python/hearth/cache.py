@@ -49,6 +49,8 @@ class Cache(Cached, Reads, Guard, Insight):
             return
         if self._loads.leads_any(current_owner()) or self._loads.runs_coroutine_here():
             raise DeadlockError("a load of this thread cannot wait for its cache to be closed")
+        if self._handle.is_used_here():
+            raise DeadlockError("a signal's handler cannot close a cache that it came in between of")
         self._loads.stop()
         self._handle.close()
         self._finalizer.detach()

@@ -301,7 +301,9 @@ class Coroutines(unittest.TestCase):
             self.fail("it waits")
 
     def test_many_tasks_make_one_call(self):
-        self.assertEqual(self.run_all(*(later(3) for _ in range(50))), [{"number": 3}] * 50)
+        results = self.run_all(*(later(3) for _ in range(50)))
+        self.assertEqual(results, [{"number": 3}] * 50)
+        self.assertEqual(len(set(map(id, results))), 50)
         self.assertEqual(calls, [3])
 
     def test_many_loops_in_threads_make_one_call(self):

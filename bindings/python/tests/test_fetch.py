@@ -176,6 +176,15 @@ class Fetch(unittest.TestCase):
         self.assertEqual(len(loader.calls), 1)
         self.assertEqual(self.cache.fetch("key", Loader(b"1")), b"1")
 
+    def test_what_is_too_large_to_store_is_the_answer_all_the_same(self):
+        with hearth.Cache(remote_max_value_bytes="1kb") as cache:
+            loader = Loader("x" * 2000)
+            self.assertEqual(cache.fetch("key", loader), loader.answer)
+            self.assertEqual(cache.fetch_value("key", loader).value, loader.answer)
+            self.assertEqual(len(loader.calls), 2)
+            with self.assertRaises(hearth.TooLargeError):
+                cache.set("key", loader.answer)
+
     def test_a_loader_that_cannot_be_called(self):
         with self.assertRaises(TypeError):
             self.cache.fetch("key", None)
@@ -318,6 +327,24 @@ class Fetch(unittest.TestCase):
         loader.wait.set()
         other.join()
         self.assertEqual(self.cache.get("key"), b"late")
+
+
+    def test_a_signal_handler_cannot_close_what_it_came_in_between_of(self):
+        told = []
+
+        def handler(number, frame):
+            try:
+                self.cache.close()
+            except hearth.DeadlockError:
+                told.append(1)
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        call = self.cache._handle.take()
+        signal.raise_signal(signal.SIGUSR1)
+        self.cache._handle.give(call)
+        self.assertEqual(told, [1])
+        self.assertFalse(self.cache.closed)
 
 
 class Stale(unittest.TestCase):
