@@ -37,7 +37,7 @@ try:
 except ImportError as error:
     sys.exit(f"the suite python needs its peers ({error}): run `make deps-test`, or take Debian's Python")
 
-import hearth  # noqa: E402
+import hearth
 
 VALUE = b"v" * 100
 DICT = {"id": 7, "name": "Ada Lovelace", "roles": ["admin", "editor"], "score": 12.5, "on": True}
@@ -138,7 +138,7 @@ class Suite:
             row = {
                 "suite": "python", "case": case, "metric": "time", "value": own, "unit": "ns",
                 "peer": peer, "peer_value": other, "ratio": own / other,
-            }  # fmt: skip
+            }
             self.out.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 

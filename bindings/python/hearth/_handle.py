@@ -81,7 +81,7 @@ class Call:
     __slots__ = (
         "value", "info", "info_ref", "read", "read_ref", "write", "write_ref", "fill", "fill_ref",
         "thread", "_free", "__weakref__",
-    )  # fmt: skip
+    )
 
     def __init__(self) -> None:
         self._free = lib.hearth_value_free

@@ -272,7 +272,7 @@ class Writes(Base):
             status = _set_many(
                 self._address, ctypes.c_size_t(count), keys, sizes, data, data_sizes, options,
                 statuses,
-            )  # fmt: skip
+            )
         finally:
             self._handle.give(call)
         note_failures([row[0] for row in rows], status, statuses, failed)

@@ -38,7 +38,7 @@ def compiled(program):
         subprocess.run(
             ["gcc", "-x", "c", "-", "-o", path, f"-I{support.ROOT / 'include'}"],
             input=program, text=True, check=True,
-        )  # fmt: skip
+        )
         return subprocess.run([path], capture_output=True, text=True, check=True).stdout
 
 
@@ -65,7 +65,7 @@ class Mirror(unittest.TestCase):
         done = subprocess.run(
             [sys.executable, str(support.PACKAGE / "mirror.py"), "--check"],
             capture_output=True, text=True,
-        )  # fmt: skip
+        )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_constants_statuses_and_statistics(self):

@@ -64,7 +64,7 @@ class Prefork(unittest.TestCase):
             [sys.executable, "-m", "gunicorn", "--preload", "-w", "4", "-b", f"unix:{path}",
              "--log-level", "critical", "gunicorn_app:app"],
             cwd=support.HERE, env=support.environment(HEARTH_TEST_URL=node.url),
-        )  # fmt: skip
+        )
         self.addCleanup(master.wait)
         self.addCleanup(master.terminate)
         support.await_until(lambda: ask(path, "/user/1"))

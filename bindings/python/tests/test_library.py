@@ -61,7 +61,7 @@ class Finding(unittest.TestCase):
             ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(path), f'-DVERSION="{version}"',
              f"-DABI={abi}"],
             input=ANOTHER, text=True, check=True,
-        )  # fmt: skip
+        )
         return path
 
     def test_what_the_environment_names_comes_first_and_last(self):
@@ -157,12 +157,12 @@ class Wheel(unittest.TestCase):
         subprocess.run(
             [str(place / "bin" / "python"), *install, str(support.PACKAGE)],
             check=True, env=clean, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         clean.pop("HEARTH_LIBRARY", None)
         said = subprocess.run(
             [str(place / "bin" / "python"), "-c", TELL],
             check=True, env=clean, capture_output=True, text=True,
-        ).stdout  # fmt: skip
+        ).stdout
         self.assertTrue(said.startswith(str(place)), said)
         self.assertTrue(said.strip().endswith("hearth/libhearth.so.0"), said)
 

@@ -93,7 +93,7 @@ class Matrix(unittest.TestCase):
                     done = subprocess.run(
                         [path, "-X", "dev", "-W", "error", str(file)],
                         env=support.environment(), capture_output=True, text=True, timeout=300,
-                    )  # fmt: skip
+                    )
                     self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
 
 

@@ -107,7 +107,7 @@ class Failing:
         cache = self.open()
         for command in (["SET", "count", "41"], ["RPUSH", "list", "a"]):
             subprocess.run(["redis-cli", "-s", self.node.socket, *command], check=True,
-                           stdout=subprocess.DEVNULL)  # fmt: skip
+                           stdout=subprocess.DEVNULL)
         self.assertEqual(cache.incr("count"), 42)
         self.assertEqual(cache.get("count"), 42)
         self.assertIsNone(cache.get("list"))

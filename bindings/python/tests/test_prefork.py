@@ -262,7 +262,7 @@ cache.fetch("key", load)
         process = subprocess.Popen(
             [sys.executable, "-c", code], env=support.environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        )
         self.assertEqual(process.stdout.readline(), "loading\n")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
