@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every Python of 3.9 and later that is on this machine runs the package's other tests, as far as they need nothing else; the
-short form runs one short program on each."""
+"""Every Python of 3.9 and later that is on this machine runs one short program, and in the long form
+the package's other tests, as far as they need nothing else."""
 
 import glob
 import os
