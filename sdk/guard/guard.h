@@ -3,9 +3,11 @@
 #ifndef HEARTH_GUARD_GUARD_H
 #define HEARTH_GUARD_GUARD_H
 
+#include "guard/backoff.h"
 #include "guard/bloom_guard.h"
 #include "guard/bloom_image.h"
 #include "guard/breaker.h"
+#include "guard/early.h"
 #include "guard/flight.h"
 #include "guard/hints.h"
 

@@ -53,7 +53,9 @@ typedef struct hearth__local_entry {
     int64_t hard_expiry_ms; /* HEARTH__LOCAL_FOREVER: none; never served from then on */
     uint64_t version;
     uint32_t content;
-    uint32_t delta_ms;
+    uint32_t delta_ms; /* how long its load took; it is not kept */
+    /* so long before its soft expiry it is no plain hit any more, but for the caller to judge; at most 4.6 hours are kept */
+    uint32_t lead_ms;
 } hearth__local_entry;
 
 /*
@@ -76,7 +78,7 @@ typedef int32_t hearth__local_otherwise(void *owner, const void *key, size_t key
 
 /*
  * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, within its soft
- * and hard lives. Anything else is left to `otherwise`, whose status is returned: so nobody above has to keep anything for
+ * and hard lives, and not in the lead before the soft one's end. Anything else is left to `otherwise`, whose status is returned: so nobody above has to keep anything for
  * that case, which would be a sixth of a hit's instructions. It is complete: it goes through the gate of the tier's counters,
  * looks at the clock and counts its hit. Any thread.
  */
@@ -108,7 +110,7 @@ void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *ent
 int32_t hearth__local_peek(hearth__local *local, const void *key, size_t key_size,
                            hearth__buffer *bytes, hearth__local_raw *raw);
 
-/* Whether it is a value, not marked stale, that is within its soft and hard lives at `until_ms`. */
+/* Whether it is a value, not marked stale, that is within its soft and hard lives at `until_ms`, and not in its lead. */
 bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms);
 
 /* Drops a key. True: it was there. Any thread. */

@@ -54,7 +54,7 @@ _Static_assert(sizeof(((hearth__local_raw *)0)->extra) ==
 enum hearth__entry_flag {
     HEARTH__ENTRY_ABSENT = 1,
     HEARTH__ENTRY_STALE = 2,
-    HEARTH__ENTRY_SOFT = 4,    /* a word: soft expiry 40 | delta 24 */
+    HEARTH__ENTRY_SOFT = 4,    /* a word: soft expiry less the lead 40 | lead 24 */
     HEARTH__ENTRY_VERSION = 8, /* a word: version */
     HEARTH__ENTRY_ORIGIN =
         16, /* two words: read 40 | content's low 24; born 40 | content's high 8 | 0 */

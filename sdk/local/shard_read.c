@@ -165,8 +165,8 @@ void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *ent
         .hard_expiry_ms = point_of(hearth__entry_hard(raw->word1), raw->opened_ms),
     };
     if ((flags & HEARTH__ENTRY_SOFT) != 0) {
-        entry->soft_expiry_ms = point_of(*extra >> 24, raw->opened_ms);
-        entry->delta_ms = (uint32_t)(*extra++ & 0xffffff);
+        entry->lead_ms = (uint32_t)(*extra & 0xffffff);
+        entry->soft_expiry_ms = point_of((*extra++ >> 24) + entry->lead_ms, raw->opened_ms);
     }
     if ((flags & HEARTH__ENTRY_VERSION) != 0) {
         entry->version = *extra++;

@@ -120,17 +120,26 @@ static uint64_t relative(const hearth__shard *shard, int64_t time_ms) {
     return (uint64_t)since < HEARTH__ENTRY_NEVER ? (uint64_t)since : HEARTH__ENTRY_NEVER - 1;
 }
 
+/* Where the lead before the soft expiry begins, and how long it is: as much of it as there is time. */
+static uint64_t soft_word(const hearth__shard *shard, const hearth__local_entry *entry) {
+    uint64_t soft = relative(shard, entry->soft_expiry_ms);
+    if (soft == HEARTH__ENTRY_NEVER) {
+        return soft << 24;
+    }
+    uint64_t lead = entry->lead_ms < 0xffffff ? entry->lead_ms : 0xffffff;
+    lead = lead < soft ? lead : soft;
+    return (soft - lead) << 24 | lead;
+}
+
 /* With soft expiry or version where the flags `layout` say so, even if there is none. */
 static struct head compose(const hearth__shard *shard, const hearth__local_entry *entry,
                            size_t key_size, size_t value_size, uint32_t layout) {
     struct head head = {.count = HEARTH__ENTRY_WORDS};
     uint64_t flags =
         (entry->absent ? HEARTH__ENTRY_ABSENT : 0u) | (entry->stale ? HEARTH__ENTRY_STALE : 0u);
-    if (entry->soft_expiry_ms != HEARTH__LOCAL_FOREVER || entry->delta_ms != 0 ||
-        (layout & HEARTH__ENTRY_SOFT) != 0) {
-        uint64_t delta = entry->delta_ms < 0xffffff ? entry->delta_ms : 0xffffff;
+    if (entry->soft_expiry_ms != HEARTH__LOCAL_FOREVER || (layout & HEARTH__ENTRY_SOFT) != 0) {
         flags |= HEARTH__ENTRY_SOFT;
-        head.words[head.count++] = relative(shard, entry->soft_expiry_ms) << 24 | delta;
+        head.words[head.count++] = soft_word(shard, entry);
     }
     if (entry->version != 0 || (layout & HEARTH__ENTRY_VERSION) != 0) {
         flags |= HEARTH__ENTRY_VERSION;

@@ -77,11 +77,40 @@ static void a_child_draws_other_random_numbers(void **state) {
     assert_true(childs != drawn);
 }
 
+/* The numbers that threads draw for themselves go on in the parent, and begin anew in the child. */
+static void a_childs_threads_draw_other_random_numbers(void **state) {
+    (void)state;
+    enum { NUMBERS = 1000 };
+    double sum = 0;
+    for (int i = 0; i < NUMBERS; i++) {
+        const double drawn = hearth__random_unit();
+        assert_true(drawn > 0 && drawn <= 1);
+        sum += drawn;
+    }
+    assert_true(sum > NUMBERS * 0.4 && sum < NUMBERS * 0.6);
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    const double drawn[] = {hearth__random_unit(), hearth__random_unit()};
+    if (child == 0) {
+        _exit(write(pipes[1], drawn, sizeof drawn) == sizeof drawn ? 0 : 1);
+    }
+    double childs[2];
+    assert_int_equal(read(pipes[0], childs, sizeof childs), sizeof childs);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+    assert_true(childs[0] < drawn[0] || childs[0] > drawn[0] || childs[1] < drawn[1] ||
+                childs[1] > drawn[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_has_another_generation),
         cmocka_unit_test(a_grandchild_has_yet_another),
         cmocka_unit_test(a_child_draws_other_random_numbers),
+        cmocka_unit_test(a_childs_threads_draw_other_random_numbers),
     };
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
 }

@@ -95,6 +95,12 @@ static void the_short_way_takes_only_what_is_fresh(void **state) {
     expect_hit(&tier, &entry, HEARTH_OK);
     entry = until(&tier, now_ms, long_ms);
     expect_hit(&tier, &entry, HEARTH_MISS);
+    entry.lead_ms = LONG_MS; /* it counts from the tier's opening at the earliest */
+    entry.soft_expiry_ms = long_ms - LONG_MS / 2;
+    expect_hit(&tier, &entry, HEARTH_MISS);
+    entry.lead_ms = LONG_MS / 4;
+    expect_hit(&tier, &entry, HEARTH_OK);
+    entry = until(&tier, now_ms, long_ms);
     entry.version = 9; /* it has a word of its own, like the soft expiry */
     expect_hit(&tier, &entry, HEARTH_MISS);
     entry = until(&tier, HEARTH__LOCAL_FOREVER, HEARTH__LOCAL_FOREVER);

@@ -115,7 +115,7 @@ static void what_is_known_of_a_value_comes_back_with_it(void **state) {
                                        .hard_expiry_ms = 1000,
                                        .version = UINT64_MAX - 1,
                                        .content = 0xfeedbeef,
-                                       .delta_ms = 77};
+                                       .lead_ms = 7};
     assert_true(keep(&tier, "a", &entry, "", 0));
     assert_int_equal(get_at(&tier, "a", 20), HEARTH_OK);
     assert_int_equal(tier.bytes.size, 0);
@@ -126,7 +126,7 @@ static void what_is_known_of_a_value_comes_back_with_it(void **state) {
     assert_int_equal(tier.entry.hard_expiry_ms, 1000);
     assert_true(tier.entry.version == UINT64_MAX - 1);
     assert_int_equal(tier.entry.content, 0xfeedbeef);
-    assert_int_equal(tier.entry.delta_ms, 77);
+    assert_int_equal(tier.entry.lead_ms, 7);
     const hearth__local_entry absent = {.absent = true, .hard_expiry_ms = 1000};
     assert_true(keep(&tier, "a", &absent, NULL, 0));
     assert_int_equal(get_at(&tier, "a", 20), HEARTH_OK);

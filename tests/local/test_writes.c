@@ -104,7 +104,7 @@ static void a_value_that_says_less_takes_the_place_of_one_that_said_more(void **
     tier_open(&tier);
     hearth__local_entry described = everlasting;
     described.version = 7;
-    described.delta_ms = 5;
+    described.lead_ms = 5;
     described.soft_expiry_ms = hearth__boot_ms() + 3600000;
     assert_true(put(&tier, &described, "a load"));
     assert_true(put(&tier, &everlasting, "a set."));
@@ -113,7 +113,7 @@ static void a_value_that_says_less_takes_the_place_of_one_that_said_more(void **
     assert_int_equal(hearth__local_get(tier.local, "key", 3, 0, &tier.bytes, &entry),
                      HEARTH_OK);
     assert_int_equal(entry.version, 0);
-    assert_int_equal(entry.delta_ms, 0);
+    assert_int_equal(entry.lead_ms, 0);
     assert_int_equal(entry.soft_expiry_ms, HEARTH__LOCAL_FOREVER);
     hearth__local_usage usage;
     hearth__local_usage_get(tier.local, &usage);
