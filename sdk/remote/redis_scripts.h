@@ -60,14 +60,18 @@ static const char hearth__lua_store[] =
     "if verdict~=0 then return verdict end\n"
     HEARTH__LUA_SET;
 
-/* SWAP: over the version ARGV[1], as hearth__swap_status() has it. */
+/* Goes on only over the version ARGV[1], as hearth__swap_status() has it. */
+#define HEARTH__LUA_OVER_VERSION \
+    "if head=='' and redis.call('EXISTS',key)==0 then return 1 end\n" \
+    "if #head<24 or head:sub(1,4)~='\\137HRT' or head:byte(5)>1\n" \
+    "    or head:sub(9,10)~='\\0\\0' or head:sub(17,24)~=ARGV[1] then\n" \
+    "  return 4\n" \
+    "end\n"
+
+/* SWAP. */
 static const char hearth__lua_swap[] =
     HEARTH__LUA_HEAD("23")
-    "if head=='' and redis.call('EXISTS',key)==0 then return 1 end\n"
-    "if #head<24 or head:sub(1,4)~='\\137HRT' or head:byte(5)>1\n"
-    "    or head:sub(9,10)~='\\0\\0' or head:sub(17,24)~=ARGV[1] then\n"
-    "  return 4\n"
-    "end\n"
+    HEARTH__LUA_OVER_VERSION
     HEARTH__LUA_SET;
 
 /* DELETE: also of another type, which counts as foreign. */
@@ -114,6 +118,17 @@ static const char hearth__lua_increment[] =
 static const char hearth__lua_renew[] =
     HEARTH__LUA_HEAD("47")
     "if head~=ARGV[1] then return 4 end\n"
+    "local done=redis.pcall('SETRANGE',key,0,ARGV[2])\n"
+    "if type(done)=='table' then return done end\n"
+    HEARTH__LUA_LIFE;
+
+/* SWAP of the header alone, which becomes ARGV[2]: the body is that of the version, and begins where it does there. */
+static const char hearth__lua_swap_header[] =
+    HEARTH__LUA_HEAD("47")
+    HEARTH__LUA_OVER_VERSION
+    "if head:sub(7,8)~=ARGV[2]:sub(7,8) or head:sub(37,40)~=ARGV[2]:sub(37,40) then\n"
+    "  return 4\n"
+    "end\n"
     "local done=redis.pcall('SETRANGE',key,0,ARGV[2])\n"
     "if type(done)=='table' then return done end\n"
     HEARTH__LUA_LIFE;

@@ -109,13 +109,19 @@ static int32_t say_store(const hearth__remote_op *op, hearth__exchange *exchange
         for (size_t i = 0; i < sizeof version; i++) {
             version[i] = (unsigned char)(op->if_version >> (8 * i));
         }
-        hearth__redis_script(&command, hearth__lua_swap, op);
+        hearth__redis_script(&command,
+                             op->same_body ? hearth__lua_swap_header : hearth__lua_swap, op);
         hearth__redis_word(&command, version, sizeof version);
     } else {
         hearth__redis_script(&command, hearth__lua_store, op);
         hearth__redis_word(&command, column.digits, sizeof column.digits);
     }
-    add_value(&command, op, &header);
+    if (op->verb == HEARTH__SWAP && op->same_body) {
+        size_t size = hearth__envelope_compose(op, false, header.bytes);
+        hearth__redis_word(&command, header.bytes, size);
+    } else {
+        add_value(&command, op, &header);
+    }
     if (op->ttl_ms != 0) {
         hearth__redis_integer(&command, op->ttl_ms, &ttl);
     }

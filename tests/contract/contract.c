@@ -19,6 +19,7 @@ static const struct CMUnitTest peaceful[] = {
     cmocka_unit_test(test_damaged_values_are_misses),
     cmocka_unit_test(test_wrong_key_is_a_miss),
     cmocka_unit_test(test_swap),
+    cmocka_unit_test(test_swap_of_the_same_body),
     cmocka_unit_test(test_swap_replaces_a_damaged_value),
     cmocka_unit_test(test_increment),
     cmocka_unit_test(test_other_clients_increment),

@@ -33,6 +33,7 @@ void test_awkward_bodies(void **state);
 void test_damaged_values_are_misses(void **state);
 void test_wrong_key_is_a_miss(void **state);
 void test_swap(void **state);
+void test_swap_of_the_same_body(void **state);
 void test_swap_replaces_a_damaged_value(void **state);
 void test_increment(void **state);
 void test_other_clients_increment(void **state);

@@ -223,6 +223,35 @@ void test_swap(void **state) {
                "swap of nothing");
 }
 
+/* A value that a load found unchanged: it need not be sent, and has a new header all the same. */
+void test_swap_of_the_same_body(void **state) {
+    struct rig *rig = *state;
+    static const enum hearth__kind kinds[] = {HEARTH__KIND_VALUE, HEARTH__KIND_STALE};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        uint64_t version = rig_plant_kind(rig, kinds[i], "same", "the body");
+        hearth__remote_op op = rig_store(rig, HEARTH__SWAP, "same", "the body");
+        op.same_body = true;
+        op.content = 99;
+        op.delta_ms = 5;
+        op.soft_ttl_ms = 300000;
+        op.ttl_ms = 600000;
+        op.if_version = version + 1;
+        rig_expect(rig, op, HEARTH_CONFLICT, "swap of another version");
+        op.if_version = version;
+        rig_expect(rig, op, HEARTH_OK, "swap of the same body");
+        hearth__remote_op got = rig_expect_get(rig, "same", HEARTH_OK, "the body");
+        assert_true(got.found_version == op.version && got.found == HEARTH__KIND_VALUE);
+        assert_int_equal(got.found_content, 99);
+        assert_int_equal(got.found_delta_ms, 5);
+        assert_in_range(got.left_ms, 500000, 600000);
+        assert_in_range(got.soft_left_ms, 200000, 300000);
+    }
+    rig_expect(rig, rig_verb(HEARTH__DELETE, "same"), HEARTH_OK, "delete");
+    hearth__remote_op op = rig_store(rig, HEARTH__SWAP, "same", "the body");
+    op.same_body = true;
+    rig_expect(rig, op, HEARTH_MISS, "swap of nothing");
+}
+
 void test_swap_replaces_a_damaged_value(void **state) {
     struct rig *rig = *state;
     unsigned char bytes[128];

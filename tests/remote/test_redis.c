@@ -45,6 +45,32 @@ static int stop(void **state) {
     return 0;
 }
 
+static void a_body_that_stays_is_not_sent_again(void **state) {
+    struct bench *bench = *state;
+    struct redis_rig *rig = &bench->rig;
+    enum { BODY = 100000 };
+    char *body = calloc(1, BODY + 1);
+    assert_non_null(body);
+    memset(body, 'x', BODY);
+    hearth__remote_op op = redis_rig_op(rig, HEARTH__SET, "same", body);
+    (void)redis_rig_expect(rig, op, HEARTH_OK);
+    const uint64_t version = op.version;
+    const uint64_t before = redis_rig_info(bench->client, "total_net_input_bytes:");
+    op = redis_rig_op(rig, HEARTH__SWAP, "same", body);
+    op.same_body = true;
+    op.if_version = version;
+    (void)redis_rig_expect(rig, op, HEARTH_OK);
+    assert_true(redis_rig_info(bench->client, "total_net_input_bytes:") - before < 5000);
+    assert_true(redis_rig_expect_body(rig, "same", body).found_version == op.version);
+    /* What says to be the version, but has another body, is not given a header that vouches for it. */
+    hearth__remote_op other = redis_rig_op(rig, HEARTH__SWAP, "same", "another");
+    other.same_body = true;
+    other.if_version = op.version;
+    (void)redis_rig_expect(rig, other, HEARTH_CONFLICT);
+    (void)redis_rig_expect_body(rig, "same", body);
+    free(body);
+}
+
 static void numbers_are_exact_to_the_last(void **state) {
     struct redis_rig *rig = &((struct bench *)*state)->rig;
     redis_rig_set_integer(rig, "n", "9007199254740993"); /* 2^53 + 1 */
@@ -341,6 +367,7 @@ static void signals_do_not_stretch_a_deadline(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
+        TEST(a_body_that_stays_is_not_sent_again),
         TEST(numbers_are_exact_to_the_last),
         TEST(the_floor_keeps_the_life),
         TEST(a_long_pipeline_does_not_block_itself),

@@ -162,6 +162,12 @@ static void check_every_conditional_verb(struct redis_rig *rig) {
     (void)redis_rig_expect(rig, op, HEARTH_OK);
     (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__REPLACE, "k", "three"), HEARTH_OK);
     (void)redis_rig_increment(rig, "k", 1, HEARTH_E_TYPE);
+    const uint64_t version = redis_rig_expect_body(rig, "k", "three").found_version;
+    op = redis_rig_op(rig, HEARTH__SWAP, "k", "three");
+    op.same_body = true;
+    op.if_version = version;
+    (void)redis_rig_expect(rig, op, HEARTH_OK);
+    assert_true(redis_rig_expect_body(rig, "k", "three").found_version == op.version);
     op = redis_rig_op(rig, HEARTH__TOUCH, "k", NULL);
     op.ttl_ms = 900000;
     (void)redis_rig_expect(rig, op, HEARTH_OK);
