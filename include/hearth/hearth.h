@@ -219,6 +219,12 @@ HEARTH_API void hearth_value_free(hearth_value *value);
 #define HEARTH_READ_ALLOW_STALE 4u
 /** hearth_fetch_begin(): do not wait for another caller's load. */
 #define HEARTH_READ_NO_WAIT 8u
+/** hearth_fetch(), hearth_fetch_many(), hearth_fetch_begin(): ask the loader whatever is cached, and store what it says. A load
+ * that another caller began after this call will do; one that began before is waited for, and then there is another. */
+#define HEARTH_READ_RELOAD 16u
+/** hearth_fetch(), hearth_fetch_many(): what the tiers have, be it stale, or HEARTH_MISS; the loader is not called, nothing is
+ * renewed, no load is waited for. */
+#define HEARTH_READ_NO_LOAD 32u
 
 /** Options of a read; NULL stands for what hearth_read_options_init() sets. */
 typedef struct hearth_read_options {
@@ -325,13 +331,21 @@ typedef struct hearth_loader {
  * the old result is stored nowhere. A remote tier that is down, slow or wrong never fails a
  * fetch: the loader answers, and the log and the statistics say so. A value past its soft life
  * is renewed by one caller, the others get it as it is; if that load fails, the stale value is
- * the answer.
+ * the answer, and for `load.retry_after_ms` nobody tries again. A loader that failed, another's load
+ * that did not end in time, and a key that does not exist are three things: HEARTH_E_LOADER,
+ * HEARTH_E_TIMEOUT, HEARTH_ABSENT. Without anything stale the failure is that of all who waited for
+ * this load, and of nobody else: the next call loads again.
+ *
+ * What was loaded is renewed before it expires, so that at a hot key nobody ever waits: each reader
+ * has a small chance to begin that, which grows towards the expiry in proportion to what the load took
+ * (XFetch, Vattani and others 2015; `early.beta`). The others, and with `retain` that one too, have the
+ * present value at once.
  *
  * Result: HEARTH_OK (the value; hearth_value_info() tells its tier); HEARTH_ABSENT (the loader
  * said that it does not exist, now or within `negative_ttl_ms`, or the guard denies it);
  * HEARTH_E_LOADER (the load failed, and there is nothing stale); HEARTH_E_TIMEOUT (another
  * caller's or a worker's load did not end before the deadline); HEARTH_E_DEADLOCK (called from a
- * loader that this load waits for);
+ * loader that this load waits for); HEARTH_MISS (only with HEARTH_READ_NO_LOAD);
  * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
  * HEARTH_E_CLOSED (also: hearth_close() began while the load waited for a thread).
  * Ownership: `loader` is copied; `arg` is used until the call returns, not longer, unless it has
@@ -376,12 +390,12 @@ HEARTH_API int32_t hearth_work(hearth *cache, int64_t timeout_ms) HEARTH_CHECK;
  *     }
  *
  * With *fill, all others who want the key wait for this caller. It gives the fill a value
- * (hearth_fill_value(), hearth_fill_absent(), hearth_fill_ttl()), and then ends it, once, by
+ * (hearth_fill_value(), hearth_fill_absent(), hearth_fill_unchanged(), hearth_fill_ttl()), and then ends it, once, by
  * hearth_fill_commit() or hearth_fill_abandon(). A write of the key by this process meanwhile
  * voids the fill, as it detaches any load.
  *
  * Result: HEARTH_OK and the value: without a fill it is fresh, or somebody renews it; with a fill it
- * is stale, and its renewal is the caller's, now or after it has answered its own; HEARTH_ABSENT, no
+ * is stale, or soon will be, and its renewal is the caller's, now or after it has answered its own; HEARTH_ABSENT, no
  * fill; HEARTH_MISS with a fill: load it; HEARTH_MISS without one, only with HEARTH_READ_NO_WAIT:
  * another caller loads, ask again later; HEARTH_E_LOADER and other errors of another caller's load
  * that was waited for; HEARTH_E_TIMEOUT (it did not end before the deadline); HEARTH_E_DEADLOCK
@@ -416,7 +430,7 @@ HEARTH_API int32_t hearth_fill_commit(hearth_fill *fill, const hearth_write_opti
 
 /**
  * Ends a fill that hearth_fetch_begin() gave without an answer: nothing is stored, and all who wait
- * for it get HEARTH_E_LOADER.
+ * for it get HEARTH_E_LOADER, or the value that there is. It counts as a load that failed.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (NULL, or a loader's fill): nothing happened.
  * Ownership: the fill is the library's again.
@@ -444,8 +458,31 @@ HEARTH_API int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t
 HEARTH_API int32_t hearth_fill_absent(hearth_fill *fill);
 
 /**
+ * Inside a loader, or on a fill of hearth_fetch_begin(): the value that there is, stale or soon to be, with what is known of
+ * it: for a conditional request to the source, by the content word or a tag within the bytes.
+ *
+ * Result: HEARTH_OK, *data (never NULL) and *size; HEARTH_MISS (there is none); HEARTH_E_INVALID.
+ * Ownership: the bytes are the library's, valid until the load or the fill ends. `info` may be NULL; else min(info->size, the
+ * library's size) bytes are written.
+ * Threads: the loader's own, or the fill's.
+ */
+HEARTH_API int32_t hearth_fill_stale(const hearth_fill *fill, const void **data, size_t *size,
+                                     hearth_info *info);
+
+/**
+ * Inside a loader, or on a fill of hearth_fetch_begin(): the source has what hearth_fill_stale() gives. It begins a new life, as
+ * if it had been loaded, with its content word; on Redis its bytes are not sent again.
+ *
+ * Result: HEARTH_OK; HEARTH_MISS (there is none: the fill holds what it held); HEARTH_E_NOMEM (it holds nothing);
+ * HEARTH_E_INVALID.
+ * Ownership: nothing changes hands.
+ * Threads: the loader's own, or the fill's.
+ */
+HEARTH_API int32_t hearth_fill_unchanged(hearth_fill *fill);
+
+/**
  * Inside a loader, or on a fill of hearth_fetch_begin(): how long this result lives, instead of what the call's write options say (of
- * an absence: instead of `negative_ttl_ms`).
+ * an absence: instead of `negative_ttl_ms`), less what `ttl_jitter` takes.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID (as for hearth_write_options: negative but not
  * HEARTH_TTL_DEFAULT, over HEARTH_TTL_MAX, or a soft life longer than the hard one).

@@ -92,7 +92,11 @@
     X(worker_loads, counter, "Loads run by workers or lent threads")                               \
     X(renewals_dropped, counter,                                                                   \
       "Renewals left undone because too many loads waited for a worker")                           \
-    X(loads_waiting, gauge, "Loads that wait for a worker or a lent thread")
+    X(loads_waiting, gauge, "Loads that wait for a worker or a lent thread")                       \
+    X(load_unchanged, counter, "Keys that a load found unchanged")                                 \
+    X(early_renewals, counter, "Renewals that began before the value expired")                     \
+    X(renewals_paused, counter,                                                                    \
+      "Stale answers whose renewal was not tried because one had just failed")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -59,9 +59,16 @@ const hearth_read_options *hearth__check_read(const hearth_read_options *given,
     return check_read(given, READ_FLAGS, scratch);
 }
 
+const hearth_read_options *hearth__check_fetch(const hearth_read_options *given,
+                                               hearth_read_options *scratch) {
+    enum { BOTH = HEARTH_READ_RELOAD | HEARTH_READ_NO_LOAD };
+    const hearth_read_options *options = check_read(given, READ_FLAGS | BOTH, scratch);
+    return options == NULL || (options->flags & BOTH) == BOTH ? NULL : options;
+}
+
 const hearth_read_options *hearth__check_begin(const hearth_read_options *given,
                                                hearth_read_options *scratch) {
-    return check_read(given, READ_FLAGS | HEARTH_READ_NO_WAIT, scratch);
+    return check_read(given, READ_FLAGS | HEARTH_READ_NO_WAIT | HEARTH_READ_RELOAD, scratch);
 }
 
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,

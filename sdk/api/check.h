@@ -21,7 +21,11 @@ bool hearth__check_data(const void *data, size_t size);
 const hearth_read_options *hearth__check_read(const hearth_read_options *given,
                                               hearth_read_options *scratch);
 
-/* The same, with HEARTH_READ_NO_WAIT allowed. */
+/* The same, with HEARTH_READ_RELOAD or HEARTH_READ_NO_LOAD allowed. */
+const hearth_read_options *hearth__check_fetch(const hearth_read_options *given,
+                                               hearth_read_options *scratch);
+
+/* The same, with HEARTH_READ_NO_WAIT and HEARTH_READ_RELOAD allowed. */
 const hearth_read_options *hearth__check_begin(const hearth_read_options *given,
                                                hearth_read_options *scratch);
 

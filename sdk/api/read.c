@@ -75,7 +75,7 @@ static int32_t fetch(hearth *cache, const void *key, size_t key_size,
                      const hearth_loader *loader, const hearth_read_options *read,
                      const hearth_write_options *write, hearth_value *value) {
     hearth_read_options scratch;
-    const hearth_read_options *read_options = hearth__check_read(read, &scratch);
+    const hearth_read_options *read_options = hearth__check_fetch(read, &scratch);
     hearth_write_options write_options;
     if (read_options == NULL || !hearth__check_write(cache, write, 0, &write_options) ||
         write_options.if_version != 0) {
@@ -126,6 +126,22 @@ int32_t hearth_fill_value(hearth_fill *fill, const void *data, size_t size) {
 
 int32_t hearth_fill_absent(hearth_fill *fill) {
     return fill != NULL ? hearth__fill_absent(fill) : HEARTH_E_INVALID;
+}
+
+int32_t hearth_fill_stale(const hearth_fill *fill, const void **data, size_t *size,
+                          hearth_info *info) {
+    if (fill == NULL || data == NULL || size == NULL) {
+        return HEARTH_E_INVALID;
+    }
+    hearth_info own;
+    int32_t status = hearth__fill_stale(fill, data, size, &own);
+    bool given =
+        status != HEARTH_OK || info == NULL || hearth__check_give(info, &own, sizeof own);
+    return given ? status : HEARTH_E_INVALID;
+}
+
+int32_t hearth_fill_unchanged(hearth_fill *fill) {
+    return fill != NULL ? hearth__fill_unchanged(fill) : HEARTH_E_INVALID;
 }
 
 int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) {
@@ -309,7 +325,7 @@ int32_t hearth_fetch_many(hearth *cache, size_t count, const void *const *keys,
                           const hearth_read_options *read, const hearth_write_options *write,
                           hearth_value *const *values, int32_t *statuses) {
     hearth_read_options scratch;
-    const hearth_read_options *read_options = hearth__check_read(read, &scratch);
+    const hearth_read_options *read_options = hearth__check_fetch(read, &scratch);
     hearth_write_options write_options;
     if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
         !check_keys(count, keys, key_sizes) || !check_loader_of_many(loader) ||

@@ -131,16 +131,16 @@ typedef struct hearth__remote_op {
     size_t data_size;
     enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
     uint32_t content;
-    uint64_t version;    /* of what is stored: of hearth__remote_new_version() */
-    uint32_t delta_ms;   /* how long its load took */
-    bool want_ttl;       /* GET: `left_ms` is needed exactly, since a local copy may be kept */
-    bool heard;          /* answer: the node said something; it may be false all the same */
+    uint64_t version;  /* of what is stored: of hearth__remote_new_version() */
+    uint32_t delta_ms; /* how long its load took */
+    bool want_ttl;     /* GET: `left_ms` is needed exactly, since a local copy may be kept */
+    bool same_body;    /* SWAP: that version has the same body, which need not be sent again */
+    bool heard;        /* answer: the node said something; it may be false all the same */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
     int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */
-    uint64_t if_version; /* SWAP */
-    bool same_body;      /* SWAP: that version has the same body, so that it need not be sent */
-    int64_t number;      /* INCREMENT: what is added. Answer: the new number */
+    uint64_t if_version;  /* SWAP */
+    int64_t number;       /* INCREMENT: what is added. Answer: the new number */
     hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
 
     int32_t status;          /* see hearth__remote_execute() */

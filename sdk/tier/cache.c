@@ -71,9 +71,11 @@ static int32_t open_rooms(hearth *cache) {
     cache->counters = hearth__local_seats_create();
     cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
     cache->flights = hearth__chain_flights_create();
+    cache->backoff = hearth__backoff_create(hearth__boot_ms());
+    cache->early_beta = hearth__rate_of(cache->config.early_beta);
     cache->workers = hearth__load_workers_create(cache);
     if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL ||
-        cache->workers == NULL) {
+        cache->backoff == NULL || cache->workers == NULL) {
         return HEARTH_E_NOMEM;
     }
     decide_local(cache);
@@ -95,6 +97,7 @@ static void destroy(hearth *cache) {
     hearth__remote_close(cache->remote);
     hearth__local_close(cache->local);
     hearth__workers_destroy(cache->workers);
+    hearth__backoff_destroy(cache->backoff);
     hearth__flights_destroy(cache->flights);
     hearth__bloom_guard_destroy(cache->guard.filter);
     hearth__members_close(cache);

@@ -29,6 +29,8 @@ struct hearth {
     hearth__log *log;
     hearth__local *local;
     hearth__flights *flights;
+    hearth__backoff *backoff; /* of renewals */
+    double early_beta;
     struct hearth__existence guard;
     hearth__workers *workers;
     _Atomic(hearth__members *) members; /* of now */
@@ -106,6 +108,13 @@ void hearth__nodes_usage_get(const hearth *cache, hearth__nodes_usage *usage);
 bool hearth__nodes_is_open(const hearth *cache, uint32_t node);
 uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node);
 
+/* ---- renewal.c ---- */
+
+/* Whether who sees this fresh local value goes on, to a fetch that renews it early. It is asked once: that fetch does if it comes
+ * from the same thread. */
+bool hearth__renewal_is_due(const hearth *cache, const void *key, size_t key_size,
+                            const hearth__local_entry *entry, int64_t now_ms);
+
 /* ---- chain.c ---- */
 
 /* Flights whose results are the chain's. NULL: out of memory. */
@@ -148,6 +157,10 @@ bool hearth__answer_is_stale(const hearth__answer *answer);
 /* How much an answer can differ from the remote tier: changes younger than this. */
 int64_t hearth__answer_bound_ms(const hearth__answer *answer);
 
+/* An answer's lead (hearth__early_lead_ms()), and what it leads to: its soft expiry, or the hard one if there is none. */
+uint32_t hearth__answer_lead_ms(const hearth *cache, const hearth__answer *answer,
+                                int64_t *expiry_ms);
+
 /* What is kept of an answer locally: the same, but no longer than local.max_ttl_ms after it was asked for. */
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
                                                const hearth__answer *answer);
@@ -163,11 +176,15 @@ typedef struct hearth__lives {
 
 hearth__lives hearth__lives_of(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms);
 
+/* Of what was loaded: shortened at random, as ttl_jitter says. */
+hearth__lives hearth__lives_jittered(const hearth *cache, hearth__lives lives);
+
 /* What a load is to replace in the remote tier, and what voids it. */
 typedef struct hearth__fill_plan {
     hearth__flight *flight;
     const hearth__route *route;  /* NULL: the remote tier is not to be filled */
     uint64_t replaces;           /* the version that was read there; 0: nothing was */
+    bool is_whole;               /* and it was a value, not damaged */
     hearth__local_ticket ticket; /* from before anything was asked */
     bool keep_local;
 } hearth__fill_plan;
@@ -179,11 +196,13 @@ struct hearth_fill {
     size_t key_size;
     const hearth_write_options *write;
     hearth__fill_plan plan;
-    hearth__buffer *bytes; /* the caller's value */
+    hearth__buffer *bytes;       /* the caller's value */
+    const hearth_value *present; /* the value that there is; NULL: none */
     uint64_t version;
     int64_t began_ms;
     bool filled;
     bool absent;
+    bool unchanged;  /* the present value is the answer */
     bool has_ttl;    /* the loader chose it */
     int32_t refused; /* why hearth_fill_value() took nothing; HEARTH_OK: it did not refuse */
     int64_t ttl_ms;

@@ -4,7 +4,8 @@
  * one leads (guard/flight.h); it asks the node, and failing that the loader, and the others get its answer.
  *
  * A stale answer is an answer. Who gets one tries to lead its renewal; who does not lead has nothing to wait for. A loader that
- * may outlive the call renews on a worker, and nobody waits (load.h).
+ * may outlive the call renews on a worker, and nobody waits (load.h). Values that soon expire are renewed in the same way
+ * (renewal.c).
  *
  * get_many.c and fetch_many.c take the same steps for many keys at once.
  *
@@ -20,7 +21,8 @@
 static int64_t exact_if_needed(const hearth__read *read, int64_t coarse_ms) {
     const hearth__local_entry *entry = &read->value->answer.entry;
     int64_t edge = coarse_ms + HEARTH__COARSE_LAG_MS;
-    bool needed = entry->hard_expiry_ms <= edge || entry->soft_expiry_ms <= edge ||
+    bool needed = entry->hard_expiry_ms <= edge ||
+                  entry->soft_expiry_ms - (int64_t)entry->lead_ms <= edge ||
                   read->options->max_stale_ms != HEARTH_STALE_ANY;
     return needed ? hearth__boot_ms() : coarse_ms;
 }
@@ -102,6 +104,7 @@ hearth__remote_op hearth__read_question(const hearth__read *read, const hearth__
 int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op,
                                  hearth__local_ticket ticket, int64_t sent_ms) {
     read->replaces = op->found_version;
+    read->is_whole = op->status == HEARTH_OK;
     if (op->status != HEARTH_OK && op->status != HEARTH_ABSENT) {
         if (op->status == HEARTH_MISS) {
             HEARTH__COUNT(read->cache->counters, remote_misses);
@@ -245,7 +248,7 @@ int32_t hearth__read_follow(hearth__read *read, hearth__flight *flight) {
 /* ---- fetch: what the tiers have --------------------------------------------------------- */
 
 /* A remote tier that is down, slow or wrong is a miss to a fetch; it has been counted and logged. */
-static int32_t ask_remote_if_wanted(hearth__read *read, const hearth__route *route) {
+int32_t hearth__read_ask_remote(hearth__read *read, const hearth__route *route) {
     if (hearth__read_wants(read, HEARTH_READ_NO_REMOTE)) {
         return HEARTH_MISS;
     }
@@ -254,23 +257,23 @@ static int32_t ask_remote_if_wanted(hearth__read *read, const hearth__route *rou
     return status < 0 ? HEARTH_MISS : status;
 }
 
-/* What a read found is an answer, if it takes a stale one. */
-static bool is_answer(const hearth__read *read, int32_t status, bool takes_stale) {
+/* What a read found is an answer, if it is not just what is to be renewed. */
+static bool is_answer(const hearth__read *read, int32_t status) {
     return status == HEARTH_ABSENT ||
-           (status == HEARTH_OK && (takes_stale || !hearth__read_is_stale(read)));
+           (status == HEARTH_OK && (read->present == NULL || hearth__read_is_renewed(read)));
 }
 
 /* What a leader finds in the tiers: whoever led before may just have landed, so the local tier is asked again. If it is an
  * answer, the flight lands with it; else it is the caller's still, and *led. */
 static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, hearth__route *route,
-                         bool takes_stale, hearth__flight **led) {
+                         hearth__flight **led) {
     hearth__route_refresh(
         route); /* a change of the members detaches what leads for a moved key, from here on */
     int32_t status = hearth__read_ask_local(read);
-    if (status >= 0 && !is_answer(read, status, takes_stale)) {
-        status = ask_remote_if_wanted(read, route);
+    if (status >= 0 && !is_answer(read, status)) {
+        status = hearth__read_ask_remote(read, route);
     }
-    if (status < 0 || is_answer(read, status, takes_stale)) {
+    if (status < 0 || is_answer(read, status)) {
         return hearth__read_land(read, flight, status);
     }
     *led = flight;
@@ -284,7 +287,7 @@ static int32_t find(hearth__read *read, hearth__route *route, hearth__flight **l
     if (hearth__read_wants(read, HEARTH_READ_NO_WAIT)) {
         int32_t status =
             hearth__flight_try_lead(read->cache->flights, read->key, read->key_size, &flight);
-        return status == HEARTH_OK       ? ask_tiers(read, flight, route, true, led)
+        return status == HEARTH_OK       ? ask_tiers(read, flight, route, led)
                : status == HEARTH_EXISTS ? HEARTH_MISS
                                          : status;
     }
@@ -294,8 +297,7 @@ static int32_t find(hearth__read *read, hearth__route *route, hearth__flight **l
     if (status != HEARTH_OK) {
         return status;
     }
-    return leads ? ask_tiers(read, flight, route, true, led)
-                 : hearth__read_follow(read, flight);
+    return leads ? ask_tiers(read, flight, route, led) : hearth__read_follow(read, flight);
 }
 
 /* Gives a read the answer of its renewal, and the renewal what is stale. */
@@ -305,7 +307,7 @@ static void swap_values(hearth_value *value, hearth_value *fresh) {
     *fresh = stale;
 }
 
-/* Leads the renewal of a stale answer, if nobody does: *led is the caller's to load. Another process may have renewed it:
+/* Leads the renewal of an answer, if nobody does: *led is the caller's to load. Another process may have renewed it:
  * then the node has it, and that is the answer. */
 static int32_t find_renewal(hearth__read *read, hearth__route *route, hearth__flight **led) {
     hearth__flight *flight = NULL;
@@ -316,9 +318,14 @@ static int32_t find_renewal(hearth__read *read, hearth__route *route, hearth__fl
     hearth_value fresh = {0};
     hearth__read renewal = *read;
     renewal.value = &fresh;
-    int32_t status = ask_tiers(&renewal, flight, route, false, led);
+    renewal.present = read->value;
+    int32_t status = ask_tiers(&renewal, flight, route, led);
     read->replaces = renewal.replaces;
+    read->is_whole = renewal.is_whole;
     read->node_failed = renewal.node_failed;
+    if (*led != NULL) {
+        hearth__read_renewal_begins(&renewal);
+    }
     if (status == HEARTH_OK || status == HEARTH_ABSENT) {
         swap_values(read->value, &fresh);
     } else {
@@ -328,17 +335,16 @@ static int32_t find_renewal(hearth__read *read, hearth__route *route, hearth__fl
     return status;
 }
 
-/* From the local tier's answer on, to the point where a load is needed: then *led is the caller's, and the status HEARTH_OK (a
- * stale answer) or HEARTH_MISS. */
+/* From the local tier's answer on, to the point where a load is needed: then *led is the caller's, and the status HEARTH_OK (an
+ * answer that is to be renewed) or HEARTH_MISS. */
 static int32_t seek(hearth__read *read, hearth__route *route, int32_t status,
                     hearth__flight **led) {
+    bool renews = status == HEARTH_OK;
     if (status == HEARTH_MISS) {
         status = find(read, route, led);
+        renews = status == HEARTH_OK && *led == NULL && hearth__read_needs_renewal(read);
     }
-    if (status == HEARTH_OK && *led == NULL && hearth__read_is_stale(read)) {
-        status = find_renewal(read, route, led);
-    }
-    return status;
+    return renews ? find_renewal(read, route, led) : status;
 }
 
 /* ---- fetch: the load -------------------------------------------------------------------- */
@@ -352,9 +358,11 @@ hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
         .key_size = read->key_size,
         .write = read->write,
         .bytes = &read->value->bytes,
+        .present = read->present,
         .plan = {.flight = flight,
                  .route = fills_remote ? route : NULL,
                  .replaces = read->replaces,
+                 .is_whole = read->is_whole,
                  .ticket = hearth__route_sample(route, read->key, read->key_size),
                  .keep_local = hearth__read_keeps_local(read)}};
 }
@@ -372,20 +380,25 @@ static int32_t load(hearth__read *read, hearth__flight *flight, const hearth__ro
     return fill.status;
 }
 
-/* The stale answer stays the answer if that fails. */
-static int32_t renew_here(hearth__read *read, hearth__flight *flight,
-                          const hearth__route *route) {
+/* The same beside the present value, and lands: with that one if it fails. */
+static int32_t load_beside(hearth__read *read, hearth__flight *flight,
+                           const hearth__route *route) {
     hearth_value fresh = {0};
     hearth__read renewal = *read;
     renewal.value = &fresh;
     int32_t status = load(&renewal, flight, route);
-    if (status < 0) {
-        status = HEARTH_OK;
-    } else {
+    if (status >= 0) {
         swap_values(read->value, &fresh);
     }
     hearth__buffer_fini(&fresh.bytes);
-    return hearth__read_land(read, flight, status);
+    (void)hearth__read_land(read, flight, status < 0 ? HEARTH_OK : status);
+    return status;
+}
+
+static int32_t renew_here(hearth__read *read, hearth__flight *flight,
+                          const hearth__route *route) {
+    int32_t status = load_beside(read, flight, route);
+    return status < 0 ? HEARTH_OK : status;
 }
 
 int32_t hearth__read_renew_elsewhere(hearth__read *read, hearth__flight *flight,
@@ -414,19 +427,29 @@ static bool waits_for_worker(const hearth__read *read, const hearth__flight *fli
            !hearth__flights_leads_another(flight);
 }
 
-/* Loads what this caller leads; `status`: a stale answer is there (HEARTH_OK), or none (HEARTH_MISS). */
+/* Who has a fresh answer, which is renewed early, waits for nothing. */
+static int64_t soft_timeout_ms(const hearth__read *read) {
+    return hearth__read_is_stale(read) ? read->cache->config.load_soft_timeout_ms : 0;
+}
+
+/* Loads what this caller leads; `status`: an answer is there (HEARTH_OK), or none (HEARTH_MISS). */
 static int32_t load_or_hand_over(hearth__read *read, hearth__flight *flight,
                                  const hearth__route *route, int32_t status) {
-    if (status == HEARTH_OK) {
-        int32_t renewed = hearth__read_renew_elsewhere(
-            read, flight, read->cache->config.load_soft_timeout_ms);
+    read->present = status == HEARTH_OK ? read->value : NULL;
+    bool reloads = hearth__read_wants(read, HEARTH_READ_RELOAD);
+    if (status == HEARTH_OK && !reloads) {
+        int32_t renewed = hearth__read_renew_elsewhere(read, flight, soft_timeout_ms(read));
         return renewed != HEARTH_MISS ? renewed : renew_here(read, flight, route);
     }
     if (waits_for_worker(read, flight) &&
         hearth__load_hand_over(read, flight, true, true) == HEARTH__HANDED) {
-        return hearth__read_follow(read, flight);
+        int32_t loaded = hearth__read_follow(read, flight);
+        /* It is the present value: the load has failed. */
+        bool failed = loaded >= 0 && read->value->answer.tier != HEARTH_TIER_LOADED;
+        return failed ? HEARTH_E_LOADER : loaded;
     }
-    return hearth__read_land(read, flight, load(read, flight, route));
+    return status == HEARTH_OK ? load_beside(read, flight, route)
+                               : hearth__read_land(read, flight, load(read, flight, route));
 }
 
 int64_t hearth__read_fetch_deadline_ns(const hearth *cache,
@@ -435,25 +458,50 @@ int64_t hearth__read_fetch_deadline_ns(const hearth *cache,
     return hearth__deadline_ns(ms != 0 ? ms : cache->config.load_hard_timeout_ms);
 }
 
+int32_t hearth__read_reload(hearth__read *read, hearth__route *route) {
+    hearth__flight *led = NULL;
+    int32_t status = hearth__read_seek_load(read, route, &led);
+    return led != NULL ? load_or_hand_over(read, led, route, status) : status;
+}
+
+/* Whether the local tier or the guard has all that a fetch needs. */
+static bool is_final(const hearth__read *read, int32_t status) {
+    return status == HEARTH_OK ? !hearth__read_needs_renewal(read) : status != HEARTH_MISS;
+}
+
 /* A fetch, to the point where a load is needed: see seek(). A route is made only on the way there. */
 static int32_t fetch_begin(hearth__read *read, hearth__route *route, hearth__flight **led) {
-    int32_t status = hearth__read_ask_local(read);
+    bool reloads = hearth__read_wants(read, HEARTH_READ_RELOAD);
+    int32_t status = reloads ? HEARTH_MISS : hearth__read_ask_local(read);
     route->heap = NULL; /* none yet */
     route->members = NULL;
-    if (status == HEARTH_MISS) {
+    if (status == HEARTH_MISS && !reloads) {
         status = hearth__read_ask_guard(read);
     }
-    if (status < 0 || is_answer(read, status, false)) {
+    if (is_final(read, status)) {
         return status;
     }
     read->deadline_ns = hearth__read_fetch_deadline_ns(read->cache, read->options);
     int32_t routed = hearth__route_init(read->cache, read->key, read->key_size, route);
-    return routed == HEARTH_OK ? seek(read, route, status, led) : routed;
+    if (routed != HEARTH_OK) {
+        return status == HEARTH_OK ? HEARTH_OK : routed;
+    }
+    return reloads ? hearth__read_seek_load(read, route, led) : seek(read, route, status, led);
+}
+
+/* A fetch that may not load: a stale value will do, and a node that does not answer has none. */
+static int32_t look(hearth *cache, const void *key, size_t key_size,
+                    const hearth_read_options *options, hearth_value *value) {
+    hearth_read_options tiers = hearth__read_without_load(options);
+    return hearth__read_found(hearth__chain_get(cache, key, key_size, &tiers, value));
 }
 
 int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
                             const hearth_loader *loader, const hearth_read_options *options,
                             const hearth_write_options *write, hearth_value *value) {
+    if ((options->flags & HEARTH_READ_NO_LOAD) != 0) {
+        return look(cache, key, key_size, options, value);
+    }
     hearth__read read = hearth__read_begin(cache, key, key_size, options, value);
     hearth__route route;
     hearth__flight *led = NULL;
@@ -474,6 +522,7 @@ int32_t hearth__chain_fetch_begin(hearth *cache, const void *key, size_t key_siz
     hearth__route route;
     hearth__flight *led = NULL;
     int32_t status = fetch_begin(&read, &route, &led);
+    read.present = status == HEARTH_OK ? value : NULL;
     if (led == NULL) {
         status = hearth__read_audit(&read, status);
     } else if (hearth__load_begin(&read, led, fill) != HEARTH_OK) {

@@ -50,12 +50,21 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "or if the renewal fails. Values that live no longer than this have no such part.")       \
     X("negative_ttl_ms", negative_ttl_ms, MS, 1, HEARTH_TTL_MAX, "5000",                        \
       "How long it is remembered that a key does not exist.")                                   \
+    X("ttl_jitter", ttl_jitter, RATE, 0, 900000000, "0.1",                                      \
+      "The life of what a load gave is shortened at random, by at most this share of it, so "   \
+      "that what was loaded together does not expire together.")                                \
+    X("early.beta", early_beta, RATE, 0, INT64_C(100000000000), "1",                            \
+      "How much earlier than it has to be a value is renewed, by one of its readers and in "    \
+      "proportion to what its load took (XFetch); more is earlier. 0: not before it expires.")  \
     X("load.workers", load_workers, COUNT, 0, 256, "2",                                         \
       "Threads that load for callers who do not wait, started at first need; only for loaders " \
       "with retain and release. 0: none, loads wait for threads lent by hearth_work().")        \
     X("load.soft_timeout_ms", load_soft_timeout_ms, MS, 0, 86400000, "0",                       \
       "How long the caller who finds a value stale waits for its renewal by a worker before "   \
       "it takes the stale one; 0: not at all.")                                                 \
+    X("load.retry_after_ms", load_retry_after_ms, MS, 0, 86400000, "1000",                      \
+      "After a load of a key failed that has a value still, how long that one is served "       \
+      "before the next is tried.")                                                              \
     X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \

@@ -5,6 +5,8 @@
  *
  * Flights are joined in the order of the keys. A batch waits for nobody's flight before it has landed its own: two batches of
  * the same keys, in whatever order, cannot wait for each other.
+ *
+ * Longer than 400 lines: all steps of a batch stand in one file.
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -18,7 +20,8 @@ enum need {
     NOTHING,
     A_LEADER, /* another caller leads: its answer */
     A_VALUE,  /* this caller leads */
-    RENEWAL,  /* this caller leads, and has a stale answer meanwhile */
+    RENEWAL,  /* this caller leads, and has an answer meanwhile */
+    A_LOAD,   /* this caller leads, and only a load is an answer, whatever there is */
 };
 
 /* A key that has no fresh local value. */
@@ -34,6 +37,7 @@ struct part {
     size_t place; /* among the caller's keys */
     enum need need;
     bool asks;      /* its node */
+    bool loads;     /* into `fresh` */
     int32_t status; /* its answer so far */
 };
 
@@ -41,6 +45,7 @@ struct batch {
     hearth *cache;
     const hearth_loader *loader;
     int64_t deadline_ns;
+    bool reloads;
     struct part *parts; /* a list */
     struct part *rooms; /* the parts' memory, and below room for calls about some of them */
     hearth__remote_op *ops;
@@ -88,21 +93,32 @@ static void sort(struct batch *batch) {
     }
 }
 
-/* The read that asks and loads for a part: of a renewal's, the answer so far is left alone. */
+/* The read that asks and loads for a part: what there is already is left alone. */
 static hearth__read *reader(struct part *part, hearth__read *renewal) {
-    if (part->need != RENEWAL) {
+    if (part->need != RENEWAL && !part->loads) {
         return &part->read;
     }
     *renewal = part->read;
     renewal->value = &part->fresh;
+    renewal->present = part->status == HEARTH_OK ? part->read.value : NULL;
     return renewal;
 }
 
-/* Leads the renewal of a stale answer, unless somebody does. */
+/* Leads the renewal of an answer, unless somebody does. */
 static void lead_renewal(struct batch *batch, struct part *part) {
     bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
                                          part->read.key_size, &part->flight) == HEARTH_OK;
     part->need = leads ? RENEWAL : NOTHING;
+    if (leads) {
+        hearth__route_refresh(&part->route);
+    }
+}
+
+/* Who does not lead tries again when all that it leads has landed. */
+static void lead_load(struct batch *batch, struct part *part) {
+    bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
+                                         part->read.key_size, &part->flight) == HEARTH_OK;
+    part->need = leads ? A_LOAD : A_LEADER;
     if (leads) {
         hearth__route_refresh(&part->route);
     }
@@ -119,6 +135,10 @@ static void join(struct batch *batch, struct part *part) {
         lead_renewal(batch, part);
         return;
     }
+    if (batch->reloads) {
+        lead_load(batch, part);
+        return;
+    }
     bool leads = false;
     int32_t status =
         hearth__flight_join_many(batch->cache->flights, part->read.key, part->read.key_size,
@@ -133,34 +153,45 @@ static void join(struct batch *batch, struct part *part) {
     }
 }
 
-/* A leader's answer, or its error: all that it needs. */
+static void swap_values(struct part *part) {
+    hearth_value present = *part->read.value;
+    *part->read.value = part->fresh;
+    part->fresh = present;
+}
+
+/* A leader's answer, or its error, for which those who wait get what there is: all that it needs. */
 static void land(struct part *part, int32_t status) {
     hearth__read renewal;
-    (void)hearth__read_land(reader(part, &renewal), part->flight, status);
-    if (part->need != RENEWAL) {
-        part->status = status;
-    } else if (status >= 0) {
-        hearth_value stale = *part->read.value;
-        *part->read.value = part->fresh;
-        part->fresh = stale;
+    const hearth__read *read = reader(part, &renewal);
+    bool is_beside = read == &renewal;
+    bool stays = status < 0 && read->present != NULL;
+    if (is_beside && status >= 0) {
+        swap_values(part);
+    }
+    (void)hearth__read_land(&part->read, part->flight, stays ? HEARTH_OK : status);
+    if (status >= 0 || part->need != RENEWAL) {
         part->status = status;
     }
     part->need = NOTHING;
 }
 
 static bool leads(const struct part *part) {
-    return part->need == A_VALUE || part->need == RENEWAL;
+    return part->need == A_VALUE || part->need == RENEWAL || part->need == A_LOAD;
 }
 
 /* Lands a part with what a tier said, if that is an answer. A stale one is, but to a renewal. */
 static void land_if_found(struct batch *batch, struct part *part, int32_t status) {
     hearth__read renewal;
-    bool stale = status == HEARTH_OK && hearth__read_is_stale(reader(part, &renewal));
-    bool found =
-        (status == HEARTH_OK || status == HEARTH_ABSENT) && !(stale && part->need == RENEWAL);
-    if (found) {
+    if (part->need == A_LOAD) {
+        part->status = status == HEARTH_OK ? HEARTH_OK : HEARTH_MISS;
+    } else if (part->need == RENEWAL) {
+        if (status == HEARTH_ABSENT ||
+            (status == HEARTH_OK && hearth__read_is_renewed(reader(part, &renewal)))) {
+            land(part, status);
+        }
+    } else if (status == HEARTH_OK || status == HEARTH_ABSENT) {
         land(part, status);
-        if (stale) {
+        if (status == HEARTH_OK && hearth__read_needs_renewal(&part->read)) {
             lead_renewal(batch, part);
         }
     }
@@ -172,9 +203,12 @@ static void ask_local_again(struct batch *batch) {
     LL_FOREACH(batch->parts, part) {
         if (leads(part)) {
             hearth__read renewal;
-            int32_t status = hearth__read_ask_local(reader(part, &renewal));
-            land_if_found(batch, part, status);
-            part->asks = leads(part) && !hearth__read_wants(&part->read, HEARTH_READ_NO_REMOTE);
+            bool asks_node = !hearth__read_wants(&part->read, HEARTH_READ_NO_REMOTE);
+            if (part->need != A_LOAD || !asks_node) {
+                int32_t status = hearth__read_ask_local(reader(part, &renewal));
+                land_if_found(batch, part, status);
+            }
+            part->asks = leads(part) && asks_node;
         }
     }
 }
@@ -202,6 +236,7 @@ static void ask_nodes_again(struct batch *batch) {
             hearth__read *read = reader(part, &renewal);
             int32_t status = hearth__read_take_remote(read, op++, part->ticket, sent_ms);
             part->read.replaces = read->replaces;
+            part->read.is_whole = read->is_whole;
             hearth__read_note_node(&part->read, status);
             land_if_found(batch, part, status);
         }
@@ -210,6 +245,7 @@ static void ask_nodes_again(struct batch *batch) {
 
 static void set_up(struct part *part) {
     hearth__read renewal;
+    part->loads = part->need == A_LOAD;
     part->fill = hearth__read_fill(reader(part, &renewal), part->flight, &part->route);
 }
 
@@ -265,7 +301,8 @@ static void renew_elsewhere(struct batch *batch) {
     struct part *part;
     LL_FOREACH(batch->parts, part) {
         if (part->need == RENEWAL) {
-            part->read.loader = batch->loader;
+            part->read.present = part->read.value;
+            hearth__read_renewal_begins(&part->read);
             int32_t status = hearth__read_renew_elsewhere(&part->read, part->flight, 0);
             part->need = status == HEARTH_MISS ? RENEWAL : NOTHING;
         }
@@ -277,7 +314,8 @@ static void follow(struct batch *batch) {
     struct part *part;
     LL_FOREACH(batch->parts, part) {
         if (part->need == A_LEADER) {
-            part->status = hearth__read_follow(&part->read, part->flight);
+            part->status = batch->reloads ? hearth__read_reload(&part->read, &part->route)
+                                          : hearth__read_follow(&part->read, part->flight);
         }
     }
 }
@@ -311,16 +349,18 @@ static void deliver(struct batch *batch, int32_t *statuses) {
 /* Answers a key from the local tier or the guard; true: it has become a part of the batch. */
 static bool becomes_part(struct batch *batch, hearth__read *read, struct part *part,
                          int32_t *status) {
-    *status = hearth__read_ask_local(read);
-    if (*status == HEARTH_MISS) {
+    *status = batch->reloads ? HEARTH_MISS : hearth__read_ask_local(read);
+    if (*status == HEARTH_MISS && !batch->reloads) {
         *status = hearth__read_ask_guard(read);
     }
-    bool fresh = *status == HEARTH_OK && !hearth__read_is_stale(read);
-    if (fresh || (*status != HEARTH_MISS && *status != HEARTH_OK)) {
+    bool needs_more =
+        *status == HEARTH_OK ? hearth__read_needs_renewal(read) : *status == HEARTH_MISS;
+    if (!needs_more) {
         *status = hearth__read_deliver(read, *status);
         return false;
     }
     part->read = *read;
+    part->read.loader = batch->loader;
     part->read.deadline_ns = batch->deadline_ns;
     part->status = *status;
     LL_PREPEND(batch->parts, part);
@@ -353,6 +393,9 @@ int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const 
                                  const hearth_read_options *options,
                                  const hearth_write_options *write, hearth_value *const *values,
                                  int32_t *statuses) {
+    if ((options->flags & HEARTH_READ_NO_LOAD) != 0) {
+        return hearth__read_look_many(cache, count, keys, key_sizes, options, values, statuses);
+    }
     bool is_tried = hearth__read_takes_any_hit(options);
     size_t hits =
         is_tried ? hearth__read_hit_many(cache, count, keys, key_sizes, values, statuses) : 0;
@@ -361,6 +404,7 @@ int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const 
     }
     struct batch batch = {.cache = cache,
                           .loader = loader,
+                          .reloads = (options->flags & HEARTH_READ_RELOAD) != 0,
                           .deadline_ns = hearth__read_fetch_deadline_ns(cache, options)};
     int32_t result = make_room(&batch, count - hits) ? HEARTH_OK : HEARTH_E_NOMEM;
     struct part *next = batch.rooms;

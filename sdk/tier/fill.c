@@ -13,14 +13,6 @@
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-int64_t hearth__expiry_ms(int64_t from_ms, int64_t left_ms) {
-    int64_t expiry = 0;
-    if (left_ms < 0 || __builtin_add_overflow(from_ms, left_ms, &expiry)) {
-        return HEARTH__LOCAL_FOREVER;
-    }
-    return expiry;
-}
-
 hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__remote_op *op,
                                           int64_t sent_ms) {
     hearth__local_entry entry = {
@@ -94,35 +86,27 @@ hearth__local_entry hearth__answer_local_entry(const hearth *cache,
     }
     /* Where nobody else writes, a copy's bound is 0, and its age follows from its version. */
     entry.bare = cache->sole_writer;
+    int64_t expiry_ms = 0;
+    entry.lead_ms = hearth__answer_lead_ms(cache, answer, &expiry_ms);
+    if (entry.lead_ms != 0) {
+        entry.soft_expiry_ms = expiry_ms;
+    }
     return entry;
-}
-
-/* ---- lives ------------------------------------------------------------------------------ */
-
-hearth__lives hearth__lives_of(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms) {
-    hearth__lives lives = {.ttl_ms = ttl_ms, .soft_ttl_ms = soft_ttl_ms};
-    if (ttl_ms == HEARTH_TTL_DEFAULT) {
-        lives.ttl_ms = cache->config.ttl_ms;
-    }
-    if (soft_ttl_ms == HEARTH_TTL_DEFAULT) {
-        int64_t stale = cache->config.stale_ms;
-        lives.soft_ttl_ms = stale != 0 && lives.ttl_ms > stale ? lives.ttl_ms - stale : 0;
-    }
-    return lives;
-}
-
-bool hearth__lives_fit(const hearth *cache, int64_t ttl_ms, int64_t soft_ttl_ms) {
-    hearth__lives lives = hearth__lives_of(cache, ttl_ms, soft_ttl_ms);
-    return lives.ttl_ms == 0 || lives.soft_ttl_ms <= lives.ttl_ms;
 }
 
 /* ---- a load ----------------------------------------------------------------------------- */
 
-int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size) {
+/* What an earlier answer of the same load said is not so any more. */
+static void forget(hearth_fill *fill) {
     fill->filled = false;
     fill->absent = false;
+    fill->unchanged = false;
     fill->bytes->size = 0;
     fill->refused = HEARTH_OK;
+}
+
+int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size) {
+    forget(fill);
     if (data == NULL && size != 0) {
         return HEARTH_E_INVALID;
     }
@@ -137,11 +121,34 @@ int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size) {
 }
 
 int32_t hearth__fill_absent(hearth_fill *fill) {
+    forget(fill);
     fill->filled = true;
     fill->absent = true;
-    fill->bytes->size = 0;
-    fill->refused = HEARTH_OK;
     return HEARTH_OK;
+}
+
+int32_t hearth__fill_stale(const hearth_fill *fill, const void **data, size_t *size,
+                           hearth_info *info) {
+    const hearth_value *present = fill->present;
+    if (present == NULL) {
+        return HEARTH_MISS;
+    }
+    *data = present->bytes.size != 0 ? (const void *)present->bytes.data : "";
+    *size = present->bytes.size;
+    if (info != NULL) {
+        hearth__value_describe(present, info);
+    }
+    return HEARTH_OK;
+}
+
+int32_t hearth__fill_unchanged(hearth_fill *fill) {
+    if (fill->present == NULL) {
+        return HEARTH_MISS;
+    }
+    const hearth__buffer *bytes = &fill->present->bytes;
+    int32_t status = hearth__fill_value(fill, bytes->data, bytes->size);
+    fill->unchanged = status == HEARTH_OK;
+    return status;
 }
 
 int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) {
@@ -175,10 +182,15 @@ static int32_t verdict(const hearth_fill *fill, int32_t said) {
     return fill->absent ? HEARTH_ABSENT : HEARTH_OK;
 }
 
+/* Never 0, which is for what was not loaded. */
+static uint32_t delta_of(int64_t took_ms) {
+    int64_t least = took_ms > 1 ? took_ms : 1;
+    return least < UINT32_MAX ? (uint32_t)least : UINT32_MAX;
+}
+
 /* What a loaded answer is, as of now. */
 static hearth__answer answer_of_load(const hearth_fill *fill) {
     int64_t now = hearth__boot_ms();
-    int64_t took_ms = now - fill->began_ms;
     const hearth__lives *lives = &fill->lives;
     hearth__local_entry entry = {
         .absent = fill->absent,
@@ -188,8 +200,8 @@ static hearth__answer answer_of_load(const hearth_fill *fill) {
             hearth__expiry_ms(now, lives->soft_ttl_ms != 0 ? lives->soft_ttl_ms : -1),
         .hard_expiry_ms = hearth__expiry_ms(now, lives->ttl_ms != 0 ? lives->ttl_ms : -1),
         .version = fill->version,
-        .content = fill->write->content,
-        .delta_ms = took_ms < UINT32_MAX ? (uint32_t)took_ms : UINT32_MAX,
+        .content = fill->unchanged ? fill->present->answer.entry.content : fill->write->content,
+        .delta_ms = delta_of(now - fill->began_ms),
     };
     return (hearth__answer){.entry = entry,
                             .now_ms = now,
@@ -203,12 +215,22 @@ void hearth__fill_begin(hearth_fill *fill) {
     fill->bytes->size = 0;
 }
 
+/* Who has a value still waits before the load that failed is tried again. */
+static void back_off(const hearth_fill *fill) {
+    int64_t pause_ms = fill->cache->config.load_retry_after_ms;
+    if (fill->present != NULL && pause_ms != 0) {
+        hearth__backoff_hold(fill->cache->backoff, fill->key, fill->key_size,
+                             hearth__boot_ms() + pause_ms);
+    }
+}
+
 void hearth__fill_end(hearth_fill *fill, int32_t said) {
     hearth__seats *counters = fill->cache->counters;
     fill->status = verdict(fill, said);
     if (fill->status < 0) {
         HEARTH__COUNT(counters, load_errors);
         fill->bytes->size = 0;
+        back_off(fill);
         return;
     }
     if (fill->status == HEARTH_ABSENT) {
@@ -216,7 +238,10 @@ void hearth__fill_end(hearth_fill *fill, int32_t said) {
     } else {
         hearth__guard_found(fill->cache, fill->key, fill->key_size);
     }
-    fill->lives = lives_of_fill(fill, fill->write);
+    if (fill->unchanged) {
+        HEARTH__COUNT(counters, load_unchanged);
+    }
+    fill->lives = hearth__lives_jittered(fill->cache, lives_of_fill(fill, fill->write));
     fill->answer = answer_of_load(fill);
 }
 
@@ -272,6 +297,8 @@ static hearth__remote_op compose(const hearth_fill *fill, int64_t sent_ms) {
     op.ttl_ms = fill->lives.ttl_ms;
     op.soft_ttl_ms = fill->lives.soft_ttl_ms;
     op.if_version = plan->replaces;
+    op.same_body = fill->unchanged && plan->is_whole &&
+                   fill->present->answer.entry.version == plan->replaces;
     return op;
 }
 

@@ -115,3 +115,15 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
     hearth__free(questions);
     return result;
 }
+
+int32_t hearth__read_look_many(hearth *cache, size_t count, const void *const *keys,
+                               const size_t *key_sizes, const hearth_read_options *options,
+                               hearth_value *const *values, int32_t *statuses) {
+    hearth_read_options tiers = hearth__read_without_load(options);
+    int32_t result =
+        hearth__chain_get_many(cache, count, keys, key_sizes, &tiers, values, statuses);
+    for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
+        statuses[i] = hearth__read_found(statuses[i]);
+    }
+    return result;
+}

@@ -16,7 +16,8 @@ typedef struct load {
     hearth_loader loader; /* a worker's */
     hearth_write_options write;
     hearth__buffer bytes;
-    uint64_t hold; /* of a fill that was begun, on the cache */
+    hearth_value present; /* the value that there is, if there is one */
+    uint64_t hold;        /* of a fill that was begun, on the cache */
     unsigned char key[];
 } load;
 
@@ -38,14 +39,38 @@ void hearth__load_land(hearth__flight *flight, int32_t status, const hearth__ans
     hearth__flight_land(flight, status, outcome);
 }
 
+/* A load that fails leaves the value that there is to those who wait. */
 static void land(const load *own) {
-    hearth__load_land(own->fill.plan.flight, own->fill.status, &own->fill.answer, &own->bytes);
+    const hearth_fill *fill = &own->fill;
+    if (fill->status < 0 && fill->present != NULL) {
+        hearth__load_land(fill->plan.flight, HEARTH_OK, &own->present.answer,
+                          &own->present.bytes);
+    } else {
+        hearth__load_land(fill->plan.flight, fill->status, &fill->answer, &own->bytes);
+    }
 }
 
 /* ---- made and gone ---------------------------------------------------------------------- */
 
 static load *load_of(hearth__task *task) {
     return (load *)(void *)((char *)task - offsetof(load, task));
+}
+
+/* The call's own value may be another's by the time that the loader asks for it. */
+static bool keep_present(load *own, const hearth_value *present) {
+    if (present == NULL) {
+        return true;
+    }
+    own->present.answer = present->answer;
+    own->fill.present = &own->present;
+    return hearth__buffer_assign(&own->present.bytes, present->bytes.data, present->bytes.size);
+}
+
+static void destroy(load *own) {
+    hearth__route_fini(&own->route);
+    hearth__buffer_fini(&own->present.bytes);
+    hearth__buffer_fini(&own->bytes);
+    hearth__free(own);
 }
 
 /* The caller keeps the flight's lead. NULL: out of memory. */
@@ -66,13 +91,11 @@ static load *create(const hearth__read *read, hearth__flight *flight) {
         own->write = *read->write;
     }
     own->fill.write = &own->write;
+    if (!keep_present(own, read->present)) {
+        destroy(own);
+        return NULL;
+    }
     return own;
-}
-
-static void destroy(load *own) {
-    hearth__route_fini(&own->route);
-    hearth__buffer_fini(&own->bytes);
-    hearth__free(own);
 }
 
 /* ---- workers ---------------------------------------------------------------------------- */

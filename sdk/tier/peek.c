@@ -10,8 +10,9 @@
 enum { SMALL_BYTES = 4096 }; /* a value of no more is copied to the stack */
 
 /* What an entry is worth now: HEARTH_OK (fresh), HEARTH_ABSENT, HEARTH_MISS. The coarse clock lags, so near an edge the exact
- * one decides. */
-static int32_t judge(hearth *cache, const hearth__local_raw *raw) {
+ * one decides. Of those who see a value soon before its end some go on, to renew it. */
+static int32_t judge(hearth *cache, const void *key, size_t key_size,
+                     const hearth__local_raw *raw) {
     if (hearth__local_is_fresh(raw, hearth__boot_coarse_ms() + HEARTH__COARSE_LAG_MS)) {
         return HEARTH_OK;
     }
@@ -25,7 +26,9 @@ static int32_t judge(hearth *cache, const hearth__local_raw *raw) {
     if (entry.absent) {
         return HEARTH_ABSENT;
     }
-    return hearth__local_is_fresh(raw, now_ms) ? HEARTH_OK : HEARTH_MISS;
+    bool goes_on = entry.stale || now_ms >= entry.soft_expiry_ms ||
+                   hearth__renewal_is_due(cache, key, key_size, &entry, now_ms);
+    return goes_on ? HEARTH_MISS : HEARTH_OK;
 }
 
 /* ---- a value for the sink --------------------------------------------------------------- */
@@ -41,7 +44,7 @@ static bool has_content(const hearth__local_raw *raw) {
 static bool copy_fresh(hearth *cache, const void *key, size_t key_size, hearth__buffer *bytes) {
     hearth__local_raw raw;
     return hearth__local_peek(cache->local, key, key_size, bytes, &raw) == HEARTH_OK &&
-           judge(cache, &raw) == HEARTH_OK && !has_content(&raw);
+           judge(cache, key, key_size, &raw) == HEARTH_OK && !has_content(&raw);
 }
 
 /* The same, going on in the thread's buffer where `bytes` is too small. The caller puts that one back. */
@@ -106,7 +109,7 @@ int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
     hearth__buffer nothing = {0}; /* no value fits */
     int32_t status = hearth__local_peek(cache->local, key, key_size, &nothing, &raw);
     if (status == HEARTH_OK) {
-        status = judge(cache, &raw);
+        status = judge(cache, key, key_size, &raw);
     }
     if (status != HEARTH_OK) {
         return status;

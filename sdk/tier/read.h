@@ -15,10 +15,12 @@ typedef struct hearth__read {
     const hearth_loader *loader; /* fetch only, and the two below */
     const hearth_write_options *write;
     int64_t deadline_ns;
-    hearth_value *value; /* with the last answer that was OK or ABSENT */
-    uint64_t replaces;   /* the version that the node holds, stale or unreadable; 0: none */
-    bool node_failed;    /* it did not answer: it is not to be filled */
-    bool audited;        /* the guard denied it, and that is to be checked */
+    hearth_value *value;         /* with the last answer that was OK or ABSENT */
+    const hearth_value *present; /* of a renewal: what is to be renewed */
+    uint64_t replaces; /* the version that the node holds, stale or unreadable; 0: none */
+    bool is_whole;     /* and it was an answer */
+    bool node_failed;  /* it did not answer: it is not to be filled */
+    bool audited;      /* the guard denied it, and that is to be checked */
 } hearth__read;
 
 static inline bool hearth__read_wants(const hearth__read *read, uint32_t flag) {
@@ -76,6 +78,50 @@ int32_t hearth__read_deliver(hearth__read *read, int32_t status);
 int64_t hearth__read_get_deadline_ns(const hearth *cache, const hearth_read_options *options);
 int64_t hearth__read_fetch_deadline_ns(const hearth *cache, const hearth_read_options *options);
 int64_t hearth__read_node_deadline_ns(const hearth__read *read);
+
+/* What a fetch asks the tiers that may not load, and what their answer to it is. */
+static inline hearth_read_options
+hearth__read_without_load(const hearth_read_options *options) {
+    hearth_read_options tiers = *options;
+    tiers.flags &= ~(uint32_t)HEARTH_READ_NO_LOAD;
+    tiers.flags |= HEARTH_READ_ALLOW_STALE;
+    return tiers;
+}
+
+/* The same for many keys: as hearth__chain_fetch_many(). */
+int32_t hearth__read_look_many(hearth *cache, size_t count, const void *const *keys,
+                               const size_t *key_sizes, const hearth_read_options *options,
+                               hearth_value *const *values, int32_t *statuses);
+
+static inline int32_t hearth__read_found(int32_t status) {
+    return status >= 0 || status == HEARTH_E_NOMEM ? status : HEARTH_MISS;
+}
+
+/* ---- renewal.c: when a cached value is loaded anew ---- */
+
+/* Whether who was given this value by a tier tries to lead its renewal: it is stale, or it is early (guard/early.h), and not to
+ * be left alone just now. Draws a random number: to be asked once. */
+bool hearth__read_needs_renewal(const hearth__read *read);
+
+/* What a renewal found in a tier: whether that is one, so that nothing need be loaded. */
+bool hearth__read_is_renewed(const hearth__read *read);
+
+/* The renewal of `read->present` begins. */
+void hearth__read_renewal_begins(const hearth__read *read);
+
+/* Asks the node, unless that is not wanted. HEARTH_OK (perhaps stale), HEARTH_ABSENT; HEARTH_MISS, also if it did not answer. */
+int32_t hearth__read_ask_remote(hearth__read *read, const hearth__route *route);
+
+/* ---- reload.c ---- */
+
+/* As a fetch's way to the point where a load is needed, but no cached value is an answer, and no load that began before this
+ * call: *led is the caller's to load, and the status HEARTH_OK (there is a value, in read->value) or HEARTH_MISS; without it, the
+ * status is the answer. */
+int32_t hearth__read_seek_load(hearth__read *read, hearth__route *route, hearth__flight **led);
+
+/* Loads whatever is cached; but who waits for another's load, which began later than this call, takes that one's. The status is
+ * that of the load. */
+int32_t hearth__read_reload(hearth__read *read, hearth__route *route);
 
 /* The leader's end: its status, and a copy of its answer for the others. */
 int32_t hearth__read_land(hearth__read *read, hearth__flight *flight, int32_t status);

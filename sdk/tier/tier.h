@@ -7,6 +7,9 @@
  *   get_many.c, fetch_many.c   the same for many keys at once
  *   peek.c    reads of the local tier that never wait
  *   guard.c   keys that do not exist: asked between the two, told by writes and loads; guard_file.c: in a file
+ *   renewal.c   when a value that there is is loaded anew
+ *   reload.c   loads that are made whatever there is
+ *   lives.c   how long values live
  *   fill.c    what an answer or a load may leave in the tiers
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
  *   cache.c   opening, closing, routes
@@ -134,6 +137,9 @@ hearth *hearth__load_begun(const hearth_fill *fill);
 /* The loader's side of a load; as the public calls, but times are checked one by one already. */
 int32_t hearth__fill_value(hearth_fill *fill, const void *data, size_t size);
 int32_t hearth__fill_absent(hearth_fill *fill);
+int32_t hearth__fill_stale(const hearth_fill *fill, const void **data, size_t *size,
+                           hearth_info *info);
+int32_t hearth__fill_unchanged(hearth_fill *fill);
 int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
 
 /* As hearth_guard_add(), _rebuild(), _save() and _load(). */

@@ -160,9 +160,16 @@ static void a_value_that_has_gone_is_known_to_be_gone(void **state) {
     expect_in_tiers(key, "ABSENT", "ABSENT");
 }
 
+static void reopen(const char *const *settings) {
+    assert_int_equal(hearth_close(cache), HEARTH_OK);
+    cache = cache_open(settings);
+    assert_non_null(cache);
+}
+
 static void a_renewal_that_fails_leaves_the_stale_value(void **state) {
     (void)state;
     char key[] = "key";
+    reopen((const char *const[]){"load.retry_after_ms", "0", NULL});
     make_stale(key);
     source.returns = 7;
     for (int i = 1; i <= 3; i++) {
@@ -183,10 +190,7 @@ static void a_renewal_that_fails_leaves_the_stale_value(void **state) {
 
 static void the_option_gives_every_value_a_soft_life(void **state) {
     (void)state;
-    assert_int_equal(hearth_close(cache), HEARTH_OK);
-    cache =
-        cache_open((const char *const[]){"ttl_ms", "10000000", "stale_ms", "9999990", NULL});
-    assert_non_null(cache);
+    reopen((const char *const[]){"ttl_ms", "10000000", "stale_ms", "9999990", NULL});
     char set[] = "set";
     char loaded[] = "loaded";
     assert_int_equal(cache_set(cache, set, "old"), HEARTH_OK);
