@@ -40,6 +40,9 @@ typedef struct hearth__backend {
      * there is none. */
     bool (*stop)(const hearth__node *node);
 
+    /* As hearth__remote_generation(); NULL: it never changes. */
+    uint64_t (*generation)(hearth__node *node);
+
     /*
      * Starts `count` operations on this node: takes or opens a connection and writes all
      * requests, or as many as it can without reading an answer. May block to the deadline.

@@ -212,6 +212,23 @@ static int32_t increment(struct place *place, hearth__remote_op *op) {
     return status;
 }
 
+static int32_t status_of_lease(const hearth__remote_op *op, const struct place *place) {
+    return place->entry == NULL
+               ? HEARTH_MISS
+               : hearth__lease_status(hearth__entry_value(place->entry),
+                                      hearth__entry_size(place->entry), op->token);
+}
+
+/* EXTEND and RELEASE. */
+static void change_lease(hearth__remote_op *op, struct place *place) {
+    op->status = status_of_lease(op, place);
+    if (op->status == HEARTH_OK && op->verb == HEARTH__EXTEND) {
+        hearth__entry_set_expiry(place->entry, expiry_of(place->now_ms, op->ttl_ms));
+    } else if (op->status == HEARTH_OK) {
+        hearth__table_remove(place->table, place->entry);
+    }
+}
+
 /* TOUCH, INCREMENT and DELETE: what changes an entry in its place. */
 static void change(hearth__remote_op *op, struct place *place) {
     op->status = hearth__verb_status(op->verb, holding_at(place));
@@ -224,8 +241,11 @@ static void change(hearth__remote_op *op, struct place *place) {
     }
 }
 
-/* Whether SET, ADD, REPLACE or SWAP may store. */
+/* Whether SET, ADD, REPLACE, SWAP, LEASE or FILL may store. */
 static int32_t may_store(const hearth__remote_op *op, const struct place *place) {
+    if (hearth__verb_is_of_lease(op->verb)) {
+        return status_of_lease(op, place);
+    }
     if (op->verb != HEARTH__SWAP) {
         return hearth__verb_status(op->verb, holding_at(place));
     }
@@ -239,7 +259,7 @@ static int32_t may_store(const hearth__remote_op *op, const struct place *place)
 /* Copies header and body before the lock is taken. */
 static int32_t prepare(const hearth__remote_op *op, const struct place *place,
                        hearth__entry **fresh) {
-    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    unsigned char header[HEARTH__ENVELOPE_LEASE];
     size_t header_size = hearth__envelope_compose(op, false, header);
     *fresh = NULL;
     if (op->data_size > SIZE_MAX - header_size ||
@@ -282,18 +302,24 @@ static void execute(hearth__node *node, struct tier *tier, hearth__remote_op *op
     case HEARTH__ADD:
     case HEARTH__REPLACE:
     case HEARTH__SWAP:
+    case HEARTH__LEASE:
+    case HEARTH__FILL:
         store(op, &place);
         return;
     case HEARTH__GET:
     case HEARTH__TOUCH:
     case HEARTH__INCREMENT:
     case HEARTH__DELETE:
+    case HEARTH__EXTEND:
+    case HEARTH__RELEASE:
         break;
     }
     pthread_mutex_lock(&place.table->lock);
     look(&place, op);
     if (op->verb == HEARTH__GET) {
         get(node, op, &place);
+    } else if (hearth__verb_is_of_lease(op->verb)) {
+        change_lease(op, &place);
     } else {
         change(op, &place);
     }

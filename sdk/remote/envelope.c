@@ -11,6 +11,7 @@ enum {
     FORMAT = 1,
     FIELD_HEAD = 4, /* type, 0, length */
     FIELD_FULL_KEY = 2,
+    FIELD_TOKEN = 4,
     MUST_KNOWN = 0, /* the must flags that this version can read */
 };
 
@@ -73,11 +74,26 @@ static void seal(unsigned char *header, size_t size, const void *key, size_t key
     put(header + AT_HEADER_SUM, header_sum(header, size, key, key_size), 4);
 }
 
+static bool carries_token(const hearth__remote_op *op) {
+    return op->kind == HEARTH__KIND_LEASE && op->token != NULL;
+}
+
 size_t hearth__envelope_size(const hearth__remote_op *op, bool with_key) {
     if (op->kind == HEARTH__KIND_INTEGER || op->kind == HEARTH__KIND_FOREIGN) {
         return 0;
     }
-    return HEARTH__ENVELOPE_HEADER + (with_key ? FIELD_HEAD + op->key_size : 0);
+    size_t size = carries_token(op) ? HEARTH__ENVELOPE_LEASE : HEARTH__ENVELOPE_HEADER;
+    return size + (with_key ? FIELD_HEAD + op->key_size : 0);
+}
+
+/* Adds a field, and gives back where the next one goes. */
+static unsigned char *put_field(unsigned char *field, unsigned char type, const void *bytes,
+                                size_t size) {
+    field[0] = type;
+    field[1] = 0;
+    put(field + 2, size, 2);
+    memcpy(field + FIELD_HEAD, bytes, size);
+    return field + FIELD_HEAD + size;
 }
 
 size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
@@ -97,12 +113,12 @@ size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
     put(header + AT_SOFT, life(op->age_ms, op->soft_ttl_ms), 4);
     put(header + AT_HARD, life(op->age_ms, op->ttl_ms), 4);
     put(header + AT_BODY_SUM, hearth__hash64(op->data, op->data_size), 4);
+    unsigned char *field = header + HEARTH__ENVELOPE_HEADER;
+    if (carries_token(op)) { /* first: servers compare it where it stands */
+        field = put_field(field, FIELD_TOKEN, op->token, HEARTH__TOKEN_BYTES);
+    }
     if (with_key) {
-        unsigned char *field = header + HEARTH__ENVELOPE_HEADER;
-        field[0] = FIELD_FULL_KEY;
-        field[1] = 0;
-        put(field + 2, op->key_size, 2);
-        memcpy(field + FIELD_HEAD, op->key, op->key_size);
+        (void)put_field(field, FIELD_FULL_KEY, op->key, op->key_size);
     }
     seal(header, size, op->key, op->key_size);
     return size;
@@ -148,6 +164,16 @@ bool hearth__envelope_version(const void *data, size_t size, uint64_t *version) 
     }
     *version = take(bytes + AT_VERSION, 8);
     return true;
+}
+
+bool hearth__envelope_has_token(const void *data, size_t size, const unsigned char *token) {
+    static const unsigned char head[FIELD_HEAD] = {FIELD_TOKEN, 0, HEARTH__TOKEN_BYTES, 0};
+    const unsigned char *bytes = data;
+    uint64_t version = 0;
+    return size >= HEARTH__ENVELOPE_LEASE && hearth__envelope_version(bytes, size, &version) &&
+           bytes[AT_KIND] == HEARTH__KIND_LEASE &&
+           memcmp(bytes + HEARTH__ENVELOPE_HEADER, head, sizeof head) == 0 &&
+           memcmp(bytes + HEARTH__ENVELOPE_TOKEN_AT, token, HEARTH__TOKEN_BYTES) == 0;
 }
 
 /* Walks the fields: whether they end where the header does, and the full key, if there, is the
@@ -314,8 +340,9 @@ bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote
     enum hearth__envelope_verdict verdict =
         hearth__envelope_parse(bytes, size, op->key, op->key_size, must_have_key, &envelope);
     op->status = HEARTH_MISS;
-    op->found_version = envelope.kind == HEARTH__KIND_LEASE ? 0 : envelope.version;
-    if (!accept(config, verdict) || envelope.kind == HEARTH__KIND_LEASE) {
+    bool is_lease = envelope.kind == HEARTH__KIND_LEASE;
+    op->found_version = is_lease ? 0 : envelope.version;
+    if (!accept(config, verdict)) {
         return verdict != HEARTH__ENVELOPE_DAMAGED;
     }
     judge_lives(op, &envelope, server_ttl_ms);
@@ -325,6 +352,9 @@ bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote
         return true;
     }
     op->found = envelope.kind;
+    if (is_lease) {
+        return true;
+    }
     op->found_content = envelope.content;
     op->found_delta_ms = envelope.delta_ms;
     if (envelope.kind == HEARTH__KIND_ABSENT) {

@@ -11,7 +11,8 @@
  *   10  2   may flags                    44  4  zero
  *   12  4   content                      48     fields: type (1), 0 (1), length (2), bytes;
  *   16  8   version                             type 2 is the full key, where the key on the
- *                                               wire is not the key
+ *                                               wire is not the key; type 4, the first where it
+ *                                               is there, a lease's token
  *
  * The header's sum binds the key: a value under a wrong key, cut or damaged, is never an answer.
  * The body has a sum of its own, so that a new life rewrites 48 bytes.
@@ -25,8 +26,11 @@ enum {
     HEARTH__ENVELOPE_HEADER = 48,
     HEARTH__ENVELOPE_KIND_AT = 5,
     HEARTH__ENVELOPE_VERSION_AT = 16,
-    /* The most that stands before a body: the header and a full key as a field. */
-    HEARTH__ENVELOPE_MAX = HEARTH__ENVELOPE_HEADER + 4 + HEARTH__FULL_KEY_MAX,
+    /* A lease: the header, and the token as the first field. */
+    HEARTH__ENVELOPE_TOKEN_AT = HEARTH__ENVELOPE_HEADER + 4,
+    HEARTH__ENVELOPE_LEASE = HEARTH__ENVELOPE_TOKEN_AT + HEARTH__TOKEN_BYTES,
+    /* The most that stands before a body: that and a full key as a field. */
+    HEARTH__ENVELOPE_MAX = HEARTH__ENVELOPE_LEASE + 4 + HEARTH__FULL_KEY_MAX,
 };
 
 #define HEARTH__ENVELOPE_MAGIC "\x89HRT"
@@ -56,7 +60,7 @@ enum hearth__envelope_verdict {
 
 /*
  * Writes what comes before the body of a store into `header` (HEARTH__ENVELOPE_MAX bytes of
- * room, or HEARTH__ENVELOPE_HEADER when `with_key` is false): kind, content, version, delta,
+ * room, or HEARTH__ENVELOPE_LEASE when `with_key` is false): kind, content, version, delta,
  * lives (counted from the version's time by op->age_ms) and sums. Returns its size; 0 for an
  * INTEGER, which has no header, and for a FOREIGN value, which is stored as it is.
  */
@@ -89,6 +93,9 @@ size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size);
 /* The version as it stands there, whether or not the sums match: what a SWAP compares. False: none
  * that this version of Hearth may replace. */
 bool hearth__envelope_version(const void *bytes, size_t size, uint64_t *version);
+
+/* Whether these bytes begin with those of the lease that has this token, whether or not the sums match. */
+bool hearth__envelope_has_token(const void *bytes, size_t size, const unsigned char *token);
 
 /* What is left of the hard life by this host's wall clock, negative: over it, as it stands there, whether or not the sums match.
  * False: no header of ours, or no end. */

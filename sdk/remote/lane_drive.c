@@ -311,6 +311,7 @@ void hearth__lane_break(hearth__drive *drive, int32_t status) {
     hearth__exchange *sent = lane->flight.first;
     lane->flight = (hearth__line){NULL, NULL};
     lane->unsent = NULL;
+    atomic_fetch_add(&lane->set->lanes->lost, 1);
     hearth__lane_close(lane);
     for (bool is_first = true; sent != NULL; is_first = false) {
         hearth__exchange *next = sent->next;

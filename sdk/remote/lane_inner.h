@@ -243,6 +243,7 @@ struct hearth__lanes {
     void *node;
     int64_t stall_ns;
     _Atomic(hearth__lane_set *) set;
+    _Atomic uint64_t lost; /* connections, before they are closed */
 };
 
 /* The set of this process; NULL: no memory. */

@@ -8,6 +8,7 @@
 
 #include <hearth/errors.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +151,23 @@ hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes) {
     }
     leave_sockets(fresh->inherited);
     return fresh;
+}
+
+/* ---- what was lost -------------------------------------------------------------------------- */
+
+/* Whether its server is gone. Another thread may close it, and the number be used anew: then this says so once too often. */
+static bool has_hung_up(const hearth__lane *lane) {
+    struct pollfd poller = {.fd = atomic_load(&lane->fd), .events = POLLRDHUP};
+    return poller.fd >= 0 && poll(&poller, 1, 0) > 0;
+}
+
+uint64_t hearth__lanes_lost(hearth__lanes *lanes) {
+    const hearth__lane_set *set = hearth__lane_set_own(lanes);
+    uint64_t unnoticed = 0;
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        unnoticed += has_hung_up(&set->all[i]);
+    }
+    return atomic_load(&lanes->lost) + unnoticed;
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */

@@ -45,9 +45,13 @@ static enum hearth__holding holding_of(const struct run *run, const hearth__lmc_
     return hearth__holding_of(item->bytes, item->size);
 }
 
-/* Whether ADD, REPLACE or SWAP may store over this. */
+/* Whether ADD, REPLACE, SWAP or a verb on leases may store over this. */
 static int32_t may_store(const struct run *run, const hearth__lmc_item *item) {
     const hearth__remote_op *op = run->op;
+    if (hearth__verb_is_of_lease(op->verb)) {
+        bool there = item->there && !is_over(run, item);
+        return hearth__lease_status(there ? item->bytes : NULL, item->size, op->token);
+    }
     if (op->verb != HEARTH__SWAP) {
         return hearth__verb_status(op->verb, holding_of(run, item));
     }
@@ -98,14 +102,15 @@ static int32_t set(const struct run *run) {
     return status == HEARTH_E_TOO_LARGE ? drop_older(run) : status;
 }
 
-/* ADD, REPLACE and SWAP: looks, and stores if nobody else does in between. */
+/* ADD, REPLACE, SWAP and the verbs on leases: looks, and stores if nobody else does in between. */
 static int32_t store_if(const struct run *run) {
     if (!join(run)) {
         return HEARTH_E_NOMEM;
     }
     hearth__mc_store next = store_of(run->op, HEARTH__MC_ADD);
     int32_t status = HEARTH_CONFLICT;
-    if (run->op->verb == HEARTH__ADD) { /* mostly there is nothing */
+    bool adds = run->op->verb == HEARTH__ADD || run->op->verb == HEARTH__LEASE;
+    if (adds) { /* mostly there is nothing */
         status = store(run, &next);
     }
     for (int i = 0; i < MAX_TRIES; i++) {
@@ -127,7 +132,7 @@ static int32_t store_if(const struct run *run) {
             return drop_older(run);
         }
     }
-    return status == HEARTH_CONFLICT && run->op->verb == HEARTH__ADD ? HEARTH_EXISTS : status;
+    return status == HEARTH_CONFLICT && adds ? HEARTH_EXISTS : status;
 }
 
 /* ---- other writes ---- */
@@ -240,6 +245,10 @@ int32_t hearth__lmc_write(hearth__lmc_lane *lane, hearth__remote_op *op) {
     case HEARTH__ADD:
     case HEARTH__REPLACE:
     case HEARTH__SWAP:
+    case HEARTH__LEASE:
+    case HEARTH__FILL:
+    case HEARTH__EXTEND:
+    case HEARTH__RELEASE:
         return store_if(run);
     case HEARTH__TOUCH:
         return touch(run);

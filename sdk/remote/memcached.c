@@ -65,12 +65,17 @@ static void finish(hearth__node *node, hearth__remote_op **ops, size_t count,
     hearth__lane_batch_finish(ops, count, deadline_ns, batch);
 }
 
+static uint64_t generation(hearth__node *node) {
+    return hearth__lanes_lost(node->lanes);
+}
+
 const hearth__backend hearth__backend_memcached = {
     .name = "memcached",
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
     .stop = stop,
+    .generation = generation,
     .begin = begin,
     .finish = finish,
 };

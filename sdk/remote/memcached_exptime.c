@@ -35,7 +35,16 @@ static bool fits_header(int64_t age_ms, int64_t ttl_ms) {
     return ttl_ms < (int64_t)HEARTH__ENVELOPE_NO_TTL - age_ms;
 }
 
+/* A lease is kept for a second more than it lasts: its header cuts it, and the server's tick would cost it up to a second. */
+static int64_t exptime_of_lease(const hearth__remote_op *op) {
+    return op->verb == HEARTH__RELEASE ? HEARTH__MC_OVER
+                                       : hearth__mc_exptime(op->ttl_ms + MS_PER_S, true);
+}
+
 int64_t hearth__mc_exptime_of_store(const hearth__remote_op *op) {
+    if (op->kind == HEARTH__KIND_LEASE && op->token != NULL) {
+        return exptime_of_lease(op);
+    }
     bool has_header = op->kind != HEARTH__KIND_INTEGER && op->kind != HEARTH__KIND_FOREIGN;
     return hearth__mc_exptime(op->ttl_ms, has_header && fits_header(op->age_ms, op->ttl_ms));
 }

@@ -19,7 +19,10 @@ enum { HEARTH__MC_FOR_EVER = -1, HEARTH__MC_NOT_TOLD = -2 };
  */
 int64_t hearth__mc_exptime(int64_t ttl_ms, bool header_cuts);
 
-/* The number for what the op stores, or for a value of this age that it gives a new life. */
+/* A number for what shall be over at once: an end in January 1970. */
+enum { HEARTH__MC_OVER = 30 * 24 * 3600 + 1 };
+
+/* The number for what the op stores (of a lease that is released: none is left), or for a value of this age that it gives a new life. */
 int64_t hearth__mc_exptime_of_store(const hearth__remote_op *op);
 int64_t hearth__mc_exptime_of_renewal(const hearth__remote_op *op, int64_t age_ms);
 

@@ -21,14 +21,17 @@ static enum hearth__mc_asked first_of(enum hearth__verb verb) {
         [HEARTH__ADD] = HEARTH__MC_ASK_ADD, /* mostly there is nothing */
         [HEARTH__REPLACE] = HEARTH__MC_ASK_GET,   [HEARTH__SWAP] = HEARTH__MC_ASK_GET,
         [HEARTH__TOUCH] = HEARTH__MC_ASK_GET,     [HEARTH__INCREMENT] = HEARTH__MC_ASK_COUNT,
-        [HEARTH__DELETE] = HEARTH__MC_ASK_DELETE,
+        [HEARTH__DELETE] = HEARTH__MC_ASK_DELETE, [HEARTH__LEASE] = HEARTH__MC_ASK_ADD,
+        [HEARTH__FILL] = HEARTH__MC_ASK_GET,      [HEARTH__EXTEND] = HEARTH__MC_ASK_GET,
+        [HEARTH__RELEASE] = HEARTH__MC_ASK_GET,
     };
     return firsts[verb];
 }
 
 static bool stores(const hearth__remote_op *op) {
     return op->verb == HEARTH__SET || op->verb == HEARTH__ADD || op->verb == HEARTH__REPLACE ||
-           op->verb == HEARTH__SWAP;
+           op->verb == HEARTH__SWAP || op->verb == HEARTH__LEASE ||
+           hearth__verb_is_of_lease(op->verb);
 }
 
 int32_t hearth__mc_steps_init(hearth__mc_steps *steps, const hearth__remote_config *config,
@@ -201,8 +204,17 @@ static enum hearth__holding holding_of(const struct item *item) {
     return stale ? HEARTH__HOLDS_STALE : holding;
 }
 
-/* Whether ADD, REPLACE or SWAP may store over this. */
+/* What is released is stored once more, to be over at once: no delete of the text protocol compares. */
+static int32_t status_of_lease(const hearth__remote_op *op, const struct item *item) {
+    bool there = item->answer != HEARTH__MC_NOTHING && !is_over(item);
+    return hearth__lease_status(there ? item->bytes : NULL, item->size, op->token);
+}
+
+/* Whether ADD, REPLACE, SWAP or a verb on leases may store over this. */
 static int32_t may_store(const hearth__remote_op *op, const struct item *item) {
+    if (hearth__verb_is_of_lease(op->verb)) {
+        return status_of_lease(op, item);
+    }
     if (op->verb != HEARTH__SWAP) {
         return hearth__verb_status(op->verb, holding_of(item));
     }
@@ -240,12 +252,15 @@ static bool look_again(hearth__mc_steps *steps) {
     if (++steps->conflicts <= MAX_CONFLICTS) {
         return go_on(steps, HEARTH__MC_ASK_GET);
     }
-    return finish(steps, steps->op->verb == HEARTH__ADD ? HEARTH_EXISTS : HEARTH_CONFLICT);
+    bool adds = steps->op->verb == HEARTH__ADD || steps->op->verb == HEARTH__LEASE;
+    return finish(steps, adds ? HEARTH_EXISTS : HEARTH_CONFLICT);
 }
 
 static bool take_get(hearth__mc_steps *steps, const struct item *item) {
     hearth__remote_op *op = steps->op;
     if (item->answer == HEARTH__MC_NOTHING || item->answer == HEARTH__MC_PROMISED) {
+        bool promised = item->answer == HEARTH__MC_PROMISED;
+        op->found = promised ? HEARTH__KIND_LEASE : HEARTH__KIND_VALUE;
         return finish(steps, HEARTH_MISS);
     }
     steps->misfit = !hearth__envelope_answer(steps->config, op, item->bytes, item->size,

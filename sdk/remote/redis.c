@@ -85,12 +85,17 @@ static void finish(hearth__node *node, hearth__remote_op **ops, size_t count,
     }
 }
 
+static uint64_t generation(hearth__node *node) {
+    return hearth__lanes_lost(node->lanes);
+}
+
 const hearth__backend hearth__backend_redis = {
     .name = "redis",
     .knows_ttl = true,
     .open = open_node,
     .close = close_node,
     .stop = stop,
+    .generation = generation,
     .begin = begin,
     .finish = finish,
 };

@@ -87,7 +87,7 @@ static void decide_touch(const hearth__remote_op *op, hearth__redis_sight *sight
         change->renews = true;
         hearth__redis_command *command = add(change, "SETRANGE", op);
         hearth__redis_text(command, "0");
-        hearth__redis_word(command, change->header.bytes, sizeof change->header.bytes);
+        hearth__redis_word(command, change->header.bytes, HEARTH__ENVELOPE_HEADER);
     }
     if (op->ttl_ms == 0) {
         (void)add(change, "PERSIST", op);
@@ -115,10 +115,13 @@ static void decide_store(const hearth__remote_op *op, hearth__redis_change *chan
 
 static int32_t status_over(const hearth__remote_op *op, const hearth__redis_sight *sight) {
     enum hearth__holding holding = holding_of(sight);
+    const void *bytes = holding != HEARTH__HOLDS_NOTHING ? bytes_of(sight) : NULL;
+    if (hearth__verb_is_of_lease(op->verb)) {
+        return hearth__lease_status(bytes, sight->bytes.size, op->token);
+    }
     if (op->verb != HEARTH__SWAP) {
         return hearth__verb_status(op->verb, holding);
     }
-    const void *bytes = holding != HEARTH__HOLDS_NOTHING ? bytes_of(sight) : NULL;
     return hearth__swap_status(bytes, sight->bytes.size, op->if_version);
 }
 
@@ -135,6 +138,10 @@ void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sigh
         decide_touch(op, sight, change);
     } else if (op->verb == HEARTH__INCREMENT) {
         decide_increment(op, sight, change);
+    } else if (op->verb == HEARTH__EXTEND) {
+        hearth__redis_integer(add(change, "PEXPIRE", op), op->ttl_ms, &change->numbers[0]);
+    } else if (op->verb == HEARTH__RELEASE) {
+        (void)add(change, "DEL", op);
     } else {
         decide_store(op, change);
     }

@@ -80,6 +80,8 @@ static bool is_expected(uint32_t asked, int type) {
     case HEARTH__REDIS_ASKED_GET:
     case HEARTH__REDIS_ASKED_TTL_GET:
         return type == REDIS_REPLY_STRING || type == REDIS_REPLY_NIL;
+    case HEARTH__REDIS_ASKED_SET_NEW:
+        return type == REDIS_REPLY_STATUS || type == REDIS_REPLY_NIL;
     case HEARTH__REDIS_ASKED_SCRIPT:
         return type == REDIS_REPLY_INTEGER || type == REDIS_REPLY_STRING;
     case HEARTH__REDIS_ASKED_STRING:
@@ -113,8 +115,9 @@ static bool fits(const hearth__notes *notes, const hearth__redis_reply *reply) {
     if (!is_expected(notes->asked, reply->type)) {
         return false;
     }
-    if (notes->asked == HEARTH__REDIS_ASKED_SET) {
-        return is_ok(reply);
+    if (notes->asked == HEARTH__REDIS_ASKED_SET ||
+        notes->asked == HEARTH__REDIS_ASKED_SET_NEW) {
+        return reply->type == REDIS_REPLY_NIL || is_ok(reply);
     }
     return notes->asked != HEARTH__REDIS_ASKED_SCRIPT ||
            fits_script((enum hearth__verb)notes->flags, reply);

@@ -14,6 +14,7 @@ enum hearth__redis_asked {
     HEARTH__REDIS_ASKED_TTL_GET, /* by PTTL's integer, in notes.ttl_ms, and then the same; an error
                                     of PTTL's is in notes.status, whatever came then */
     HEARTH__REDIS_ASKED_SET,     /* by OK */
+    HEARTH__REDIS_ASKED_SET_NEW, /* by OK, or nil: something is there */
     HEARTH__REDIS_ASKED_SCRIPT, /* by a verdict on the verb in notes.flags, or a sum in digits */
     HEARTH__REDIS_ASKED_STRING,
     HEARTH__REDIS_ASKED_INTEGER,

@@ -107,6 +107,36 @@ static const char hearth__lua_increment[] =
     "if type(done)=='table' then return done end\n"
     "return redis.call('GET',key)\n";
 
+/* FILL, EXTEND and RELEASE: `head` begins as the lease with the token ARGV[1] does, as hearth__envelope_has_token() has it. */
+#define HEARTH__LUA_LEASE \
+    HEARTH__LUA_LOOK("67") \
+    "if type(head)=='table' then\n" \
+    "  if not head.err:find('WRONGTYPE',1,true) then return head end\n" \
+    "  return 4\n" \
+    "end\n" \
+    "if head=='' and redis.call('EXISTS',key)==0 then return 1 end\n" \
+    "if #head<68 or head:sub(1,4)~='\\137HRT' or head:byte(5)>1 or head:byte(6)~=2\n" \
+    "    or head:sub(9,10)~='\\0\\0' or head:sub(49,52)~='\\4\\0\\16\\0'\n" \
+    "    or head:sub(53,68)~=ARGV[1] then\n" \
+    "  return 4\n" \
+    "end\n"
+
+static const char hearth__lua_fill[] =
+    HEARTH__LUA_LEASE
+    HEARTH__LUA_SET;
+
+static const char hearth__lua_extend[] =
+    HEARTH__LUA_LEASE
+    "local done=redis.pcall('PEXPIRE',key,ARGV[2])\n"
+    "if type(done)=='table' then return done end\n"
+    "return 0\n";
+
+static const char hearth__lua_release[] =
+    HEARTH__LUA_LEASE
+    "local done=redis.pcall('DEL',key)\n"
+    "if type(done)=='table' then return done end\n"
+    "return 0\n";
+
 /* A new life of ARGV[3] ms, or without end if that is not there. */
 #define HEARTH__LUA_LIFE \
     "if ARGV[3] then done=redis.pcall('PEXPIRE',key,ARGV[3])\n" \

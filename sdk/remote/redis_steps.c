@@ -54,8 +54,10 @@ static void refuse(struct steps *steps, const hearth__notes *notes, hearth__kept
         steps->forbidden = true;
         return;
     }
-    if (steps->op->verb == HEARTH__DELETE && notes->status == HEARTH_E_TYPE) {
-        return; /* what cannot be read can be removed: it counts as foreign */
+    bool may_be_other =
+        steps->op->verb == HEARTH__DELETE || hearth__verb_is_of_lease(steps->op->verb);
+    if (may_be_other && notes->status == HEARTH_E_TYPE) {
+        return; /* what cannot be read can be removed, and is no lease: it counts as foreign */
     }
     int32_t status =
         hearth__redis_refusal(steps->node, notes->status, is_error ? kept : (hearth__kept){0});
@@ -196,7 +198,7 @@ static void compose_touch(const struct steps *steps, hearth__redis_change *chang
     if (change->renews) {
         hearth__redis_script(command, hearth__lua_renew, steps->op);
         hearth__redis_word(command, steps->sight.bytes.data, HEARTH__ENVELOPE_HEADER);
-        hearth__redis_word(command, change->header.bytes, sizeof change->header.bytes);
+        hearth__redis_word(command, change->header.bytes, HEARTH__ENVELOPE_HEADER);
     } else {
         column->digits[HEARTH__HOLDS_VALUE] = '0' + HEARTH_CONFLICT; /* it must be renewed */
         hearth__redis_script(command, hearth__lua_prolong, steps->op);
@@ -326,9 +328,10 @@ static int32_t try_all(struct steps *steps) {
         status = try_once(steps);
     }
     if (status == HEARTH_OK && steps->op->status == HEARTH__PENDING) {
-        steps->op->status = steps->op->verb == HEARTH__TOUCH || steps->op->verb == HEARTH__SWAP
-                                ? HEARTH_CONFLICT
-                                : HEARTH_E_UNAVAILABLE;
+        bool may_conflict = steps->op->verb == HEARTH__TOUCH ||
+                            steps->op->verb == HEARTH__SWAP ||
+                            hearth__verb_is_of_lease(steps->op->verb);
+        steps->op->status = may_conflict ? HEARTH_CONFLICT : HEARTH_E_UNAVAILABLE;
     }
     return status;
 }

@@ -29,7 +29,8 @@ _Static_assert(HEARTH__HOLDS_NOTHING == 0 && HEARTH__HOLDS_VALUE == 1 &&
 
 bool hearth__redis_needs_script(enum hearth__verb verb) {
     return verb == HEARTH__ADD || verb == HEARTH__REPLACE || verb == HEARTH__SWAP ||
-           verb == HEARTH__INCREMENT || verb == HEARTH__DELETE;
+           verb == HEARTH__INCREMENT || verb == HEARTH__DELETE ||
+           hearth__verb_is_of_lease(verb);
 }
 
 bool hearth__redis_refuses_scripts(const hearth__notes *notes, hearth__kept kept) {
@@ -151,6 +152,34 @@ static int32_t say_delete(const hearth__remote_op *op, hearth__exchange *exchang
     return hearth__redis_say(exchange, &command);
 }
 
+/* A plain command: it is one step at the server, and no access list forbids it that allows to store. */
+static int32_t say_lease(const hearth__remote_op *op, hearth__exchange *exchange) {
+    hearth__redis_command command;
+    hearth__redis_header header;
+    hearth__redis_number ttl;
+    hearth__redis_set(&command, op, &header, &ttl);
+    hearth__redis_text(&command, "NX");
+    return hearth__redis_say(exchange, &command);
+}
+
+static int32_t say_on_lease(const hearth__remote_op *op, hearth__exchange *exchange) {
+    hearth__redis_command command;
+    hearth__redis_header header;
+    hearth__redis_number ttl;
+    const char *script = op->verb == HEARTH__FILL     ? hearth__lua_fill
+                         : op->verb == HEARTH__EXTEND ? hearth__lua_extend
+                                                      : hearth__lua_release;
+    hearth__redis_script(&command, script, op);
+    hearth__redis_word(&command, op->token, HEARTH__TOKEN_BYTES);
+    if (op->verb == HEARTH__FILL) {
+        add_value(&command, op, &header);
+    }
+    if (op->verb != HEARTH__RELEASE && op->ttl_ms != 0) {
+        hearth__redis_integer(&command, op->ttl_ms, &ttl);
+    }
+    return hearth__redis_say(exchange, &command);
+}
+
 static int32_t say(const hearth__remote_op *op, hearth__exchange *exchange) {
     switch (op->verb) {
     case HEARTH__GET:
@@ -165,6 +194,12 @@ static int32_t say(const hearth__remote_op *op, hearth__exchange *exchange) {
         return say_increment(op, exchange);
     case HEARTH__DELETE:
         return say_delete(op, exchange);
+    case HEARTH__LEASE:
+        return say_lease(op, exchange);
+    case HEARTH__FILL:
+    case HEARTH__EXTEND:
+    case HEARTH__RELEASE:
+        return say_on_lease(op, exchange);
     case HEARTH__TOUCH:
         break;
     }
@@ -174,6 +209,9 @@ static int32_t say(const hearth__remote_op *op, hearth__exchange *exchange) {
 static uint32_t asked_by(const hearth__remote_op *op) {
     if (op->verb == HEARTH__GET) {
         return op->want_ttl ? HEARTH__REDIS_ASKED_TTL_GET : HEARTH__REDIS_ASKED_GET;
+    }
+    if (op->verb == HEARTH__LEASE) {
+        return HEARTH__REDIS_ASKED_SET_NEW;
     }
     return op->verb == HEARTH__SET ? HEARTH__REDIS_ASKED_SET : HEARTH__REDIS_ASKED_SCRIPT;
 }
@@ -238,6 +276,7 @@ int32_t hearth__redis_verdict(enum hearth__verb verb, int64_t number) {
     static const char *const known[] = {
         [HEARTH__ADD] = "03",    [HEARTH__REPLACE] = "01",    [HEARTH__SWAP] = "014",
         [HEARTH__TOUCH] = "014", [HEARTH__INCREMENT] = "167", [HEARTH__DELETE] = "01",
+        [HEARTH__FILL] = "014",  [HEARTH__EXTEND] = "014",    [HEARTH__RELEASE] = "014",
     };
     if (number < 0 || number > 9 || strchr(known[verb], (int)('0' + number)) == NULL) {
         return HEARTH_E_PROTOCOL;
@@ -294,6 +333,8 @@ bool hearth__redis_take(hearth__node *node, hearth__remote_op *op, const hearth_
         return take_get(node, op, notes, kept);
     } else if (op->verb == HEARTH__SET) {
         op->status = HEARTH_OK;
+    } else if (op->verb == HEARTH__LEASE) {
+        op->status = notes->answer == REDIS_REPLY_NIL ? HEARTH_EXISTS : HEARTH_OK;
     } else {
         op->status = take_script(op, notes, kept);
     }

@@ -49,9 +49,9 @@ void hearth__redis_script(hearth__redis_command *command, const char *text,
 void hearth__redis_verb(hearth__redis_command *command, const char *verb,
                         const hearth__remote_op *op);
 
-/* What stands before a value. */
+/* What stands before a value, or a lease. */
 typedef struct hearth__redis_header {
-    unsigned char bytes[HEARTH__ENVELOPE_HEADER];
+    unsigned char bytes[HEARTH__ENVELOPE_LEASE];
 } hearth__redis_header;
 
 /* The plain SET of what the op stores. `header` and `number` are used until the command is said. */

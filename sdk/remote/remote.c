@@ -176,6 +176,12 @@ uint64_t hearth__remote_new_version(hearth__remote *remote) {
     return (uint64_t)hearth__wall_ms() << 16 | (counter & 0xffff);
 }
 
+uint64_t hearth__remote_generation(const hearth__remote *remote, uint32_t node) {
+    return remote->backend->generation != NULL
+               ? remote->backend->generation(remote->nodes[node]->state)
+               : 0;
+}
+
 bool hearth__remote_is_integer(const void *data, size_t size) {
     int64_t number = 0;
     return hearth__envelope_is_integer(data, size, &number);

@@ -114,7 +114,14 @@ enum hearth__verb {
     HEARTH__TOUCH,     /* a new life for a value or integer */
     HEARTH__INCREMENT, /* of an integer */
     HEARTH__DELETE,
+    HEARTH__LEASE,   /* where nothing is: a placeholder with `token` */
+    HEARTH__FILL,    /* where the placeholder with `token` is: a value */
+    HEARTH__EXTEND,  /* a new life for the placeholder with `token` */
+    HEARTH__RELEASE, /* of the placeholder with `token`: it goes */
 };
+
+/* What tells a lease from all others. */
+enum { HEARTH__TOKEN_BYTES = 16 };
 
 /* A status of hearth__remote_op beside the public ones: nothing was tried yet. */
 #define HEARTH__PENDING INT32_MIN
@@ -127,9 +134,11 @@ typedef struct hearth__remote_op {
     const void *key; /* prefix, namespace and key together, 1 to HEARTH__FULL_KEY_MAX bytes */
     size_t key_size;
     const void *asker; /* the caller's own */
-    const void *data;  /* SET, ADD, REPLACE, SWAP: the body */
+    const void *data;  /* SET, ADD, REPLACE, SWAP, FILL: the body */
     size_t data_size;
-    enum hearth__kind kind; /* of what is stored: VALUE, ABSENT or INTEGER */
+    enum hearth__kind
+        kind; /* of what is stored: VALUE, ABSENT or INTEGER; LEASE, EXTEND, RELEASE: LEASE */
+    const unsigned char *token; /* LEASE and the verbs on a lease: HEARTH__TOKEN_BYTES */
     uint32_t content;
     uint64_t version;  /* of what is stored: of hearth__remote_new_version() */
     uint32_t delta_ms; /* how long its load took */
@@ -144,7 +153,7 @@ typedef struct hearth__remote_op {
     hearth__buffer *body; /* GET: where the bytes go; NULL: not wanted */
 
     int32_t status;          /* see hearth__remote_execute() */
-    enum hearth__kind found; /* GET, with OK or ABSENT */
+    enum hearth__kind found; /* GET, with OK or ABSENT; with MISS it is LEASE if one is there */
     uint32_t found_content;
     uint32_t found_delta_ms;
     uint64_t found_version; /* also of a value that was refused as damaged or over: what SWAP
@@ -154,8 +163,8 @@ typedef struct hearth__remote_op {
     int64_t soft_left_ms;   /* until soft expiry, negative: past it; INT64_MAX: none */
 } hearth__remote_op;
 
-/* Prefix and namespace have at most 250 bytes together. */
-#define HEARTH__FULL_KEY_MAX (32768 + 250)
+/* Prefix and namespace have at most 250 bytes together; what is said of a key may stand at that key with a few bytes before it. */
+#define HEARTH__FULL_KEY_MAX (32768 + 250 + 16)
 
 /*
  * Carries out `count` operations: grouped by node, in each node's order, all nodes' requests
@@ -175,6 +184,12 @@ typedef struct hearth__remote_op {
  *  TOUCH      OK, MISS, CONFLICT (it kept changing)
  *  INCREMENT  OK, MISS, E_TYPE, E_TOO_LARGE
  *  DELETE     OK (a value was there), MISS (nothing, or what was no value: removed)
+ *  LEASE      OK, EXISTS (something is there: a GET tells what)
+ *  FILL, EXTEND, RELEASE
+ *             OK, MISS (nothing is there any more), CONFLICT (something else is)
+ *
+ * A lease stands at the key itself, so that whatever is written or deleted there voids it, a delete of what never existed too. Its
+ * holder's FILL compares and sets in one step. Leases for what a key already holds stand at a key of their own.
  *
  * and for all: E_UNAVAILABLE, E_TIMEOUT, E_PROTOCOL, E_TYPE, E_TOO_LARGE, E_NOMEM; for writes
  * E_UNKNOWN (sent, answer lost; or too large, and an older value may be there still: after
@@ -189,6 +204,12 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
 /* A new version: 48 bits of wall-clock ms, 16 bits of a counter with a random start. Any
  * thread. */
 uint64_t hearth__remote_new_version(hearth__remote *remote);
+
+/*
+ * A number that changes when a connection to the node is lost. A server that was restarted may have a lease again, but not the
+ * delete that voided it: a FILL goes only to a node with which no connection was lost since its LEASE was asked for. Any thread.
+ */
+uint64_t hearth__remote_generation(const hearth__remote *remote, uint32_t node);
 
 /* Whether bytes can be stored as an INTEGER: canonical ASCII digits, 0 to 2^63-1. */
 bool hearth__remote_is_integer(const void *data, size_t size);

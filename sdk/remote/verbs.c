@@ -58,9 +58,14 @@ int32_t hearth__verb_status(enum hearth__verb verb, enum hearth__holding holding
         return table[holding].increment;
     case HEARTH__DELETE:
         return table[holding].delete;
+    case HEARTH__LEASE:
+        return holding == HEARTH__HOLDS_NOTHING ? HEARTH_OK : HEARTH_EXISTS;
     case HEARTH__GET:
     case HEARTH__SET:
     case HEARTH__SWAP:
+    case HEARTH__FILL:
+    case HEARTH__EXTEND:
+    case HEARTH__RELEASE:
         break;
     }
     return HEARTH_OK;
@@ -73,6 +78,17 @@ int32_t hearth__swap_status(const void *bytes, size_t size, uint64_t if_version)
     }
     bool known = hearth__envelope_version(bytes, size, &version);
     return known && version == if_version ? HEARTH_OK : HEARTH_CONFLICT;
+}
+
+bool hearth__verb_is_of_lease(enum hearth__verb verb) {
+    return verb == HEARTH__FILL || verb == HEARTH__EXTEND || verb == HEARTH__RELEASE;
+}
+
+int32_t hearth__lease_status(const void *bytes, size_t size, const unsigned char *token) {
+    if (bytes == NULL) {
+        return HEARTH_MISS;
+    }
+    return hearth__envelope_has_token(bytes, size, token) ? HEARTH_OK : HEARTH_CONFLICT;
 }
 
 int32_t hearth__number_add(int64_t number, int64_t amount, int64_t *sum) {

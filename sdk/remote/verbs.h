@@ -24,7 +24,7 @@ enum hearth__holding {
 enum hearth__holding hearth__holding_of(const void *bytes, size_t size);
 
 /*
- * The status of ADD, REPLACE, TOUCH, INCREMENT or DELETE over `holding`. Only with HEARTH_OK
+ * The status of ADD, REPLACE, TOUCH, INCREMENT, DELETE or LEASE over `holding`. Only with HEARTH_OK
  * something is stored; DELETE removes whatever is there, also with HEARTH_MISS. TOUCH and
  * INCREMENT may still fail on what the value turns out to be.
  */
@@ -32,6 +32,12 @@ int32_t hearth__verb_status(enum hearth__verb verb, enum hearth__holding holding
 
 /* The status of SWAP over these bytes; NULL: nothing is there. */
 int32_t hearth__swap_status(const void *bytes, size_t size, uint64_t if_version);
+
+/* The status of FILL, EXTEND or RELEASE over these bytes; NULL: nothing is there. */
+int32_t hearth__lease_status(const void *bytes, size_t size, const unsigned char *token);
+
+/* Whether the verb compares a lease's token. */
+bool hearth__verb_is_of_lease(enum hearth__verb verb);
 
 /* INCREMENT's sum: floor at 0; HEARTH_OK, or HEARTH_E_TOO_LARGE beyond 2^63-1. */
 int32_t hearth__number_add(int64_t number, int64_t amount, int64_t *sum);

@@ -109,6 +109,15 @@ hearth__remote_op rig_store(struct rig *rig, enum hearth__verb verb, const char 
     return op;
 }
 
+hearth__remote_op rig_lease_verb(struct rig *rig, enum hearth__verb verb, const char *key,
+                                 const char *token) {
+    assert_int_equal(strlen(token) + 1, HEARTH__TOKEN_BYTES);
+    hearth__remote_op op = rig_store(rig, verb, key, verb == HEARTH__FILL ? "filled" : "");
+    op.kind = verb == HEARTH__FILL ? HEARTH__KIND_VALUE : HEARTH__KIND_LEASE;
+    op.token = (const unsigned char *)token;
+    return op;
+}
+
 int32_t rig_run_within(struct rig *rig, hearth__remote_op *op, int64_t deadline_ms) {
     hearth__remote_execute(rig->remote, op, 1, hearth__deadline_ns(deadline_ms));
     return op->status;

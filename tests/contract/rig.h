@@ -51,6 +51,10 @@ hearth__remote_op rig_store(struct rig *rig, enum hearth__verb verb, const char 
                             const char *body);
 hearth__remote_op rig_verb(enum hearth__verb verb, const char *key);
 
+/* LEASE or a verb on a lease, whose token is this text of 15 bytes and its NUL. A FILL stores "filled". */
+hearth__remote_op rig_lease_verb(struct rig *rig, enum hearth__verb verb, const char *key,
+                                 const char *token);
+
 /* Carries one out with a deadline that is far away. */
 int32_t rig_run(struct rig *rig, hearth__remote_op *op);
 

@@ -24,6 +24,20 @@ void test_get_says_what_it_found(void **state);
 void test_foreign_values_by_choice(void **state);
 void test_other_types(void **state);
 
+/* leases.c */
+void test_a_lease_is_taken_once_and_filled(void **state);
+void test_a_released_lease_leaves_nothing(void **state);
+void test_writes_void_a_lease(void **state);
+void test_other_clients_void_a_lease(void **state);
+void test_a_lease_of_another_is_none(void **state);
+void test_what_is_no_value_leaves_a_lease(void **state);
+void test_a_lease_ends_unless_it_is_extended(void **state);
+void test_leases_under_awkward_keys(void **state);
+void test_leases_in_a_batch(void **state);
+void test_one_of_many_gets_a_lease(void **state);
+void test_a_fill_too_large_leaves_nothing(void **state);
+void test_lost_connections_change_the_generation(void **state);
+
 /* values.c */
 void test_round_trip(void **state);
 void test_stores_of_absences_and_integers(void **state);

@@ -27,11 +27,12 @@ static const char *const row_names[] = {
 };
 
 /* In the order of enum hearth__verb. */
-static const char *const verb_names[] = {"get",  "set",   "add",       "replace",
-                                         "swap", "touch", "increment", "delete"};
+static const char *const verb_names[] = {"get",   "set",   "add",       "replace",
+                                         "swap",  "touch", "increment", "delete",
+                                         "lease", "fill",  "extend",    "release"};
 
 enum {
-    VERBS = HEARTH__DELETE + 1,
+    VERBS = HEARTH__RELEASE + 1,
     OK = HEARTH_OK,
     MISS = HEARTH_MISS,
     GONE = HEARTH_ABSENT,
@@ -40,20 +41,20 @@ enum {
     OTHER = HEARTH_CONFLICT
 };
 
-/* SWAP asks for a version that nothing has here. */
+/* SWAP asks for a version that nothing has here, and the verbs on leases for a token. */
 /* clang-format off */
 static const int32_t expected[ROWS][VERBS] = {
-    /*                  get   set add     replace swap   touch increment delete */
-    [NOTHING]        = {MISS, OK, OK,     MISS,   MISS,  MISS, MISS,     MISS},
-    [VALUE]          = {OK,   OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK},
-    [STALE]          = {OK,   OK, OK,     OK,     OTHER, MISS, TYPE,     OK},
-    [ABSENT]         = {GONE, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS},
-    [LEASE]          = {MISS, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS},
-    [INTEGER]        = {OK,   OK, EXISTS, OK,     OTHER, OK,   OK,       OK},
-    [FOREIGN]        = {MISS, OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK},
-    [NEWER_FORMAT]   = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK},
-    [NEWER_FLAGS]    = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK},
-    [CUT]            = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK},
+    /*                  get   set add     replace swap   touch increment delete lease   fill   extend release */
+    [NOTHING]        = {MISS, OK, OK,     MISS,   MISS,  MISS, MISS,     MISS,   OK,     MISS,  MISS,  MISS},
+    [VALUE]          = {OK,   OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    [STALE]          = {OK,   OK, OK,     OK,     OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    [ABSENT]         = {GONE, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   EXISTS, OTHER, OTHER, OTHER},
+    [LEASE]          = {MISS, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   EXISTS, OTHER, OTHER, OTHER},
+    [INTEGER]        = {OK,   OK, EXISTS, OK,     OTHER, OK,   OK,       OK,     EXISTS, OTHER, OTHER, OTHER},
+    [FOREIGN]        = {MISS, OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    [NEWER_FORMAT]   = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    [NEWER_FLAGS]    = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    [CUT]            = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
 };
 /* clang-format on */
 
@@ -103,6 +104,9 @@ static hearth__remote_op op_of(struct rig *rig, enum hearth__verb verb, const ch
     if (verb == HEARTH__INCREMENT) {
         op.number = 1;
     }
+    if (verb >= HEARTH__LEASE) {
+        return rig_lease_verb(rig, verb, key, "a token that is");
+    }
     return op;
 }
 
@@ -137,6 +141,9 @@ static void check_afterwards(struct rig *rig, enum at row, enum hearth__verb ver
         rig_expect(rig, rig_get(rig, key), expected[row][HEARTH__GET], key);
     } else if (verb == HEARTH__TOUCH) {
         rig_expect(rig, rig_get(rig, key), expected[row][HEARTH__GET], key);
+    } else if (verb == HEARTH__LEASE) {
+        hearth__remote_op op = rig_expect_get(rig, key, HEARTH_MISS, NULL);
+        assert_int_equal(op.found, HEARTH__KIND_LEASE);
     } else {
         (void)rig_expect_get(rig, key, HEARTH_OK, verb == HEARTH__INCREMENT ? "42" : "new");
     }
@@ -175,6 +182,7 @@ void test_get_says_what_it_found(void **state) {
     } answers[] = {{VALUE, HEARTH__KIND_VALUE},
                    {STALE, HEARTH__KIND_STALE},
                    {ABSENT, HEARTH__KIND_ABSENT},
+                   {LEASE, HEARTH__KIND_LEASE},
                    {INTEGER, HEARTH__KIND_INTEGER}};
     static const struct {
         enum at row;
