@@ -39,6 +39,7 @@ struct hearth__flight {
     bool landed;
     uint64_t fork_generation; /* of the process that counts it */
     void *result;
+    struct hearth__lease *lease; /* the leader's */
     size_t key_size;
     unsigned char key[];
 };
@@ -393,6 +394,14 @@ void hearth__flight_store_end(hearth__flight *flight) {
     }
     pthread_cond_broadcast(&flight->changed);
     pthread_mutex_unlock(&flight->flights->lock);
+}
+
+void hearth__flight_carry(hearth__flight *flight, struct hearth__lease *lease) {
+    flight->lease = lease;
+}
+
+struct hearth__lease *hearth__flight_lease(const hearth__flight *flight) {
+    return flight->lease;
 }
 
 void hearth__flight_hand_over(hearth__flight *flight, bool follows) {

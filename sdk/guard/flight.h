@@ -18,6 +18,7 @@
 
 typedef struct hearth__flights hearth__flights;
 typedef struct hearth__flight hearth__flight;
+struct hearth__lease;
 
 /* Frees a result that was given to hearth__flight_land(). */
 typedef void (*hearth__flight_release)(void *result);
@@ -57,6 +58,11 @@ int32_t hearth__flight_try_lead(hearth__flights *flights, const void *key, size_
  */
 bool hearth__flight_store_begin(hearth__flight *flight);
 void hearth__flight_store_end(hearth__flight *flight);
+
+/* What the leader carries along, for whoever leads: the key's lease, or NULL. Nobody else looks at it; it is gone before the
+ * flight lands. */
+void hearth__flight_carry(hearth__flight *flight, struct hearth__lease *lease);
+struct hearth__lease *hearth__flight_lease(const hearth__flight *flight);
 
 /*
  * The lead goes from the thread that joined to no thread, and from there to the one that takes it over. `follows`: the caller

@@ -10,5 +10,6 @@
 #include "guard/early.h"
 #include "guard/flight.h"
 #include "guard/hints.h"
+#include "guard/lease.h"
 
 #endif
