@@ -96,7 +96,13 @@
     X(load_unchanged, counter, "Keys that a load found unchanged")                                 \
     X(early_renewals, counter, "Renewals that began before the value expired")                     \
     X(renewals_paused, counter,                                                                    \
-      "Stale answers whose renewal was not tried because one had just failed")
+      "Stale answers whose renewal was not tried because one had just failed")                     \
+    X(leases_won, counter, "Leases that a node granted to this process, which then loaded")        \
+    X(leases_lost, counter, "Loads that another process's lease kept this one from")               \
+    X(leases_extended, counter, "Times that a lease was extended because its load still ran")      \
+    X(leases_void, counter,                                                                        \
+      "Loads that were not stored at their node because their lease was no longer theirs")         \
+    X(leases, gauge, "Leases held now")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -56,7 +56,7 @@ void hearth__seats_shut(hearth__seats *seats);
 
 /* ---- what a call does, in a few instructions -------------------------------------------- */
 
-enum { HEARTH__SEATS_COUNTERS = 64 };
+enum { HEARTH__SEATS_COUNTERS = 96 };
 
 struct hearth__seat {
     _Atomic int64_t inside;

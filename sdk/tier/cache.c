@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens and closes a cache, routes its keys. */
+#include "tier/lease.h"
 #include "tier/load.h"
 
 #include "base/clock.h"
@@ -87,6 +88,9 @@ static int32_t open_rooms(hearth *cache) {
         status = hearth__guard_open(cache);
     }
     if (status == HEARTH_OK) {
+        status = hearth__lease_open(cache);
+    }
+    if (status == HEARTH_OK) {
         status = open_remote(cache);
     }
     return status == HEARTH_OK ? hearth__members_open(cache, &cache->url) : status;
@@ -98,6 +102,7 @@ static void destroy(hearth *cache) {
     hearth__local_close(cache->local);
     hearth__workers_destroy(cache->workers);
     hearth__backoff_destroy(cache->backoff);
+    hearth__lease_close(cache);
     hearth__flights_destroy(cache->flights);
     hearth__bloom_guard_destroy(cache->guard.filter);
     hearth__members_close(cache);
@@ -182,6 +187,7 @@ int32_t hearth__cache_close(hearth *cache) {
     hearth__workers_shut(cache->workers);
     hearth__seats_shut(cache->counters);
     hearth__workers_join(cache->workers);
+    hearth__lease_stop(cache);
     destroy(cache);
     return HEARTH_OK;
 }

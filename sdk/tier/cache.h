@@ -13,6 +13,8 @@
 #include "tier/members.h"
 #include "tier/tier.h"
 
+#include <pthread.h>
+
 /* Keys that do not exist (guard.c). */
 struct hearth__existence {
     hearth__bloom_guard *filter; /* NULL: it is off */
@@ -20,6 +22,17 @@ struct hearth__existence {
     hearth__bell bell;           /* rings when the cache is closed */
     _Atomic bool closing;
     _Atomic(const void *) scanning; /* by which thread the application's keys are asked for */
+};
+
+/* The thread that extends leases (lease_extend.c), started with the first of them. */
+struct hearth__lease_extender {
+    pthread_mutex_t lock; /* of what follows, but for the bell */
+    pthread_t thread;
+    bool started;
+    bool closing;
+    uint64_t fork_generation; /* of the process whose thread it is */
+    _Atomic bool sleeps;      /* until the bell rings, not until a time */
+    hearth__bell bell;
 };
 
 /* Behind the public handle. */
@@ -33,6 +46,8 @@ struct hearth {
     double early_beta;
     struct hearth__existence guard;
     hearth__workers *workers;
+    hearth__leases *leases; /* NULL: there are none */
+    struct hearth__lease_extender extender;
     _Atomic(hearth__members *) members; /* of now */
     struct hearth__membership *membership;
     hearth__remote *remote;
@@ -207,8 +222,9 @@ struct hearth_fill {
     int32_t refused; /* why hearth_fill_value() took nothing; HEARTH_OK: it did not refuse */
     int64_t ttl_ms;
     int64_t soft_ttl_ms;
-    bool begun;  /* by hearth_fetch_begin() */
-    bool stores; /* writers of the key wait until it has */
+    bool begun;     /* by hearth_fetch_begin() */
+    bool stores;    /* writers of the key wait until it has */
+    bool told_node; /* its node was asked to store it, whatever became of that */
     hearth__lives lives;
     hearth__answer answer; /* if `status` is one */
     /* what came of it: HEARTH_OK, HEARTH_ABSENT, HEARTH_E_LOADER, HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM */

@@ -13,6 +13,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tier/lease.h"
 #include "tier/load.h"
 
 /* ---- the local tier --------------------------------------------------------------------- */
@@ -105,6 +106,7 @@ int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op
                                  hearth__local_ticket ticket, int64_t sent_ms) {
     read->replaces = op->found_version;
     read->is_whole = op->status == HEARTH_OK;
+    read->is_leased = op->status == HEARTH_MISS && op->found == HEARTH__KIND_LEASE;
     if (op->status != HEARTH_OK && op->status != HEARTH_ABSENT) {
         if (op->status == HEARTH_MISS) {
             HEARTH__COUNT(read->cache->counters, remote_misses);
@@ -263,8 +265,23 @@ static bool is_answer(const hearth__read *read, int32_t status) {
            (status == HEARTH_OK && (read->present == NULL || hearth__read_is_renewed(read)));
 }
 
+/* A leader who found no answer takes the key's lease, or waits for who has it. */
+static int32_t take_lease(hearth__read *read, hearth__flight *flight,
+                          const hearth__route *route, int32_t status, hearth__flight **led) {
+    int32_t sought = hearth__lease_seek(read, flight, route, status);
+    if (sought == HEARTH_OK || sought == HEARTH_ABSENT) {
+        return hearth__read_land(read, flight, sought);
+    }
+    if (sought == HEARTH_MISS) {
+        *led = flight;
+        return HEARTH_MISS;
+    }
+    (void)hearth__read_land(read, flight, status); /* who waits may have more time */
+    return sought == HEARTH_EXISTS ? status : sought;
+}
+
 /* What a leader finds in the tiers: whoever led before may just have landed, so the local tier is asked again. If it is an
- * answer, the flight lands with it; else it is the caller's still, and *led. */
+ * answer, the flight lands with it; else it is the caller's still, and *led, unless another process loads. */
 static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, hearth__route *route,
                          hearth__flight **led) {
     hearth__route_refresh(
@@ -276,8 +293,7 @@ static int32_t ask_tiers(hearth__read *read, hearth__flight *flight, hearth__rou
     if (status < 0 || is_answer(read, status)) {
         return hearth__read_land(read, flight, status);
     }
-    *led = flight;
-    return HEARTH_MISS;
+    return take_lease(read, flight, route, status, led);
 }
 
 /* Any answer, perhaps a stale one: from the local tier, from who leads, or by leading. HEARTH_MISS: *led is the caller's to
@@ -292,12 +308,17 @@ static int32_t find(hearth__read *read, hearth__route *route, hearth__flight **l
                                          : status;
     }
     bool leads = false;
-    int32_t status = hearth__flight_join(read->cache->flights, read->key, read->key_size,
-                                         read->deadline_ns, &flight, &leads);
-    if (status != HEARTH_OK) {
-        return status;
+    int32_t status = HEARTH_MISS;
+    while (status == HEARTH_MISS &&
+           !leads) { /* a leader may have had less time than this caller */
+        status = hearth__flight_join(read->cache->flights, read->key, read->key_size,
+                                     read->deadline_ns, &flight, &leads);
+        if (status == HEARTH_OK) {
+            status =
+                leads ? ask_tiers(read, flight, route, led) : hearth__read_follow(read, flight);
+        }
     }
-    return leads ? ask_tiers(read, flight, route, led) : hearth__read_follow(read, flight);
+    return status;
 }
 
 /* Gives a read the answer of its renewal, and the renewal what is stale. */
@@ -351,7 +372,11 @@ static int32_t seek(hearth__read *read, hearth__route *route, int32_t status,
 
 hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
                               const hearth__route *route) {
-    bool fills_remote = !hearth__read_wants(read, HEARTH_READ_NO_REMOTE) && !read->node_failed;
+    /* Who reloads does not wait for a lease: over a version that was read it needs none. */
+    bool has_lease = read->cache->leases == NULL || hearth__flight_lease(flight) != NULL ||
+                     (hearth__read_wants(read, HEARTH_READ_RELOAD) && read->replaces != 0);
+    bool fills_remote =
+        !hearth__read_wants(read, HEARTH_READ_NO_REMOTE) && !read->node_failed && has_lease;
     return (hearth_fill){
         .cache = read->cache,
         .key = read->key,
@@ -494,6 +519,12 @@ static int32_t look(hearth *cache, const void *key, size_t key_size,
                     const hearth_read_options *options, hearth_value *value) {
     hearth_read_options tiers = hearth__read_without_load(options);
     return hearth__read_found(hearth__chain_get(cache, key, key_size, &tiers, value));
+}
+
+int32_t hearth__read_go_on(hearth__read *read, hearth__route *route) {
+    hearth__flight *led = NULL;
+    int32_t status = seek(read, route, HEARTH_MISS, &led);
+    return led != NULL ? load_or_hand_over(read, led, route, status) : status;
 }
 
 int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,

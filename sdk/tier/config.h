@@ -67,6 +67,13 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "before the next is tried.")                                                              \
     X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
+    X("lease.ttl_ms", lease_ttl_ms, MS, 0, 3600000, "3000",                                     \
+      "Of all processes that miss a key one loads, and the others wait for its result: for so " \
+      "long if it dies; while it lives and loads, up to load.hard_timeout_ms. 0: all of them "  \
+      "load.")                                                                                  \
+    X("lease.wait_ms", lease_wait_ms, MS, 0, 3600000, "200",                                    \
+      "How long a fetch inside a loader waits for another process's load before it loads by "   \
+      "itself: those two could wait for each other.")                                           \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \
       "Limit of the local tier, its index included; at least 256kb, or 0: no local tier.")      \
     X("local.policy", local_policy, CHOICE, 0, 2, "adaptive",                                   \

@@ -10,7 +10,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "tier/read.h"
+#include "tier/lease.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -19,6 +19,7 @@
 enum need {
     NOTHING,
     A_LEADER, /* another caller leads: its answer */
+    ANOTHERS, /* this caller leads, and another process loads */
     A_VALUE,  /* this caller leads */
     RENEWAL,  /* this caller leads, and has an answer meanwhile */
     A_LOAD,   /* this caller leads, and only a load is an answer, whatever there is */
@@ -52,6 +53,7 @@ struct batch {
     hearth_fill **fills;
     const void **keys;
     size_t *key_sizes;
+    hearth__lease_asking *askings;
 };
 
 static bool make_room(struct batch *batch, size_t count) {
@@ -60,8 +62,9 @@ static bool make_room(struct batch *batch, size_t count) {
     batch->fills = hearth__alloc_zero(count, sizeof(hearth_fill *));
     batch->keys = hearth__alloc_zero(count, sizeof(const void *));
     batch->key_sizes = hearth__alloc_zero(count, sizeof(size_t));
+    batch->askings = hearth__alloc_zero(count, sizeof *batch->askings);
     return batch->rooms != NULL && batch->ops != NULL && batch->fills != NULL &&
-           batch->keys != NULL && batch->key_sizes != NULL;
+           batch->keys != NULL && batch->key_sizes != NULL && batch->askings != NULL;
 }
 
 static void free_room(struct batch *batch) {
@@ -70,6 +73,7 @@ static void free_room(struct batch *batch) {
     hearth__free(batch->fills);
     hearth__free(batch->keys);
     hearth__free(batch->key_sizes);
+    hearth__free(batch->askings);
 }
 
 static int by_key(const struct part *a, const struct part *b) {
@@ -237,8 +241,41 @@ static void ask_nodes_again(struct batch *batch) {
             int32_t status = hearth__read_take_remote(read, op++, part->ticket, sent_ms);
             part->read.replaces = read->replaces;
             part->read.is_whole = read->is_whole;
+            part->read.is_leased = read->is_leased;
             hearth__read_note_node(&part->read, status);
             land_if_found(batch, part, status);
+        }
+    }
+}
+
+/* A key whose lease another process has: a stale answer is one, else it is waited for when all else is done. */
+static void leave_to_other(struct part *part) {
+    if (part->need == RENEWAL) {
+        (void)hearth__read_land(&part->read, part->flight, HEARTH_OK);
+        part->need = NOTHING;
+    } else {
+        part->need = ANOTHERS;
+    }
+}
+
+/* Of all that is led and asked its node in vain. */
+static void take_leases(struct batch *batch) {
+    size_t count = 0;
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part) && part->asks) {
+            batch->askings[count++] =
+                (hearth__lease_asking){.read = &part->read,
+                                       .flight = part->flight,
+                                       .route = &part->route,
+                                       .has_stale = part->need != A_VALUE};
+        }
+    }
+    hearth__lease_ask_many(batch->cache, batch->askings, batch->ops, count);
+    const hearth__lease_asking *asking = batch->askings;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part) && part->asks && (asking++)->lost && part->need != A_LOAD) {
+            leave_to_other(part);
         }
     }
 }
@@ -282,16 +319,42 @@ static void load_many(struct batch *batch) {
     }
 }
 
+static void load_one(struct batch *batch, struct part *part) {
+    set_up(part);
+    hearth_fill *const fills[] = {&part->fill};
+    hearth__fill_load(&part->fill, batch->loader);
+    hearth__fill_store(fills, batch->ops, 1);
+    land_loaded(part);
+}
+
 /* A call for each key, which lands before the next is loaded. */
 static void load_each(struct batch *batch) {
     struct part *part;
     LL_FOREACH(batch->parts, part) {
         if (leads(part)) {
-            set_up(part);
-            hearth_fill *const fills[] = {&part->fill};
-            hearth__fill_load(&part->fill, batch->loader);
-            hearth__fill_store(fills, batch->ops, 1);
-            land_loaded(part);
+            load_one(batch, part);
+        }
+    }
+}
+
+/* All that this process loads has landed: now it may wait for other processes, before it waits for callers of this one, who may do
+ * the same. */
+static void await_others(struct batch *batch) {
+    struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (part->need != ANOTHERS) {
+            continue;
+        }
+        int32_t status =
+            hearth__lease_seek(&part->read, part->flight, &part->route, HEARTH_MISS);
+        part->need = A_VALUE;
+        if (status == HEARTH_MISS) {
+            load_one(batch, part);
+        } else if (status >= 0) {
+            land(part, status);
+        } else {
+            land(part, HEARTH_MISS); /* who waits for it may have more time */
+            part->status = status;
         }
     }
 }
@@ -316,6 +379,10 @@ static void follow(struct batch *batch) {
         if (part->need == A_LEADER) {
             part->status = batch->reloads ? hearth__read_reload(&part->read, &part->route)
                                           : hearth__read_follow(&part->read, part->flight);
+            if (part->status == HEARTH_MISS &&
+                !batch->reloads) { /* its leader had no more time */
+                part->status = hearth__read_go_on(&part->read, &part->route);
+            }
         }
     }
 }
@@ -378,12 +445,14 @@ static void run(struct batch *batch, int32_t *statuses) {
     }
     ask_local_again(batch);
     ask_nodes_again(batch);
+    take_leases(batch);
     renew_elsewhere(batch);
     if (batch->loader->load_many != NULL) {
         load_many(batch);
     } else {
         load_each(batch);
     }
+    await_others(batch);
     follow(batch);
     deliver(batch, statuses);
 }

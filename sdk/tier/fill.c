@@ -2,14 +2,14 @@
 /*
  * What an answer or a load may leave in the tiers.
  *
- * A load fills its node only where nothing is (ADD), or over the very version that was read there (SWAP), never by a plain
- * set; and only if no write of the key in this process detached it. What the node refuses is not kept locally either: who
+ * A load fills its node only in the place of the lease that this process holds there (FILL), or over the very version that was read
+ * there (SWAP), never by a plain set (where there are no leases: only where nothing is, ADD); and only if no write of the key in this process detached it. What the node refuses is not kept locally either: who
  * came between knows better. If the node does not answer, the local copy is kept: it may differ from the node for as long
  * as local.max_ttl_ms allows, and the origin is spared.
  */
 #include "base/clock.h"
 #include "base/fork.h"
-#include "tier/cache.h"
+#include "tier/lease.h"
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
@@ -285,8 +285,12 @@ void hearth__fill_load_many(hearth_fill *const *fills, size_t count, const void 
 static hearth__remote_op compose(const hearth_fill *fill, int64_t sent_ms) {
     const hearth__fill_plan *plan = &fill->plan;
     const hearth__local_entry *entry = &fill->answer.entry;
-    hearth__remote_op op =
-        hearth__route_op(plan->route, plan->replaces != 0 ? HEARTH__SWAP : HEARTH__ADD);
+    const hearth__lease *lease = hearth__flight_lease(plan->flight);
+    bool fills = lease != NULL && !lease->beside;
+    hearth__remote_op op = hearth__route_op(plan->route, fills                 ? HEARTH__FILL
+                                                         : plan->replaces != 0 ? HEARTH__SWAP
+                                                                               : HEARTH__ADD);
+    op.token = fills ? lease->token : NULL;
     op.kind = fill->absent ? HEARTH__KIND_ABSENT : HEARTH__KIND_VALUE;
     op.data = fill->bytes->data;
     op.data_size = fill->bytes->size;
@@ -323,6 +327,12 @@ static bool may_store(const hearth_fill *fill) {
         HEARTH__COUNT(fill->cache->counters, fills_refused);
         return false;
     }
+    if (fill->plan.route != NULL &&
+        !hearth__lease_may_fill(fill->cache, fill->plan.flight, fill->plan.route)) {
+        hearth__flight_store_end(fill->plan.flight);
+        HEARTH__COUNT(fill->cache->counters, leases_void);
+        return false;
+    }
     return true;
 }
 
@@ -335,6 +345,9 @@ static void finish(hearth_fill *fill, const hearth__remote_op *op, int64_t sent_
     if (op != NULL && op->status > HEARTH_OK) {
         /* It holds something that this load did not see. */
         HEARTH__COUNT(fill->cache->counters, fills_refused);
+        if (op->verb == HEARTH__FILL) {
+            HEARTH__COUNT(fill->cache->counters, leases_void);
+        }
     } else {
         store_local(fill);
     }
@@ -347,7 +360,8 @@ void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_
     size_t sent = 0;
     for (size_t i = 0; i < count; i++) {
         fills[i]->stores = may_store(fills[i]);
-        if (fills[i]->stores && fills[i]->plan.route != NULL) {
+        fills[i]->told_node = fills[i]->stores && fills[i]->plan.route != NULL;
+        if (fills[i]->told_node) {
             ops[sent++] = compose(fills[i], sent_ms);
         }
     }
@@ -356,7 +370,8 @@ void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_
     const hearth__remote_op *next = ops;
     for (size_t i = 0; i < count; i++) {
         if (fills[i]->stores) {
-            finish(fills[i], fills[i]->plan.route != NULL ? next++ : NULL, sent_ms);
+            finish(fills[i], fills[i]->told_node ? next++ : NULL, sent_ms);
         }
     }
+    hearth__lease_give_back(cache, fills, ops, count);
 }

@@ -3,6 +3,7 @@
 
 #include "base/fork.h"
 #include "base/memory.h"
+#include "tier/lease.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct load {
 void hearth__load_land(hearth__flight *flight, int32_t status, const hearth__answer *answer,
                        const hearth__buffer *bytes) {
     hearth__outcome *outcome = NULL;
+    hearth__lease_drop(flight);
     if (status == HEARTH_OK || status == HEARTH_ABSENT) {
         outcome = hearth__alloc_zero(1, sizeof *outcome);
         if (outcome == NULL ||
@@ -128,6 +130,7 @@ static void run(hearth__task *task) {
 
 static void drop(hearth__task *task) {
     load *own = load_of(task);
+    hearth__lease_drop(own->fill.plan.flight);
     hearth__flight_land(own->fill.plan.flight, HEARTH_E_CLOSED, NULL);
     release(own);
 }

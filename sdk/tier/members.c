@@ -38,6 +38,15 @@ void hearth__members_let_go(hearth__members *members, uint32_t place) {
     }
 }
 
+bool hearth__members_have(const hearth__members *members, uint32_t node) {
+    for (size_t i = 0; i < members->url.count; i++) {
+        if (members->nodes[i] == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hearth__members_are_current(const hearth__members *members) {
     return atomic_load(&members->cache->members) == members;
 }

@@ -39,6 +39,9 @@ void hearth__members_close(hearth *cache);
 hearth__members *hearth__members_hold(const hearth *cache, uint32_t *place);
 void hearth__members_let_go(hearth__members *members, uint32_t place);
 
+/* Whether a number is that of one of its nodes: one that has left the list may be gone, and another one have its number. */
+bool hearth__members_have(const hearth__members *members, uint32_t node);
+
 /* Whether it is still the one of now. */
 bool hearth__members_are_current(const hearth__members *members);
 

@@ -20,6 +20,7 @@ typedef struct hearth__read {
     uint64_t replaces; /* the version that the node holds, stale or unreadable; 0: none */
     bool is_whole;     /* and it was an answer */
     bool node_failed;  /* it did not answer: it is not to be filled */
+    bool is_leased;    /* another process loads the key */
     bool audited;      /* the guard denied it, and that is to be checked */
 } hearth__read;
 
@@ -143,6 +144,9 @@ size_t hearth__read_hit_many(hearth *cache, size_t count, const void *const *key
  */
 int32_t hearth__read_renew_elsewhere(hearth__read *read, hearth__flight *flight,
                                      int64_t soft_ms);
+
+/* A fetch of a key that was waited for in vain, from the flight on: it leads or follows, and loads. */
+int32_t hearth__read_go_on(hearth__read *read, hearth__route *route);
 
 /* A load of the read's key, into its value; `route` as in hearth__fill_plan. */
 hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,

@@ -2,7 +2,7 @@
 /* A fetch that loads whatever is cached. Still one loader a key runs at a time, so it waits for one that began before, and then
  * there is another, for all who came meanwhile. */
 #include "base/clock.h"
-#include "tier/read.h"
+#include "tier/lease.h"
 
 /* What there is, for who loads all the same. HEARTH_OK, HEARTH_MISS. */
 static int32_t ask_present(hearth__read *read, const hearth__route *route) {
@@ -45,7 +45,9 @@ int32_t hearth__read_seek_load(hearth__read *read, hearth__route *route, hearth_
         if (leads) {
             *led = flight;
             hearth__route_refresh(route);
-            return ask_present(read, route);
+            status = ask_present(read, route);
+            hearth__lease_try(read, flight, route);
+            return status;
         }
         if (status != HEARTH_OK) {
             return status;
