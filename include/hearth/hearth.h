@@ -594,6 +594,38 @@ HEARTH_API int32_t hearth_increment(hearth *cache, const void *key, size_t key_s
                                     const hearth_write_options *write) HEARTH_CHECK;
 
 /**
+ * The application's way to change its source of truth: HEARTH_OK when the change is committed; anything else: it is not, or that
+ * is not known. It runs on the caller's thread, under no lock. It may use the cache; a fetch of its own key is
+ * HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ */
+typedef int32_t (*hearth_writer)(void *arg, const void *key, size_t key_size, const void *data,
+                                 size_t size);
+
+/**
+ * Writes a value to the source and to both tiers, so that no tier ever has anything older than the source: first the key is
+ * made void in all tiers, and a lease of this call stands in its place; then `writer` changes the source; then the value takes
+ * the lease's place. Loads of the key that run meanwhile, in any process, are stored nowhere; fetches wait for this call, gets
+ * answer HEARTH_MISS. If two such calls meet, neither value may be kept: the next fetch loads.
+ *
+ * `writer` is called whatever the nodes do, once; only then is the cache told: a source that is changed and a cache that cannot
+ * be told is a delete that is kept, as with hearth_delete().
+ *
+ * Result: HEARTH_OK (source and cache have it); HEARTH_CONFLICT (the source has it; no tier does, since another write of the key
+ * came between, or the node failed for a moment); HEARTH_E_LOADER (the writer failed: no tier has anything, neither old nor new);
+ * HEARTH_E_QUEUED and the remote errors (the source has it; the node may still have what was there before: as hearth_delete());
+ * HEARTH_E_TOO_LARGE (over `remote.max_value_bytes`: nothing happened; over the server's own limit: the source has it, and no
+ * tier does); HEARTH_E_INVALID (also: if_version, no writer), HEARTH_E_NOMEM, HEARTH_E_CLOSED: nothing happened.
+ * Ownership: key and data stay the caller's; `arg` is given to the writer, and not used after the call. `data` may be NULL when
+ * size is 0.
+ * Threads: any. Blocks for the writer, and for the node at most to the deadline before it, and twice after it.
+ * Units: write->deadline_ms counts anew for each of these.
+ */
+HEARTH_API int32_t hearth_write_through(hearth *cache, const void *key, size_t key_size,
+                                        const void *data, size_t size, hearth_writer writer,
+                                        void *arg,
+                                        const hearth_write_options *write) HEARTH_CHECK;
+
+/**
  * Drops the local copy, if there is one. The remote tier is not asked.
  *
  * Result: HEARTH_OK (there was one); HEARTH_MISS.

@@ -103,6 +103,24 @@ int32_t hearth_increment(hearth *cache, const void *key, size_t key_size, int64_
     return status;
 }
 
+int32_t hearth_write_through(hearth *cache, const void *key, size_t key_size, const void *data,
+                             size_t size, hearth_writer writer, void *arg,
+                             const hearth_write_options *given) {
+    hearth_write_options options;
+    hearth__write write = {HEARTH__WRITE_SET, key, key_size, data, size, 0, HEARTH_OK};
+    if (cache == NULL || writer == NULL ||
+        !hearth__check_write(cache, given, WRITE_FLAGS, &options) || options.if_version != 0 ||
+        !check_one(&write, &options)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__write_through(cache, &write, &options, writer, arg);
+    hearth__cache_leave(cache);
+    return status;
+}
+
 int32_t hearth_evict_local(hearth *cache, const void *key, size_t key_size) {
     if (cache == NULL || !hearth__check_key(key, key_size)) {
         return HEARTH_E_INVALID;

@@ -46,7 +46,8 @@ struct hearth {
     double early_beta;
     struct hearth__existence guard;
     hearth__workers *workers;
-    hearth__leases *leases; /* NULL: there are none */
+    hearth__leases *leases;
+    int64_t lease_ttl_ms;
     struct hearth__lease_extender extender;
     _Atomic(hearth__members *) members; /* of now */
     struct hearth__membership *membership;
@@ -58,6 +59,7 @@ struct hearth {
     int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
     bool keeps_local;         /* there is a local tier */
     enum hearth__plain plain; /* of its local hits */
+    bool takes_leases;        /* for what is missing, since other processes can miss it too */
     bool sole_writer; /* nobody else can change the remote tier: local copies are never stale */
 };
 

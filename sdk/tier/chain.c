@@ -373,7 +373,7 @@ static int32_t seek(hearth__read *read, hearth__route *route, int32_t status,
 hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
                               const hearth__route *route) {
     /* Who reloads does not wait for a lease: over a version that was read it needs none. */
-    bool has_lease = read->cache->leases == NULL || hearth__flight_lease(flight) != NULL ||
+    bool has_lease = !read->cache->takes_leases || hearth__flight_lease(flight) != NULL ||
                      (hearth__read_wants(read, HEARTH_READ_RELOAD) && read->replaces != 0);
     bool fills_remote =
         !hearth__read_wants(read, HEARTH_READ_NO_REMOTE) && !read->node_failed && has_lease;

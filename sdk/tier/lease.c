@@ -27,7 +27,7 @@ hearth__remote_op hearth__lease_op(const hearth *cache, const hearth__lease *lea
                                .kind = HEARTH__KIND_LEASE,
                                .token = lease->token,
                                .version = hearth__remote_new_version(cache->remote),
-                               .ttl_ms = cache->config.lease_ttl_ms};
+                               .ttl_ms = cache->lease_ttl_ms};
 }
 
 /* To be asked for; NULL: no memory. */
@@ -150,7 +150,7 @@ static int32_t wait_for_other(hearth__read *read, hearth__flight *flight,
 
 int32_t hearth__lease_seek(hearth__read *read, hearth__flight *flight,
                            const hearth__route *route, int32_t status) {
-    if (read->cache->leases == NULL || read->node_failed ||
+    if (!read->cache->takes_leases || read->node_failed ||
         hearth__read_wants(read, HEARTH_READ_NO_REMOTE)) {
         return HEARTH_MISS;
     }
@@ -182,7 +182,7 @@ void hearth__lease_try(hearth__read *read, hearth__flight *flight, const hearth_
 static hearth__lease *prepare(hearth *cache, hearth__lease_asking *asking) {
     hearth__read *read = asking->read;
     asking->lost = read->is_leased;
-    if (cache->leases == NULL || read->node_failed || read->is_leased ||
+    if (!cache->takes_leases || read->node_failed || read->is_leased ||
         hearth__read_wants(read, HEARTH_READ_NO_REMOTE)) {
         return NULL;
     }

@@ -10,7 +10,11 @@
 #include "base/thread.h"
 #include "tier/nodes.h"
 
-enum { WINDOW = 32, NS_PER_MS = 1000000 };
+enum {
+    WINDOW = 32,
+    NS_PER_MS = 1000000,
+    WRITE_TTL_MS = 3000, /* of a write-through's lease, where reads take none */
+};
 
 /* ---- the thread's work ------------------------------------------------------------------ */
 
@@ -65,7 +69,7 @@ static int64_t next_ns(hearth *cache, bool *was_idle) {
     if (sleeps && hearth__leases_due_ms(cache->leases) == INT64_MAX) {
         return HEARTH__NEVER;
     }
-    int64_t third_ms = cache->config.lease_ttl_ms / 3 + 1;
+    int64_t third_ms = cache->lease_ttl_ms / 3 + 1;
     return idle ? hearth__deadline_ns(third_ms) : due_ms * NS_PER_MS;
 }
 
@@ -123,14 +127,13 @@ void hearth__lease_keep(hearth *cache, hearth__lease *lease, int64_t asked_ms) {
 
 int32_t hearth__lease_open(hearth *cache) {
     const hearth__config *config = &cache->config;
-    if (cache->url.kind == HEARTH__EMBEDDED || config->lease_ttl_ms == 0) {
-        return HEARTH_OK;
-    }
+    cache->takes_leases = cache->url.kind != HEARTH__EMBEDDED && config->lease_ttl_ms != 0;
+    cache->lease_ttl_ms = config->lease_ttl_ms != 0 ? config->lease_ttl_ms : WRITE_TTL_MS;
     if (pthread_mutex_init(&cache->extender.lock, NULL) != 0) {
         return HEARTH_E_NOMEM;
     }
     cache->leases =
-        hearth__leases_create(config->lease_ttl_ms, config->load_hard_timeout_ms, cache);
+        hearth__leases_create(cache->lease_ttl_ms, config->load_hard_timeout_ms, cache);
     if (cache->leases == NULL) {
         pthread_mutex_destroy(&cache->extender.lock);
         return HEARTH_E_NOMEM;
@@ -140,9 +143,6 @@ int32_t hearth__lease_open(hearth *cache) {
 
 void hearth__lease_stop(hearth *cache) {
     struct hearth__lease_extender *extender = &cache->extender;
-    if (cache->leases == NULL) {
-        return;
-    }
     pthread_mutex_lock(&extender->lock);
     extender->closing = true;
     bool joins = extender->started && extender->fork_generation == hearth__fork_generation();

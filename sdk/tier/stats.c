@@ -45,7 +45,7 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->hot_keys_bytes = hearth__seats_extra_bytes(cache->counters);
     stats->flights = hearth__flights_count(cache->flights);
     stats->loads_waiting = hearth__workers_waiting(cache->workers);
-    stats->leases = cache->leases != NULL ? hearth__leases_held(cache->leases) : 0;
+    stats->leases = hearth__leases_held(cache->leases);
     stats->log_lost = hearth__log_lost(cache->log);
     stats->nodes_left_alone = nodes.left_alone;
     stats->queued_deletes = nodes.queued;

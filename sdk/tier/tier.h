@@ -13,6 +13,7 @@
  *   fill.c    what an answer or a load may leave in the tiers
  *   lease.c   leases between processes: who loads, and who waits; lease_extend.c: as long as a load runs
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
+ *   write_through.c   a write that changes the source too
  *   cache.c   opening, closing, routes
  *   members.c the nodes, and their change
  *   stats.c   statistics
@@ -179,6 +180,11 @@ bool hearth__write_is_integer(const void *data, size_t size);
 /* Carries out writes with the same options, all nodes at once, and gives each its status. */
 void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
                        const hearth_write_options *options);
+
+/* As hearth_write_through(); of `write` the key and the value. */
+int32_t hearth__write_through(hearth *cache, const hearth__write *write,
+                              const hearth_write_options *options, hearth_writer writer,
+                              void *arg);
 
 /* Drops the local copy. HEARTH_OK, HEARTH_MISS. */
 int32_t hearth__write_evict_local(hearth *cache, const void *key, size_t key_size);

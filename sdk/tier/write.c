@@ -5,9 +5,10 @@
  * the new copy is kept, if the node said yes and no other write of the same keys was under way; and flights that took off
  * in between are detached too.
  */
+#include "tier/write.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
-#include "tier/cache.h"
 
 /* One write on its way. */
 struct step {
@@ -71,8 +72,8 @@ static hearth__remote_op compose(hearth *cache, const struct step *step,
 }
 
 /* The new local copy of what the node has taken. */
-static hearth__local_entry entry_of(const hearth *cache, const hearth__remote_op *op,
-                                    int64_t sent_ms) {
+hearth__local_entry hearth__write_entry(const hearth *cache, const hearth__remote_op *op,
+                                        int64_t sent_ms) {
     hearth__answer answer = {
         .entry = {.born_ms = sent_ms,
                   .read_ms = sent_ms,
@@ -118,7 +119,7 @@ static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
     bool keep = op->status == HEARTH_OK && stores(write) && !step->oversized &&
                 cache->keeps_local && op->kind == HEARTH__KIND_VALUE &&
                 (options->flags & HEARTH_WRITE_NO_LOCAL) == 0;
-    hearth__local_entry entry = entry_of(cache, op, sent_ms);
+    hearth__local_entry entry = hearth__write_entry(cache, op, sent_ms);
     hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
                             keep ? &entry : NULL, write->data, write->size);
     /* A flight that took off meanwhile may have asked the node before it was written: who comes
@@ -176,7 +177,7 @@ static void put_local(hearth *cache, hearth__write *write,
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
     hearth__remote_op as_written = {
         .ttl_ms = lives.ttl_ms, .soft_ttl_ms = lives.soft_ttl_ms, .content = options->content};
-    hearth__local_entry entry = entry_of(cache, &as_written, now_ms);
+    hearth__local_entry entry = hearth__write_entry(cache, &as_written, now_ms);
     bool kept =
         cache->keeps_local && hearth__local_put(cache->local, write->key, write->key_size,
                                                 &entry, write->data, write->size);
