@@ -30,6 +30,9 @@ struct bench {
     struct report *report;
     const char *suite_name; /* the ones that run now */
     const char *case_name;
+    size_t cases; /* of the whole run, */
+    size_t cases_done;
+    int64_t begin_ns;
 };
 
 /* Measures one case and reports its rows. 0; or -1 when it could not be measured, and then
@@ -70,7 +73,7 @@ struct figure {
 void bench_row(struct bench *bench, const char *metric, const char *unit, struct figure ours,
                const char *peer, struct figure theirs);
 
-/* Says on stderr how far the present case is, if that is a terminal. */
+/* Says on stderr how far the run and the present case are, if that is a terminal. */
 void bench_progress(const struct bench *bench, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -3,9 +3,10 @@
  * Hearth. All of them ask the cache first, load what it lacks, and store it there. */
 #include "hearth-bench/hotkey.h"
 #include "hearth-bench/hotkey_peer.h"
+#include "hearth-bench/hotkey_remote.h"
 #include "hearth-bench/workload.h"
 
-#include "ring/ring.h"
+#include "base/clock.h"
 
 #include <hearth/hearth.h>
 
@@ -328,7 +329,13 @@ static bool each_batch(const struct hotkey_scene *scene, hearth *cache, bool del
         batch->bytes = malloc(BATCH * scene->settings.value_high);
         worst = batch->bytes != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     }
+    int64_t begin_ns = hearth__monotonic_ns();
     for (uint32_t first = 0; worst == HEARTH_OK && first < end; first += BATCH) {
+        if (!deletes && hotkey_is_interrupted()) {
+            (void)snprintf(why, why_size, "interrupted");
+            break;
+        }
+        hotkey_pace(scene, begin_ns, first);
         size_t count = compose(scene, batch, first, end);
         int32_t status =
             deletes ? hearth_delete_many(cache, count, batch->key_at, batch->key_sizes, NULL,
@@ -340,7 +347,7 @@ static bool each_batch(const struct hotkey_scene *scene, hearth *cache, bool del
         }
         worst = status < worst ? status : worst;
     }
-    if (worst != HEARTH_OK) {
+    if (worst < HEARTH_OK) {
         (void)snprintf(why, why_size, "the servers %s the keys: %s",
                        deletes ? "did not delete all of" : "do not keep",
                        hearth_strerror(worst));
@@ -349,7 +356,7 @@ static bool each_batch(const struct hotkey_scene *scene, hearth *cache, bool del
         free(batch->bytes);
     }
     free(batch);
-    return worst == HEARTH_OK;
+    return worst == HEARTH_OK && (deletes || !hotkey_is_interrupted());
 }
 
 static bool with_cache(const struct hotkey_scene *scene, bool deletes, char *why,

@@ -65,7 +65,7 @@ static const struct knob knobs[] = {
     {"remote", KIND_TEXT, 0, 0, AT(remote), "URL",
      "the nodes to use, as redis://host:port,host:port or memcached://..., instead of\n"
      "                    servers started for the run; what it wrote there it deletes in the end"},
-    {"prefix", KIND_TEXT, 0, HOTKEY_PREFIX, AT(prefix), "TEXT",
+    {"prefix", KIND_TEXT, 0, HOTKEY_PREFIX - 2, AT(prefix), "TEXT",
      "put before every key there (hearth-bench:)"},
     {"yes", KIND_FLAG, 0, 0, AT(goes_on), "",
      "write to servers that are not on this machine without asking"},

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hearth-bench/hotkey_peer.h"
+#include "hearth-bench/hotkey_remote.h"
 #include "hearth-bench/workload.h"
+
+#include "base/clock.h"
 
 #include <hiredis/hiredis.h>
 #include <libmemcached/memcached.h>
@@ -222,8 +225,11 @@ static bool take_reply(struct hotkey_peer *peer, uint32_t id) {
 static bool fill_redis(struct hotkey_peer *peer, void *value) {
     const uint32_t keys = peer->scene->keys;
     bool stored = true;
+    int64_t begin_ns = hearth__monotonic_ns();
     for (uint32_t first = 0; stored && first < keys; first += BATCH) {
+        hotkey_pace(peer->scene, begin_ns, first);
         uint32_t end = keys - first < BATCH ? keys : first + BATCH;
+        stored = !hotkey_is_interrupted();
         for (uint32_t id = first; stored && id < end; id++) {
             stored = append(peer, id, value);
         }
@@ -240,14 +246,19 @@ static bool fill_memcached(struct hotkey_peer *peer, void *value) {
                       MEMCACHED_SUCCESS &&
                   memcached_behavior_set(peer->clients[0], MEMCACHED_BEHAVIOR_BUFFER_REQUESTS,
                                          1) == MEMCACHED_SUCCESS;
-    for (uint32_t id = 0; stored && id < peer->scene->keys; id++) {
+    int64_t begin_ns = hearth__monotonic_ns();
+    for (uint32_t id = 0; stored && id < peer->scene->keys && !hotkey_is_interrupted(); id++) {
+        if (id % BATCH == 0) {
+            hotkey_pace(peer->scene, begin_ns, id);
+        }
         (void)hotkey_key(peer->scene, id, key);
         value_write(value, hotkey_size_of(peer->scene, id), id);
         memcached_return_t result = memcached_set(peer->clients[0], key, peer->key_size, value,
                                                   hotkey_size_of(peer->scene, id), LIFE_S, 0);
         stored = result == MEMCACHED_SUCCESS || result == MEMCACHED_BUFFERED;
     }
-    return stored && memcached_flush_buffers(peer->clients[0]) == MEMCACHED_SUCCESS;
+    return memcached_flush_buffers(peer->clients[0]) == MEMCACHED_SUCCESS && stored &&
+           !hotkey_is_interrupted();
 }
 
 bool hotkey_peer_fill(const struct hotkey_scene *scene, char *why, size_t why_size) {
@@ -257,7 +268,9 @@ bool hotkey_peer_fill(const struct hotkey_scene *scene, char *why, size_t why_si
                   (scene->url.kind == HEARTH__REDIS ? fill_redis(peer, value)
                                                     : fill_memcached(peer, value));
     if (peer != NULL && !stored) {
-        (void)snprintf(why, why_size, "the servers do not keep the keys");
+        (void)snprintf(why, why_size, "%s",
+                       hotkey_is_interrupted() ? "interrupted"
+                                               : "the servers do not keep the keys");
     }
     free(value);
     hotkey_peer_close(peer);

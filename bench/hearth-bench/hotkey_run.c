@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One mode's run in the suite `hotkey`: its processes and threads, and what is seen of them and of the nodes meanwhile. */
 #include "hearth-bench/hotkey.h"
+#include "hearth-bench/hotkey_remote.h"
 
 #include "base/clock.h"
 #include "node_meter.h"
@@ -217,7 +218,8 @@ static void watch(const struct run *run, struct hotkey_outcome *outcome) {
     struct sight now;
     const char *name = hotkey_mode_name(run->scene, run->mode);
     look(run, &before, NULL);
-    for (size_t tick = 0; tick < run->ticks; tick++) {
+    now = before;
+    for (size_t tick = 0; tick < run->ticks && !hotkey_is_interrupted(); tick++) {
         if (tick == run->event_tick) {
             from = before;
         }
@@ -259,6 +261,10 @@ static int run_here(struct run *run, struct hotkey_outcome *outcome) {
         result = start_worker(run, worker, 0) == 0 ? 0 : bench_fail(run->bench, "no threads");
         if (result == 0) {
             watch(run, outcome);
+            if (hotkey_is_interrupted()) {
+                atomic_store(&worker->generator.until_ns, 0);
+                result = bench_fail(run->bench, "interrupted");
+            }
             generator_join(&worker->generator);
         }
         end_worker(run, worker);
@@ -294,11 +300,17 @@ static int run_processes(struct run *run, struct hotkey_outcome *outcome) {
     if (result == 0) {
         begin(run);
         watch(run, outcome);
+        if (hotkey_is_interrupted()) {
+            result = bench_fail(run->bench, "interrupted");
+        }
     } else {
         atomic_store(&run->arena->begin_ns, 1); /* long over: they end at once */
     }
     for (unsigned i = 0; i < started; i++) {
         int status = 0;
+        if (hotkey_is_interrupted()) {
+            (void)kill(run->pids[i], SIGKILL);
+        }
         (void)waitpid(run->pids[i], &status, 0);
         if (result == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)) {
             result = bench_fail(run->bench, "a process broke off");

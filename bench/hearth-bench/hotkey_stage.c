@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hearth-bench/hotkey_stage.h"
+#include "hearth-bench/hotkey_remote.h"
 #include "hearth-bench/report.h"
 #include "hearth-bench/workload.h"
 
@@ -48,15 +49,27 @@ static int start_servers(struct bench *bench, struct stage *stage) {
 static int find_nodes(struct bench *bench, struct stage *stage) {
     char why[WHY_BYTES];
     struct hotkey_scene *scene = &stage->scene;
-    if (start_servers(bench, stage) != 0) {
-        return -1;
+    scene->url_text = scene->settings.remote;
+    if (scene->url_text == NULL) {
+        if (start_servers(bench, stage) != 0) {
+            return -1;
+        }
+        scene->url_text = stage->url_text;
     }
-    scene->url_text = stage->url_text;
     if (hearth__remote_url_parse(scene->url_text, &scene->url, why, sizeof why) != HEARTH_OK) {
         scene->url.count = 0;
-        return bench_fail(bench, "%s", why);
+        (void)bench_fail(bench, "%s", why);
+        return -1;
     }
-    return 0;
+    if (scene->url.kind == HEARTH__EMBEDDED) {
+        (void)bench_fail(bench, "takes servers: redis:// or memcached://");
+        return -1;
+    }
+    if (scene->settings.remote == NULL) {
+        return 0;
+    }
+    hotkey_catch_interrupts();
+    return hotkey_warn(bench, scene);
 }
 
 /* ---- the ring ---------------------------------------------------------------------------- */
@@ -170,23 +183,40 @@ static void name_keys(struct stage *stage, enum hotkey_mode mode) {
     static const char letters[HOTKEY_MODES] = {'o', 'p', 'n', 'h'};
     struct hotkey_scene *scene = &stage->scene;
     char key[HOTKEY_KEY_BYTES];
-    (void)snprintf(scene->prefix, sizeof scene->prefix, "%c:", letters[mode]);
+    const char *before =
+        scene->settings.prefix != NULL ? scene->settings.prefix : "hearth-bench:";
+    (void)snprintf(scene->prefix, sizeof scene->prefix,
+                   "%s%c:", scene->settings.remote != NULL ? before : "", letters[mode]);
     for (uint32_t i = 0; mode == HOTKEY_PEER && i < scene->all_keys; i++) {
         size_t size = hotkey_key(scene, i, key);
         scene->node_of[i] = (uint16_t)hearth__ring_pick(stage->ring, key, size);
     }
 }
 
-/* Redis forgets the keys of the mode before; Memcached has room for all. */
+/* Redis of our own forgets the keys of the mode before; Memcached has room for all. */
 static int empty(struct bench *bench, const struct hotkey_scene *scene) {
     char why[WHY_BYTES];
-    if (scene->url.kind != HEARTH__REDIS) {
+    if (scene->settings.remote != NULL || scene->url.kind != HEARTH__REDIS) {
         return 0;
     }
     struct node_meter *meter = node_meter_open(&scene->url, why, sizeof why);
     bool emptied = meter != NULL && node_meter_flush(meter);
     node_meter_close(meter);
     return emptied ? 0 : bench_fail(bench, "the servers do not forget");
+}
+
+/* What was written to servers that are not ours. Gives the result of the run, or -1 if some may be left. */
+static int clean_up(struct bench *bench, const struct hotkey_scene *scene, int result) {
+    char why[WHY_BYTES];
+    bench_progress(bench, "deleting what it wrote");
+    bool cleaned = hotkey_clean(scene, why, sizeof why);
+    bench_progress_end(bench);
+    if (!cleaned) {
+        (void)bench_fail(bench, "%s; they are under '%s' and live an hour at most", why,
+                         scene->prefix);
+        return -1;
+    }
+    return result;
 }
 
 static int play_mode(struct bench *bench, struct stage *stage, enum hotkey_mode mode,
@@ -200,7 +230,11 @@ static int play_mode(struct bench *bench, struct stage *stage, enum hotkey_mode 
     name_keys(stage, mode);
     bool filled = hotkey_fill(scene, mode, why, sizeof why);
     bench_progress_end(bench);
-    return filled ? hotkey_run(bench, scene, mode, outcome) : bench_fail(bench, "%s", why);
+    int result =
+        filled ? hotkey_run(bench, scene, mode, outcome) : bench_fail(bench, "%s", why);
+    return scene->settings.remote != NULL && mode != HOTKEY_ORIGIN
+               ? clean_up(bench, scene, result)
+               : result;
 }
 
 static int play_modes(struct bench *bench, struct stage *stage) {
@@ -239,6 +273,9 @@ static void close_stage(struct stage *stage) {
 }
 
 int hotkey_play(struct bench *bench, const struct hotkey_settings *settings) {
+    if (hotkey_is_interrupted()) {
+        return bench_fail(bench, "interrupted");
+    }
     struct stage *stage = calloc(1, sizeof *stage);
     if (stage == NULL) {
         return bench_fail(bench, "no memory");

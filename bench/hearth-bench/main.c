@@ -5,6 +5,8 @@
 #include "hearth-bench/hotkey.h"
 #include "hearth-bench/report.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -303,13 +305,37 @@ void bench_row(struct bench *bench, const char *metric, const char *unit, struct
     report_row(bench->report, &row);
 }
 
+enum { BAR = 20 };
+
+/* Of the whole run: what is done, and what is left if the other cases take as long. */
+static void show_bar(const struct bench *bench) {
+    char bar[BAR + 1];
+    size_t done = bench->cases > 0 ? bench->cases_done * BAR / bench->cases : 0;
+    memset(bar, '.', BAR);
+    memset(bar, '#', done < BAR ? done : BAR);
+    bar[BAR] = '\0';
+    (void)fprintf(stderr, "[%s] %zu of %zu", bar, bench->cases_done + 1, bench->cases);
+    if (bench->cases_done > 0) {
+        double s = (double)(hearth__monotonic_ns() - bench->begin_ns) / 1e9;
+        double left =
+            s / (double)bench->cases_done * (double)(bench->cases - bench->cases_done);
+        (void)fprintf(stderr, left < 90 ? ", %.0f s left" : ", %.0f min left",
+                      left < 90 ? left : left / 60);
+    }
+    (void)fputs(" | ", stderr);
+}
+
 void bench_progress(const struct bench *bench, const char *format, ...) {
     if (isatty(STDERR_FILENO) == 0) {
         return;
     }
     va_list args;
     va_start(args, format);
-    (void)fprintf(stderr, "\r\033[K%s %s: ", bench->suite_name, bench->case_name);
+    (void)fputs("\r\033[K", stderr);
+    if (bench->cases > 1) {
+        show_bar(bench);
+    }
+    (void)fprintf(stderr, "%s %s: ", bench->suite_name, bench->case_name);
     (void)vfprintf(stderr, format, args);
     va_end(args);
 }
@@ -342,6 +368,24 @@ static bool is_chosen(const struct wish *wish, const char *name) {
     return wish->count == 0;
 }
 
+/* Where there is no terminal, who reads the log sees what runs now. */
+static void say_case(const struct bench *bench) {
+    if (bench->cases > 1 && isatty(STDERR_FILENO) == 0) {
+        (void)fprintf(stderr, "hearth-bench: %s %s, %zu of %zu\n", bench->suite_name,
+                      bench->case_name, bench->cases_done + 1, bench->cases);
+    }
+}
+
+static size_t count_cases(const struct wish *wish) {
+    size_t count = 0;
+    for (size_t i = 0; i < SUITES; i++) {
+        for (size_t at = 0; is_wanted(wish, suites[i]) && at < suites[i]->count; at++) {
+            count += is_chosen(wish, suites[i]->cases[at].name);
+        }
+    }
+    return count;
+}
+
 static int run_suite(struct bench *bench, const struct wish *wish, const struct suite *suite) {
     int result = 0;
     bench->suite_name = suite->name;
@@ -353,7 +397,9 @@ static int run_suite(struct bench *bench, const struct wish *wish, const struct 
     for (size_t i = 0; i < suite->count; i++) {
         if (is_chosen(wish, suite->cases[i].name)) {
             bench->case_name = suite->cases[i].name;
+            say_case(bench);
             result |= suite->cases[i].run(bench, stage);
+            bench->cases_done++;
         }
     }
     if (suite->close != NULL) {
@@ -364,6 +410,8 @@ static int run_suite(struct bench *bench, const struct wish *wish, const struct 
 
 static int run(struct bench *bench, const struct wish *wish) {
     int result = 0;
+    bench->cases = count_cases(wish);
+    bench->begin_ns = hearth__monotonic_ns();
     report_header(bench);
     for (size_t i = 0; i < SUITES; i++) {
         if (is_wanted(wish, suites[i])) {

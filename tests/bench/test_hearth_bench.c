@@ -16,6 +16,10 @@
 /* cmocka.h needs stdarg, stddef and setjmp before it. */
 #include <cmocka.h>
 
+#include <hiredis/hiredis.h>
+
+#include "support/servers.h"
+
 /* What a run of the program said. */
 struct answer {
     int status;
@@ -306,6 +310,52 @@ static void processes_and_arrivals_are_made(void **state) {
     assert_non_null(strstr(answer.text, "the local tiers held"));
 }
 
+/* On servers that are not its own it deletes what it wrote, and nothing else. */
+static void keys_on_other_servers_are_deleted(void **state) {
+    (void)state;
+    struct servers servers;
+    struct answer answer;
+    char arguments[512];
+    assert_int_equal(servers_open(&servers), 0);
+    assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
+    redisContext *redis = redisConnectUnix(servers.nodes[0].path);
+    freeReplyObject(redisCommand(redis, "SET mine:h:user:1 1"));
+    (void)snprintf(arguments, sizeof arguments,
+                   "--case viral --remote redis+unix://%s --prefix mine: --keys 300 "
+                   "--rate 3000 --mode peer,hearth --seconds 0.3 --at 0.1",
+                   servers.nodes[0].path);
+    run_hotkey(arguments, &answer);
+    assert_non_null(strstr(answer.text, "keys of 100 bytes and more under 'mine:*'"));
+    assert_non_null(strstr(answer.text, servers.nodes[0].path));
+    assert_null(strstr(answer.text, "WARNING"));
+    redisReply *left = redisCommand(redis, "KEYS *");
+    assert_int_equal(left->elements, 1);
+    assert_string_equal(left->element[0]->str, "mine:h:user:1");
+    freeReplyObject(left);
+    /* It wrote keys, and more than once. */
+    redisReply *info = redisCommand(redis, "INFO commandstats");
+    assert_non_null(strstr(info->str, "cmdstat_set:calls="));
+    freeReplyObject(info);
+    redisFree(redis);
+    servers_stop(&servers);
+}
+
+static void servers_elsewhere_are_written_to_with_consent_only(void **state) {
+    (void)state;
+    struct answer answer;
+    run(&answer, "hotkey --case viral --quick --remote redis://192.0.2.1:6379 </dev/null");
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "WARNING: these servers are not on this machine"));
+    assert_non_null(strstr(answer.text, "192.0.2.1:6379"));
+    assert_non_null(strstr(answer.text, "nothing was written: --yes"));
+    run(&answer, "hotkey --case viral --quick --remote redish://localhost");
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "redis://"));
+    run(&answer, "hotkey --case viral --quick --remote embedded://");
+    assert_int_equal(answer.status, 1);
+    assert_non_null(strstr(answer.text, "takes servers"));
+}
+
 static void what_hotkey_cannot_do_is_told(void **state) {
     (void)state;
     struct answer answer;
@@ -458,6 +508,8 @@ int main(void) {
         cmocka_unit_test(a_trace_is_played_at_each_size),
         cmocka_unit_test(a_hot_key_is_told_from_all_sides),
         cmocka_unit_test(processes_and_arrivals_are_made),
+        cmocka_unit_test(keys_on_other_servers_are_deleted),
+        cmocka_unit_test(servers_elsewhere_are_written_to_with_consent_only),
         cmocka_unit_test(what_hotkey_cannot_do_is_told),
         cmocka_unit_test(two_runs_are_compared),
         cmocka_unit_test(the_table_has_a_header_and_the_row),
