@@ -94,6 +94,7 @@ class Mixed(unittest.TestCase):
             for _ in range(3):
                 support.run_threads(THREADS, lambda index: self.work(cache, index, calls // 4))
             after = resident_kb()
+            print(f"{before} KB before, {after} KB after")
             self.assertLess(after, before * 1.02 + 512)
             stats = cache.stats()
             self.assertEqual((stats.failed_reads, stats.refused_values), (0, 0))
