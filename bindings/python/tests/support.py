@@ -87,11 +87,11 @@ def main():
 @contextlib.contextmanager
 def result_hooks():
     """What is raised where nobody sees it fails the program."""
-    unseen = []
+    unseen, before = [], (sys.unraisablehook, threading.excepthook)
     sys.unraisablehook = lambda what: unseen.append(f"{what.err_msg}: {what.exc_value!r}")
     threading.excepthook = lambda what: unseen.append(f"in a thread: {what.exc_value!r}")
     yield
-    sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
+    sys.unraisablehook, threading.excepthook = before
     if unseen:
         sys.exit(f"raised where nobody sees it: {unseen}")
 
