@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 import weakref
+from unittest import mock
 
 import support
 
@@ -324,6 +325,7 @@ class Fetch(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             self.cache.fetch("key", loader)
         killer.join()
+        self.assertTrue(other.is_alive())  # it was not waited for
         loader.wait.set()
         other.join()
         self.assertEqual(self.cache.get("key"), b"late")
@@ -417,6 +419,20 @@ class Stale(unittest.TestCase):
         threading.Timer(0.05, loader.wait.set).start()
         cache.close()
         self.assertEqual(loader.calls, ["a"])
+
+
+    def test_renewals_that_wait_are_bounded(self):
+        keys = [f"key{number}" for number in range(6)]
+        with hearth.Cache(load_workers=1) as cache, mock.patch("hearth._loads._MOST_WAITING", 2):
+            cache.set_many(dict.fromkeys(keys, b"old"), 1000, stale=999.99)
+            support.await_until(lambda: not cache.get_many(keys))
+            loader = Loader(b"new", threading.Event())
+            for key in keys:
+                self.assertEqual(cache.fetch(key, loader, background=True), b"old")
+            loader.wait.set()
+            support.await_until(lambda: len(cache.get_many(keys)) == 2)
+            self.assertEqual(cache.fetch("key5", loader), b"new")
+            self.assertEqual(loader.calls, ["key0", "key1", "key5"])
 
 
 class Guard(unittest.TestCase):

@@ -178,7 +178,9 @@ class Ends(unittest.TestCase):
 
     def assert_ends(self, code, seconds=10, status=0):
         start = time.monotonic()
-        done = support.run_python("import hearth, threading, time, sys\n" + code)
+        # What is registered first runs last: daemon threads have a moment after the package's end.
+        first = "import atexit, time; atexit.register(time.sleep, 0.1)\n"
+        done = support.run_python(f"{first}import hearth, threading, sys\n{code}")
         self.assertEqual((done.returncode, done.stderr), (status, ""), code)
         self.assertLess(time.monotonic() - start, seconds)
         return done.stdout
