@@ -228,7 +228,7 @@ static void what_has_no_end_is_not_waited_for(void **state) {
         {"1", HEARTH_E_PROTOCOL},
         {"VA 99999999999 kkey O@\r\n", HEARTH_E_PROTOCOL},
         {"VA 500000000 kkey O@\r\n", HEARTH_E_TOO_LARGE},
-        {"VA 1081647 kkey O@\r\n", HEARTH_E_TOO_LARGE}, /* a byte more than may be */
+        {"VA 1081683 kkey O@\r\n", HEARTH_E_TOO_LARGE}, /* a byte more than may be */
     };
     long before = peak_kib();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

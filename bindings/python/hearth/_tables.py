@@ -21,6 +21,8 @@ READ_NO_LOCAL = 1
 READ_NO_REMOTE = 2
 READ_ALLOW_STALE = 4
 READ_NO_WAIT = 8
+READ_RELOAD = 16
+READ_NO_LOAD = 32
 WRITE_NO_LOCAL = 1
 WRITE_INTEGER = 2
 WRITE_NO_REMOTE = 4
@@ -238,6 +240,30 @@ class Stats(NamedTuple):
     #: gauge: Loads that wait for a worker or a lent thread
     loads_waiting: int
 
+    #: counter: Keys that a load found unchanged
+    load_unchanged: int
+
+    #: counter: Renewals that began before the value expired
+    early_renewals: int
+
+    #: counter: Stale answers whose renewal was not tried because one had just failed
+    renewals_paused: int
+
+    #: counter: Leases that a node granted to this process, which then loaded
+    leases_won: int
+
+    #: counter: Loads that another process's lease kept this one from
+    leases_lost: int
+
+    #: counter: Times that a lease was extended because its load still ran
+    leases_extended: int
+
+    #: counter: Loads that were not stored at their node because their lease was no longer theirs
+    leases_void: int
+
+    #: gauge: Leases held now
+    leases: int
+
     #: counter: Reads that a node failed and that were taken for misses
     failed_reads: int
 
@@ -246,4 +272,4 @@ class Stats(NamedTuple):
 
 
 #: of those, the library's own come first
-LIBRARY_STATS = 60
+LIBRARY_STATS = 68

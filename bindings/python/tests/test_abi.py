@@ -53,7 +53,7 @@ def prototypes():
 
 
 def kind_of(text):
-    if "*" in text or re.search(r"hearth_(sink_\w+|log_function|guard_iterator)\b", text):
+    if "*" in text or re.search(r"hearth_(sink_\w+|log_function|guard_iterator|writer)\b", text):
         return "pointer"
     return re.search(r"\b(size_t|u?int(?:32|64)_t|void)\b", text).group(1)
 

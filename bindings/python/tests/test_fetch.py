@@ -353,7 +353,7 @@ class Stale(unittest.TestCase):
     """Values past their soft life."""
 
     def setUp(self):
-        self.cache = hearth.Cache(local_max_bytes="1mb")
+        self.cache = hearth.Cache(local_max_bytes="1mb", load_retry_after_ms=0)
         self.addCleanup(self.cache.close)
         self.cache.set("key", b"old", 1000, stale=999.99)
         support.await_until(lambda: self.cache.get("key") is None)
@@ -384,7 +384,7 @@ class Stale(unittest.TestCase):
                 loader = Loader(OwnError("down"))
                 found = self.cache.fetch("key", loader, background=background)
                 self.assertEqual(found, b"old")
-                support.await_until(lambda: logs.records)
+                support.await_until(lambda: logs.output)
             self.assertIn("down", logs.output[0])
         self.assertEqual(self.cache.fetch("key", Loader(b"new")), b"new")
 
@@ -423,7 +423,7 @@ class Stale(unittest.TestCase):
 
     def test_renewals_that_wait_are_bounded(self):
         keys = [f"key{number}" for number in range(6)]
-        with hearth.Cache(load_workers=1) as cache, mock.patch("hearth._loads._MOST_WAITING", 2):
+        with hearth.Cache(load_workers=1, load_retry_after_ms=0) as cache, mock.patch("hearth._loads._MOST_WAITING", 2):
             cache.set_many(dict.fromkeys(keys, b"old"), 1000, stale=999.99)
             support.await_until(lambda: not cache.get_many(keys))
             loader = Loader(b"new", threading.Event())
