@@ -96,7 +96,7 @@
     X(load_unchanged, counter, "Keys that a load found unchanged")                                 \
     X(early_renewals, counter, "Renewals that began before the value expired")                     \
     X(renewals_paused, counter,                                                                    \
-      "Stale answers whose renewal was not tried because one had just failed")                     \
+      "Stale answers whose renewal was not tried: one had just failed, or is another process's")   \
     X(leases_won, counter, "Leases that a node granted to this process, which then loaded")        \
     X(leases_lost, counter, "Loads that another process's lease kept this one from")               \
     X(leases_extended, counter, "Times that a lease was extended because its load still ran")      \

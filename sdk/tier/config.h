@@ -72,8 +72,9 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "long if it dies; while it lives and loads, up to load.hard_timeout_ms. 0: all of them "  \
       "load.")                                                                                  \
     X("lease.wait_ms", lease_wait_ms, MS, 0, 3600000, "200",                                    \
-      "How long a fetch inside a loader waits for another process's load before it loads by "   \
-      "itself: those two could wait for each other.")                                           \
+      "Who has a stale value that another process renews takes it, and looks again after so "   \
+      "long. A fetch inside a loader waits for another process's load no longer than this, "    \
+      "then it loads by itself: those two could wait for each other.")                          \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                      \
       "Limit of the local tier, its index included; at least 256kb, or 0: no local tier.")      \
     X("local.policy", local_policy, CHOICE, 0, 2, "adaptive",                                   \

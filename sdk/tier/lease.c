@@ -65,6 +65,17 @@ static enum taken ask(hearth__read *read, hearth__flight *flight, const hearth__
     return take(read, flight, lease, &op, asked_ms);
 }
 
+/* Another process has it. Who has a value meanwhile does not ask again with every read. */
+static void note_lost(const hearth__read *read, bool has_value) {
+    hearth *cache = read->cache;
+    int64_t pause_ms = cache->config.lease_wait_ms;
+    HEARTH__COUNT(cache->counters, leases_lost);
+    if (has_value && pause_ms != 0) {
+        hearth__backoff_hold(cache->backoff, read->key, read->key_size,
+                             hearth__boot_ms() + pause_ms);
+    }
+}
+
 /* ---- waiting for another process -------------------------------------------------------- */
 
 /* One that waits. */
@@ -162,7 +173,7 @@ int32_t hearth__lease_seek(hearth__read *read, hearth__flight *flight,
     if (taken != LOST) {
         return HEARTH_MISS;
     }
-    HEARTH__COUNT(read->cache->counters, leases_lost);
+    note_lost(read, read->present != NULL);
     if (read->present != NULL || hearth__read_wants(read, HEARTH_READ_NO_WAIT)) {
         return HEARTH_EXISTS;
     }
@@ -212,7 +223,7 @@ void hearth__lease_ask_many(hearth *cache, hearth__lease_asking *askings,
             asking->lost = take(asking->read, asking->flight, lease, op++, asked_ms) == LOST;
         }
         if (asking->lost && asking->has_stale) { /* the others will wait, and count then */
-            HEARTH__COUNT(cache->counters, leases_lost);
+            note_lost(asking->read, true);
         }
     }
 }

@@ -219,15 +219,17 @@ static void a_stale_value_is_renewed_by_one(void **state) {
     lease_prepare(&b, rig->b, rig->key, "from b");
     lease_start_slow(&a);
     assert_int_equal(lease_fetch(&b), HEARTH_OK); /* at once */
+    assert_int_equal(lease_fetch(&b), HEARTH_OK);
     expect(&b, HEARTH_OK, "old", 0);
+    assert_int_equal(cache_stats(rig->b).leases_lost, 1); /* it did not ask again */
     lease_finish(&a);
     expect(&a, HEARTH_OK, "new", 1);
     assert_string_equal(lease_at_node(rig), "=new");
     assert_int_equal(cache_stats(rig->a).leases, 0);
     /* The next renewal finds no lease in its way. */
-    lease_make_stale(rig->b, rig->key);
-    assert_int_equal(lease_fetch(&b), HEARTH_OK);
-    expect(&b, HEARTH_OK, "from b", 1);
+    lease_make_stale(rig->a, rig->key);
+    assert_int_equal(lease_fetch(&a), HEARTH_OK);
+    expect(&a, HEARTH_OK, "new", 2);
 }
 
 static void a_renewal_that_fails_lets_another_try(void **state) {
