@@ -328,7 +328,9 @@ typedef struct hearth_loader {
  * At most one load of a key runs in this process at a time: the others wait for its result,
  * each to its own deadline. A hearth_set(), hearth_delete() or other write of the key detaches
  * the load that runs: who waits already gets its result, who comes later starts a new one, and
- * the old result is stored nowhere. A remote tier that is down, slow or wrong never fails a
+ * the old result is stored nowhere. Of several processes that miss a key on Redis or Memcached one loads (`lease.ttl_ms`), and
+ * the others wait for what it stores, each to its deadline; if it fails or dies, another one loads. Any write or delete of the key
+ * there, by whomever, voids a load that began before: it is stored nowhere. A remote tier that is down, slow or wrong never fails a
  * fetch: the loader answers, and the log and the statistics say so. A value past its soft life
  * is renewed by one caller, the others get it as it is; if that load fails, the stale value is
  * the answer, and for `load.retry_after_ms` nobody tries again. A loader that failed, another's load

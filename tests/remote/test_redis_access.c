@@ -296,6 +296,38 @@ static void transactions_are_one_step(void **state) {
     (void)redis_rig_expect_body(rig, "n", sum);
 }
 
+static const unsigned char ours[HEARTH__TOKEN_BYTES] = "our own token..";
+static const unsigned char theirs[HEARTH__TOKEN_BYTES] = "another token..";
+
+static void expect_on_lease(struct redis_rig *rig, enum hearth__verb verb,
+                            const unsigned char *token, int32_t status) {
+    hearth__remote_op op =
+        redis_rig_op(rig, verb, "leased", verb == HEARTH__FILL ? "body" : "");
+    op.kind = verb == HEARTH__FILL ? HEARTH__KIND_VALUE : HEARTH__KIND_LEASE;
+    op.token = token;
+    op.ttl_ms = 60000;
+    (void)redis_rig_expect(rig, op, status);
+}
+
+static void leases_do_without_scripts(void **state) {
+    struct bench *bench = *state;
+    struct redis_rig *rig = open_as(bench, user, password, 0);
+    expect_on_lease(rig, HEARTH__LEASE, ours, HEARTH_OK);
+    expect_on_lease(rig, HEARTH__LEASE, theirs, HEARTH_EXISTS);
+    expect_on_lease(rig, HEARTH__EXTEND, theirs, HEARTH_CONFLICT);
+    expect_on_lease(rig, HEARTH__EXTEND, ours, HEARTH_OK);
+    expect_on_lease(rig, HEARTH__RELEASE, theirs, HEARTH_CONFLICT);
+    expect_on_lease(rig, HEARTH__RELEASE, ours, HEARTH_OK);
+    expect_on_lease(rig, HEARTH__FILL, ours, HEARTH_MISS);
+    expect_on_lease(rig, HEARTH__LEASE, theirs, HEARTH_OK);
+    expect_on_lease(rig, HEARTH__FILL, ours, HEARTH_CONFLICT);
+    expect_on_lease(rig, HEARTH__FILL, theirs, HEARTH_OK);
+    (void)redis_rig_expect_body(rig, "leased", "body");
+    redis_rig_tell(bench->client, "DEL leased");
+    redis_rig_tell(bench->client, "RPUSH leased element");
+    expect_on_lease(rig, HEARTH__FILL, ours, HEARTH_CONFLICT);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
@@ -312,6 +344,7 @@ int main(void) {
         TEST(a_permission_that_is_taken_away_is_noticed),
         TEST(without_transactions_too_nothing_is_written),
         TEST(transactions_are_one_step),
+        TEST(leases_do_without_scripts),
     };
     return cmocka_run_group_tests_name("redis access", tests, NULL, NULL);
 }
