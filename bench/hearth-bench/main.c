@@ -450,10 +450,13 @@ int main(int count, char **words) {
     }
     if (report_open(&report, wish.json_path, wish.html_path != NULL) != 0) {
         (void)refuse("%s: %s", wish.json_path, strerror(errno));
+        report_free_page(&report);
         return EXIT_USAGE;
     }
     if (wish.html_path != NULL && report_write_page(&report, wish.html_path) != 0) {
         (void)refuse("%s: %s", wish.html_path, strerror(errno)); /* not after half an hour */
+        report_free_page(&report);
+        (void)report_close(&report);
         return EXIT_USAGE;
     }
     int result = run(&bench, &wish);
