@@ -24,6 +24,15 @@ static void sleep_ms(int64_t ms) {
     nanosleep(&length, NULL);
 }
 
+/* calloc() does not know how they are to be aligned. */
+static struct generator_seat *make_seats(size_t count) {
+    struct generator_seat *seats =
+        aligned_alloc(alignof(struct generator_seat), count * sizeof *seats);
+    assert_non_null(seats);
+    memset(seats, 0, count * sizeof *seats);
+    return seats;
+}
+
 static uint64_t answers_of(struct generator_seat *seat, enum generator_answer answer) {
     return atomic_load(&seat->answers[answer]);
 }
@@ -56,9 +65,8 @@ enum { ASKED = 2000, RATE = 2000 };
 static void the_open_loop_sees_a_stopped_second_and_the_closed_one_does_not(void **state) {
     (void)state;
     struct servers servers;
-    struct generator_seat *seats = calloc(2, sizeof *seats);
+    struct generator_seat *seats = make_seats(2);
     struct generator loops[2];
-    assert_non_null(seats);
     assert_int_equal(servers_open(&servers), 0);
     assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
     int64_t begin_ns = hearth__monotonic_ns();
@@ -119,9 +127,8 @@ static enum generator_answer note(void *arg, unsigned thread, uint64_t count, in
 static void arrivals_are_those_of_a_poisson_process(void **state) {
     (void)state;
     struct diary *diary = calloc(1, sizeof *diary);
-    struct generator_seat *seats = calloc(2, sizeof *seats);
+    struct generator_seat *seats = make_seats(2);
     assert_non_null(diary);
-    assert_non_null(seats);
     const int64_t begin_ns = hearth__monotonic_ns() - 10 * SECOND_NS;
     struct generator generator = {.ask = note,
                                   .arg = diary,
