@@ -136,9 +136,9 @@ typedef struct hearth__remote_op {
     const void *asker; /* the caller's own */
     const void *data;  /* SET, ADD, REPLACE, SWAP, FILL: the body */
     size_t data_size;
+    const unsigned char *token; /* LEASE and the verbs on a lease: HEARTH__TOKEN_BYTES */
     enum hearth__kind
         kind; /* of what is stored: VALUE, ABSENT or INTEGER; LEASE, EXTEND, RELEASE: LEASE */
-    const unsigned char *token; /* LEASE and the verbs on a lease: HEARTH__TOKEN_BYTES */
     uint32_t content;
     uint64_t version;  /* of what is stored: of hearth__remote_new_version() */
     uint32_t delta_ms; /* how long its load took */
