@@ -246,7 +246,8 @@ class Stats(NamedTuple):
     #: counter: Renewals that began before the value expired
     early_renewals: int
 
-    #: counter: Stale answers whose renewal was not tried because one had just failed
+    #: counter: Stale answers whose renewal was not tried: one had just failed, or is another
+    #: process's
     renewals_paused: int
 
     #: counter: Leases that a node granted to this process, which then loaded

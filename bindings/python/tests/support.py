@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,9 @@ ROOT = PACKAGE.parent.parent
 LONG = bool(os.environ.get("HEARTH_LONG"))
 
 sys.path.insert(0, str(PACKAGE))
+
+# Who was started in the background may have been told to ignore it, and its children with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # ---- results as tests/run.py reads them ----------------------------------------------------------
