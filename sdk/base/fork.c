@@ -29,6 +29,7 @@ static void in_parent(void) {
 
 static void in_child(void) {
     shut = false;
+    (void)pthread_rwlock_unlock(&gate);
     /* Those who waited at the gate are not here. */
     gate = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);

@@ -158,7 +158,8 @@ hearth__lane_set *hearth__lane_set_own(hearth__lanes *lanes) {
 /* Whether its server is gone. Another thread may close it, and the number be used anew: then this says so once too often. */
 static bool has_hung_up(const hearth__lane *lane) {
     struct pollfd poller = {.fd = atomic_load(&lane->fd), .events = POLLRDHUP};
-    return poller.fd >= 0 && poll(&poller, 1, 0) > 0;
+    /* A socket that is not connected yet looks as if it had been. */
+    return hearth__lane_is_open(lane) && poller.fd >= 0 && poll(&poller, 1, 0) > 0;
 }
 
 uint64_t hearth__lanes_lost(hearth__lanes *lanes) {

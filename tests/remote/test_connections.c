@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -371,6 +372,52 @@ static void an_address_that_leads_nowhere_is_passed_over(void **state) {
     fill_in(&hole);
 }
 
+/* The same at a path. */
+static struct hole dig_at(const char *path) {
+    struct hole hole = {.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    assert_int_equal(bind(hole.listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(hole.listener, 0), 0);
+    for (size_t i = 0; i < sizeof hole.fillers / sizeof hole.fillers[0]; i++) {
+        hole.fillers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(hole.fillers[i], (struct sockaddr *)&address, sizeof address);
+    }
+    return hole;
+}
+
+static _Atomic bool has_asked;
+
+static void *ask_in_vain(void *rig) {
+    int32_t status = get_within(rig, 200);
+    atomic_store(&has_asked, true);
+    return status < 0 ? rig : NULL;
+}
+
+/* A lease is not filled if a connection was lost since it was taken. */
+static void what_is_not_connected_yet_was_not_lost(void **state) {
+    (void)state;
+    char path[sizeof shared.folder + 8];
+    pthread_t asker;
+    void *was_in_vain = NULL;
+    (void)snprintf(path, sizeof path, "%s/hole", shared.folder);
+    struct hole hole = dig_at(path);
+    struct redis_rig rig = redis_rig_at(path, 0);
+    rig.config.timeout_ms = 100;
+    redis_rig_open(&rig);
+    atomic_store(&has_asked, false);
+    assert_int_equal(pthread_create(&asker, NULL, ask_in_vain, &rig), 0);
+    while (!atomic_load(&has_asked)) {
+        assert_int_equal(hearth__backend_redis.generation(rig.node), 0);
+        nap();
+    }
+    assert_int_equal(pthread_join(asker, &was_in_vain), 0);
+    assert_ptr_equal(was_in_vain, &rig);
+    redis_rig_close(&rig);
+    fill_in(&hole);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* Only the first call finds out; then no call waits, and none of them connects. */
 static void no_caller_waits_for_a_node_that_is_known_to_fail(void **state) {
     (void)state;
@@ -600,6 +647,7 @@ int main(void) {
         TEST(an_old_address_serves_while_the_name_is_looked_up),
         TEST(an_address_that_refuses_is_passed_over),
         TEST(an_address_that_leads_nowhere_is_passed_over),
+        TEST(what_is_not_connected_yet_was_not_lost),
         TEST(no_caller_waits_for_a_node_that_is_known_to_fail),
         TEST(a_caller_in_a_hurry_leaves_the_finding_out_to_others),
         TEST(connections_do_not_wait_and_are_kept_alive),

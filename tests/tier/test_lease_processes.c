@@ -4,7 +4,6 @@
  * the default times.
  */
 #include "base/clock.h"
-#include "base/tsan.h"
 #include "tier/lease_rig.h"
 
 #include <signal.h>
@@ -274,13 +273,6 @@ static int close_group(void **state) {
     cmocka_unit_test_setup(function, open_redis), \
         cmocka_unit_test_setup(function, open_memcached)
 
-/* ThreadSanitizer has a thread of its own, and lets no forked child start any. */
-#if defined(HEARTH__TSAN)
-enum { CHILDREN_MAY_START_THREADS = 0 };
-#else
-enum { CHILDREN_MAY_START_THREADS = 1 };
-#endif
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         ON_BOTH(one_miss_is_one_call),
@@ -288,6 +280,5 @@ int main(void) {
         ON_BOTH(a_slow_loader_is_called_once),
         ON_BOTH(a_frozen_winner_stores_nothing),
     };
-    return CHILDREN_MAY_START_THREADS ? cmocka_run_group_tests(tests, open_group, close_group)
-                                      : 0;
+    return cmocka_run_group_tests(tests, open_group, close_group);
 }
