@@ -43,6 +43,16 @@ static int32_t found_by_others(struct nodes_rig *rig, size_t key) {
     return status;
 }
 
+/* Once the node can be asked again, however slowly it answers on a busy machine. */
+static int32_t get_in_the_end(struct nodes_rig *rig, size_t key) {
+    int32_t status = HEARTH_E_UNAVAILABLE;
+    while (status == HEARTH_E_UNAVAILABLE) {
+        nodes_pass_the_pause();
+        status = get(rig, key);
+    }
+    return status;
+}
+
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 static void a_delete_is_kept_and_carried_out(void **state) {
@@ -56,8 +66,7 @@ static void a_delete_is_kept_and_carried_out(void **state) {
     }
     assert_int_equal(delete (rig, KEYS - 1), HEARTH_OK);
     nodes_come_back(rig);
-    nodes_pass_the_pause();
-    assert_int_equal(get(rig, 0), HEARTH_MISS);
+    assert_int_equal(get_in_the_end(rig, 0), HEARTH_MISS);
     hearth_stats stats = nodes_stats_of(rig->cache);
     assert_int_equal(stats.queued_deletes, 0);
     assert_int_equal(stats.queued_bytes, 0);
@@ -77,8 +86,7 @@ static void a_delete_whose_answer_is_lost_is_kept(void **state) {
     assert_int_equal(delete (rig, 0), HEARTH_E_QUEUED);
     proxy_swallow(rig->proxies[0], PROXY_TO_CLIENT, false);
     proxy_cut(rig->proxies[0], false);
-    nodes_pass_the_pause();
-    assert_int_equal(get(rig, 0), HEARTH_MISS);
+    assert_int_equal(get_in_the_end(rig, 0), HEARTH_MISS);
     assert_int_equal(nodes_stats_of(rig->cache).deletes_replayed, 1);
 }
 
@@ -91,8 +99,7 @@ static void a_node_that_was_silent_once_tells_nothing_old(void **state) {
     assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE); /* a try, and then a pause */
     nodes_speak_again(rig);
     assert_int_equal(get(rig, 0), HEARTH_E_UNAVAILABLE);
-    nodes_pass_the_pause();
-    assert_int_equal(get(rig, 0), HEARTH_MISS);
+    assert_int_equal(get_in_the_end(rig, 0), HEARTH_MISS);
     assert_int_equal(nodes_stats_of(rig->cache).breaker_openings, 0);
 }
 
@@ -146,8 +153,7 @@ static void failed_writes_leave_nothing_old(void **state) {
                 0);
     assert_int_equal(nodes_stats_of(rig->cache).queued_deletes, 2);
     nodes_come_back(rig);
-    nodes_pass_the_pause();
-    assert_int_equal(get(rig, 0), HEARTH_MISS);
+    assert_int_equal(get_in_the_end(rig, 0), HEARTH_MISS);
     assert_int_equal(get(rig, 1), HEARTH_MISS);
     for (size_t i = 2; i < 6; i++) {
         assert_holds(rig, i, "old");
