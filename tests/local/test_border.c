@@ -231,7 +231,8 @@ static void an_emptied_tier_fills_again(void **state) {
     for (uint64_t key = next; key < next + 3 * fit; key++) {
         put(key, SMALL);
     }
-    assert_true(shard->entries > fit / 10 * 9);
+    /* As many as fit; in one process of a hundred, by the hash's secret, 80 %. Thrown out, they would be a quarter. */
+    assert_true(shard->entries > fit / 2);
     tier_close();
 }
 
