@@ -108,24 +108,24 @@ static hearth__read *reader(struct part *part, hearth__read *renewal) {
     return renewal;
 }
 
-/* Leads the renewal of an answer, unless somebody does. */
-static void lead_renewal(struct batch *batch, struct part *part) {
+static void lead_or(struct batch *batch, struct part *part, enum need leading,
+                    enum need otherwise) {
     bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
                                          part->read.key_size, &part->flight) == HEARTH_OK;
-    part->need = leads ? RENEWAL : NOTHING;
+    part->need = leads ? leading : otherwise;
     if (leads) {
         hearth__route_refresh(&part->route);
     }
 }
 
+/* Leads the renewal of an answer, unless somebody does. */
+static void lead_renewal(struct batch *batch, struct part *part) {
+    lead_or(batch, part, RENEWAL, NOTHING);
+}
+
 /* Who does not lead tries again when all that it leads has landed. */
 static void lead_load(struct batch *batch, struct part *part) {
-    bool leads = hearth__flight_try_lead(batch->cache->flights, part->read.key,
-                                         part->read.key_size, &part->flight) == HEARTH_OK;
-    part->need = leads ? A_LOAD : A_LEADER;
-    if (leads) {
-        hearth__route_refresh(&part->route);
-    }
+    lead_or(batch, part, A_LOAD, A_LEADER);
 }
 
 static void join(struct batch *batch, struct part *part) {
