@@ -21,6 +21,7 @@ import os
 import pathlib
 import platform
 import statistics
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,11 @@ DICT = {"id": 7, "name": "Ada Lovelace", "roles": ["admin", "editor"], "score": 
 KEYS = [f"user:profile:{number:05d}" for number in range(1000)]
 
 
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 @contextlib.contextmanager
 def server(command, folder, name):
     """A server on a Unix socket; its path."""
@@ -52,9 +58,10 @@ def server(command, folder, name):
         [*command, path], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        while not os.path.exists(path):
-            time.sleep(0.01)
-        time.sleep(0.1)
+        while not answers(path):
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} ended with status {process.returncode}")
+            time.sleep(0.01)  # nothing tells when a server listens
         yield path
     finally:
         process.kill()

@@ -50,10 +50,11 @@
  * threads are no hindrance.
  * - The library prints nothing, ends no process, and touches no signal; its threads block all
  * signals. hearth_open() connects to nothing and starts no thread.
- * - **Threads of its own** look up a node's host name and connect anew to a node that failed:
- * one a node, only while that is needed, deaf to signals. hearth_close() waits for them: for a
- * try to connect that is under way (`remote.timeout_ms` at the most), and, if the system's
- * resolver is just being asked, for its answer.
+ * - **Threads of its own**, deaf to signals, each started when it is first needed: workers
+ * (`load.workers`), one that extends leases, and, one a node and only for as long, those that look
+ * up a node's host name and connect anew to a node that failed. hearth_close() waits for them: for
+ * loads and extensions that are under way, for a try to connect (`remote.timeout_ms` at the most),
+ * and, if the system's resolver is just being asked, for its answer.
  */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H

@@ -133,7 +133,7 @@ class CoroutineCalls(_Calls):
                 return answer
             if time.monotonic() > limit:
                 raise LoadTimeoutError(f"another load of {raw!r:.100} did not end in time")
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause_s)  # another caller loads, and nothing tells a loop when it is done
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _store(self, raw: bytes, result: Any, fill: Fill) -> Any:

@@ -204,7 +204,7 @@ class Handle:
         while len(self._free_calls) < len(self._calls) or (limit is not None and owed):
             if limit is not None and time.monotonic() > limit:
                 return False
-            time.sleep(pause_s)
+            time.sleep(pause_s)  # who gives a call back may hold no lock: it may be a signal's handler
             pause_s = min(pause_s * 2, 0.01)
         return True
 
