@@ -252,7 +252,7 @@ endef
 $(foreach name,$(BENCH_NAMES),$(eval $(call bench_program,$(name))))
 
 # A test that runs a program needs it.
-$(OUT)/tests/bench/test_hearth_bench: | $(OUT)/bench/hearth-bench
+$(addprefix $(OUT)/tests/bench/,test_hearth_bench test_doctor): | $(OUT)/bench/hearth-bench
 
 $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $(TEST_LIBS)

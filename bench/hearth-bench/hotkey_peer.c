@@ -4,13 +4,14 @@
 #include "hearth-bench/workload.h"
 
 #include "base/clock.h"
+#include "redis_connection.h"
 
 #include <hiredis/hiredis.h>
 #include <libmemcached/memcached.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH = 256, LIFE_S = 3600 };
+enum { BATCH = 256, LIFE_S = 3600, PATIENCE_MS = 60000 };
 
 struct hotkey_peer {
     const struct hotkey_scene *scene;
@@ -22,32 +23,12 @@ struct hotkey_peer {
 
 /* ---- connections ------------------------------------------------------------------------- */
 
-static bool greet(const hearth__remote_url *url, redisContext *context) {
-    redisReply *reply = NULL;
-    bool good = true;
-    if (url->password != NULL) {
-        reply = url->user != NULL
-                    ? redisCommand(context, "AUTH %s %s", url->user, url->password)
-                    : redisCommand(context, "AUTH %s", url->password);
-        good = reply != NULL && reply->type == REDIS_REPLY_STATUS;
-        freeReplyObject(reply);
-    }
-    if (good && url->database != 0) {
-        reply = redisCommand(context, "SELECT %u", url->database);
-        good = reply != NULL && reply->type == REDIS_REPLY_STATUS;
-        freeReplyObject(reply);
-    }
-    return good;
-}
-
-static bool connect_redis(struct hotkey_peer *peer) {
+static bool connect_redis(struct hotkey_peer *peer, char *why, size_t why_size) {
     const hearth__remote_url *url = &peer->scene->url;
     for (size_t i = 0; i < peer->threads * url->count; i++) {
-        const hearth__node_address *node = &url->nodes[i % url->count];
-        redisContext *context = node->port == 0 ? redisConnectUnix(node->host)
-                                                : redisConnect(node->host, node->port);
-        peer->contexts[i] = context;
-        if (context == NULL || context->err != 0 || !greet(url, context)) {
+        peer->contexts[i] =
+            redis_connection_open(url, i % url->count, PATIENCE_MS, why, why_size);
+        if (peer->contexts[i] == NULL) {
             return false;
         }
     }
@@ -92,10 +73,10 @@ static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, unsign
     peer->key_size = hotkey_key(scene, 0, key);
     peer->contexts = calloc(threads * scene->url.count, sizeof(redisContext *));
     peer->clients = calloc(threads, sizeof(memcached_st *));
+    (void)snprintf(why, why_size, "no connections for %s",
+                   is_redis ? "hiredis" : "libmemcached");
     if (peer->contexts == NULL || peer->clients == NULL ||
-        !(is_redis ? connect_redis(peer) : connect_memcached(peer))) {
-        (void)snprintf(why, why_size, "no connections for %s",
-                       is_redis ? "hiredis" : "libmemcached");
+        !(is_redis ? connect_redis(peer, why, why_size) : connect_memcached(peer))) {
         hotkey_peer_close(peer);
         return NULL;
     }

@@ -6,6 +6,7 @@
 
 #include "node_meter.h"
 #include "ring/ring.h"
+#include "ring_shares.h"
 #include "splitmix.h"
 #include "support/servers.h"
 
@@ -74,21 +75,6 @@ static int find_nodes(struct bench *bench, struct stage *stage) {
 
 /* ---- the ring ---------------------------------------------------------------------------- */
 
-/* What part of the circle each node owns. */
-static void measure_ring(struct stage *stage) {
-    struct hotkey_scene *scene = &stage->scene;
-    size_t count = hearth__ring_point_count(stage->ring);
-    uint32_t before = 0;
-    uint32_t value = 0;
-    uint32_t member = 0;
-    hearth__ring_point(stage->ring, count - 1, &before, &member);
-    for (size_t i = 0; i < count; i++) {
-        hearth__ring_point(stage->ring, i, &value, &member);
-        scene->ring_shares[member] += (double)(uint32_t)(value - before) / 0x1p32;
-        before = value;
-    }
-}
-
 static int make_ring(struct bench *bench, struct stage *stage) {
     struct hotkey_scene *scene = &stage->scene;
     hearth__ring_member members[HOTKEY_NODES];
@@ -106,7 +92,7 @@ static int make_ring(struct bench *bench, struct stage *stage) {
         hearth__ring_create(members, scene->url.count, &stage->ring) != HEARTH_OK) {
         return bench_fail(bench, "no memory");
     }
-    measure_ring(stage);
+    ring_shares(stage->ring, scene->ring_shares, scene->url.count);
     return 0;
 }
 

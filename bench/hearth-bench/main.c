@@ -2,6 +2,7 @@
 /* hearth-bench: measures Hearth beside what one would use instead. */
 #include "hearth-bench/compare.h"
 #include "hearth-bench/crew.h"
+#include "hearth-bench/doctor.h"
 #include "hearth-bench/hotkey.h"
 #include "hearth-bench/report.h"
 
@@ -39,6 +40,7 @@ static const char help_begin[] =
     "Usage: hearth-bench SUITE [--case NAME]... [--quick] [--json FILE] [--rounds N] [--seed N]\n"
     "                    [--trace FILE]... [--csv FILE] [--html FILE] [options of hotkey]\n"
     "       hearth-bench compare BEFORE.json AFTER.json\n"
+    "       hearth-bench doctor --remote URL [--prefix TEXT] [--read-only]\n"
     "\n"
     "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
     "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
@@ -87,8 +89,14 @@ static const char help_end[] =
     "since a machine that is slower today is slower for both. What changed by more than three times\n"
     "its noise, and more than 5 %, is marked.\n"
     "\n"
-    "Exit status: 0; 1 when a case could not be measured, or compare found something worse; 2 for a\n"
-    "wrong command line, or a file that cannot be read.\n";
+    "doctor looks at servers: versions, shares of the ring, round trips, memory and what happens when\n"
+    "it is full, whether Redis tells what changed and how fast (tracking), and whether keys are where\n"
+    "other clients put them. It ends with advice. It writes a few small keys under --prefix\n"
+    "(hearth-doctor:), which live a minute at most, or none with --read-only; of keys that are there\n"
+    "already it looks at those under --prefix, or at any.\n"
+    "\n"
+    "Exit status: 0; 1 when a case could not be measured, compare found something worse, or doctor\n"
+    "found something wrong; 2 for a wrong command line, or a file that cannot be read.\n";
 
 static void print_help(void) {
     (void)fputs(help_begin, stdout);
@@ -436,6 +444,9 @@ static int write_page(struct report *report, const char *path) {
 int main(int count, char **words) {
     if (count == 4 && strcmp(words[1], "compare") == 0) {
         return compare_files(words[2], words[3]);
+    }
+    if (count >= 2 && strcmp(words[1], "doctor") == 0) {
+        return doctor(count - 1, words + 1);
     }
     struct report report;
     struct bench bench = {.seed = 1, .report = &report};

@@ -18,27 +18,13 @@
 
 #include <hiredis/hiredis.h>
 
+#include "bench/harness.h"
 #include "support/servers.h"
 
-/* What a run of the program said. */
-struct answer {
-    int status;
-    char text[16384]; /* stdout and stderr */
-};
-
-static char
-    program[4096]; /* beside this one: build/VARIANT/tests/bench/.., build/VARIANT/bench */
 static char json_path[] = "/tmp/hearth-bench-rows-XXXXXX";
 
-static int find_program(void **state) {
+static int make_file(void **state) {
     (void)state;
-    char own[3000];
-    ssize_t size = readlink("/proc/self/exe", own, sizeof own - 1);
-    assert_true(size > 0);
-    own[size] = '\0';
-    *strrchr(own, '/') = '\0';
-    (void)snprintf(program, sizeof program, "%s/../../bench/hearth-bench", own);
-    assert_int_equal(access(program, X_OK), 0);
     int file = mkstemp(json_path);
     assert_true(file >= 0);
     return close(file);
@@ -47,27 +33,6 @@ static int find_program(void **state) {
 static int remove_file(void **state) {
     (void)state;
     return unlink(json_path);
-}
-
-static void run(struct answer *answer, const char *arguments) {
-    char command[8192];
-    (void)snprintf(command, sizeof command, "'%s' %s 2>&1", program, arguments);
-    FILE *pipe = popen(command, "re");
-    assert_non_null(pipe);
-    size_t size = fread(answer->text, 1, sizeof answer->text - 1, pipe);
-    answer->text[size] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    answer->status = WEXITSTATUS(status);
-}
-
-static void is_refused(const char *arguments, const char *because) {
-    struct answer answer;
-    run(&answer, arguments);
-    assert_int_equal(answer.status, 2);
-    if (strstr(answer.text, because) == NULL) {
-        fail_msg("'%s' is refused, but not with '%s':\n%s", arguments, because, answer.text);
-    }
 }
 
 /* ---- rows ---- */
@@ -103,13 +68,13 @@ static void check_row(const regex_t *pattern, const char *line,
 
 /* Runs a case: the file must have exactly these rows. */
 static void rows_are(const char *arguments, const struct wanted_row *wanted, size_t count) {
-    struct answer answer;
+    struct harness_answer answer;
     char all[8192];
     char line[1024];
     regex_t pattern;
     size_t lines = 0;
     (void)snprintf(all, sizeof all, "%s --quick --json %s", arguments, json_path);
-    run(&answer, all);
+    harness_run(&answer, all);
     if (answer.status != 0) {
         fail_msg("%s: status %d\n%s", all, answer.status, answer.text);
     }
@@ -172,7 +137,7 @@ static void a_trace_is_played_at_each_size(void **state) {
     char trace[] = "/tmp/hearth-bench-trace-XXXXXX";
     char table[] = "/tmp/hearth-bench-table-XXXXXX";
     char arguments[512];
-    struct answer answer;
+    struct harness_answer answer;
     int trace_file = mkstemp(trace);
     int table_file = mkstemp(table);
     assert_true(trace_file >= 0 && table_file >= 0);
@@ -192,7 +157,7 @@ static void a_trace_is_played_at_each_size(void **state) {
     (void)snprintf(arguments, sizeof arguments,
                    "hitratio --case objects-10th --case bytes-10th --trace %s --csv %s", trace,
                    table);
-    run(&answer, arguments);
+    harness_run(&answer, arguments);
     assert_int_equal(answer.status, 0);
     assert_non_null(strstr(answer.text, "adaptive hearth-bench-trace-"));
     assert_int_equal(misses_in(table, "hearth-bench-trace-", "exact-lru"), 25);
@@ -200,12 +165,12 @@ static void a_trace_is_played_at_each_size(void **state) {
     assert_int_equal(misses_in(table, "hearth-bench-trace-", "belady"), 24);
     assert_true(misses_in(table, "hearth-bench-trace-", "adaptive") >= 25);
     assert_int_equal(misses_in(table, "trace,part,requests", "adaptive"), -1);
-    is_refused("hitratio --case objects-10th --trace", "requires an argument");
+    harness_refuses("hitratio --case objects-10th --trace", "requires an argument");
     (void)unlink(trace);
     (void)unlink(table);
     (void)snprintf(arguments, sizeof arguments, "hitratio --case objects-10th --trace %s",
                    trace);
-    run(&answer, arguments);
+    harness_run(&answer, arguments);
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "cannot be opened"));
 }
@@ -242,10 +207,10 @@ static bool find_row(const char *name, const char *metric, const char *peer, dou
     return found;
 }
 
-static void run_hotkey(const char *arguments, struct answer *answer) {
+static void run_hotkey(const char *arguments, struct harness_answer *answer) {
     char all[1024];
     (void)snprintf(all, sizeof all, "hotkey %s --quick --json %s", arguments, json_path);
-    run(answer, all);
+    harness_run(answer, all);
     if (answer->status != 0 || strstr(answer->text, "got no answer") != NULL) {
         fail_msg("%s: status %d\n%s", all, answer->status, answer->text);
     }
@@ -254,7 +219,7 @@ static void run_hotkey(const char *arguments, struct answer *answer) {
 /* Room for most of few keys: from the event on little reaches a node, and the viral key is loaded once. */
 static void a_hot_key_is_told_from_all_sides(void **state) {
     (void)state;
-    struct answer answer;
+    struct harness_answer answer;
     double ours = 0;
     double theirs = 0;
     char page[] = "/tmp/hearth-bench-page-XXXXXX";
@@ -296,7 +261,7 @@ static void a_hot_key_is_told_from_all_sides(void **state) {
 
 static void processes_and_arrivals_are_made(void **state) {
     (void)state;
-    struct answer answer;
+    struct harness_answer answer;
     double ours = 0;
     double theirs = 0;
     run_hotkey(
@@ -314,7 +279,7 @@ static void processes_and_arrivals_are_made(void **state) {
 static void keys_on_other_servers_are_deleted(void **state) {
     (void)state;
     struct servers servers;
-    struct answer answer;
+    struct harness_answer answer;
     char arguments[512];
     assert_int_equal(servers_open(&servers), 0);
     assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
@@ -342,43 +307,45 @@ static void keys_on_other_servers_are_deleted(void **state) {
 
 static void servers_elsewhere_are_written_to_with_consent_only(void **state) {
     (void)state;
-    struct answer answer;
-    run(&answer, "hotkey --case viral --quick --remote redis://192.0.2.1:6379 </dev/null");
+    struct harness_answer answer;
+    harness_run(&answer,
+                "hotkey --case viral --quick --remote redis://192.0.2.1:6379 </dev/null");
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "WARNING: these servers are not on this machine"));
     assert_non_null(strstr(answer.text, "192.0.2.1:6379"));
     assert_non_null(strstr(answer.text, "nothing was written: --yes"));
-    run(&answer, "hotkey --case viral --quick --remote redish://localhost");
+    harness_run(&answer, "hotkey --case viral --quick --remote redish://localhost");
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "redis://"));
-    run(&answer, "hotkey --case viral --quick --remote embedded://");
+    harness_run(&answer, "hotkey --case viral --quick --remote embedded://");
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "takes servers"));
 }
 
 static void what_hotkey_cannot_do_is_told(void **state) {
     (void)state;
-    struct answer answer;
-    is_refused("hotkey --threads 0", "--threads takes a whole number from 1 to 256, not '0'");
-    is_refused("hotkey --zipf x", "--zipf takes a number from 0.01 to 5, not 'x'");
-    is_refused("hotkey --share 101", "--share takes a number from 0 to 100");
-    is_refused("hotkey --value-bytes 900-20", "--value-bytes takes bytes");
-    is_refused("hotkey --event doom", "none, viral, flash, scan or churn, not 'doom'");
-    is_refused("hotkey --mode hearth,redis", "origin, peer, no-local, hearth");
-    is_refused("hotkey --set local.policy", "NAME=VALUE");
-    is_refused("hotkey --quick --html /nowhere/page", "/nowhere/page: No such file");
-    run(&answer, "hotkey --case viral --quick --mode hearth --set local.polic=lru");
+    struct harness_answer answer;
+    harness_refuses("hotkey --threads 0",
+                    "--threads takes a whole number from 1 to 256, not '0'");
+    harness_refuses("hotkey --zipf x", "--zipf takes a number from 0.01 to 5, not 'x'");
+    harness_refuses("hotkey --share 101", "--share takes a number from 0 to 100");
+    harness_refuses("hotkey --value-bytes 900-20", "--value-bytes takes bytes");
+    harness_refuses("hotkey --event doom", "none, viral, flash, scan or churn, not 'doom'");
+    harness_refuses("hotkey --mode hearth,redis", "origin, peer, no-local, hearth");
+    harness_refuses("hotkey --set local.policy", "NAME=VALUE");
+    harness_refuses("hotkey --quick --html /nowhere/page", "/nowhere/page: No such file");
+    harness_run(&answer, "hotkey --case viral --quick --mode hearth --set local.polic=lru");
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "local.policy"));
-    run(&answer, "hotkey --case trace --quick --trace /nowhere/trace");
+    harness_run(&answer, "hotkey --case trace --quick --trace /nowhere/trace");
     assert_int_equal(answer.status, 1);
     assert_non_null(strstr(answer.text, "/nowhere/trace"));
 }
 
 static void the_table_has_a_header_and_the_row(void **state) {
     (void)state;
-    struct answer answer;
-    run(&answer, "ring --quick --case pick-3n-1t --rounds 5 --seed 77");
+    struct harness_answer answer;
+    harness_run(&answer, "ring --quick --case pick-3n-1t --rounds 5 --seed 77");
     assert_int_equal(answer.status, 0);
     const char *const parts[] = {
         "# machine ",          "# compiler ",
@@ -400,7 +367,8 @@ static void write_rows(const char *path, const char *rows) {
 }
 
 /* A row of the comparison ends with this. */
-static void is_judged(const struct answer *answer, const char *name, const char *verdict) {
+static void is_judged(const struct harness_answer *answer, const char *name,
+                      const char *verdict) {
     const char *line = strstr(answer->text, name);
     const char *end = line != NULL ? strchr(line, '\n') : NULL;
     if (end == NULL || (size_t)(end - line) < strlen(verdict) ||
@@ -417,7 +385,7 @@ static void is_judged(const struct answer *answer, const char *name, const char 
 
 static void two_runs_are_compared(void **state) {
     (void)state;
-    struct answer answer;
+    struct harness_answer answer;
     char arguments[256];
     char other[] = "/tmp/hearth-bench-rows-XXXXXX";
     assert_true(close(mkstemp(other)) == 0);
@@ -433,7 +401,7 @@ static void two_runs_are_compared(void **state) {
                                   ROW("noisy", "p50", "12", "us", "5", SPREAD)
                                       ROW("alone", "p50", "12", "us", "0", ""));
     (void)snprintf(arguments, sizeof arguments, "compare %s %s", json_path, other);
-    run(&answer, arguments);
+    harness_run(&answer, arguments);
     assert_int_equal(answer.status, 1);
     is_judged(&answer, "slower", "WORSE");
     is_judged(&answer, "machine", "  ");
@@ -443,44 +411,44 @@ static void two_runs_are_compared(void **state) {
     assert_non_null(strstr(answer.text, "1 of 6 rows are not in the second file"));
     assert_non_null(strstr(answer.text, "2 of 5 became worse"));
     (void)snprintf(arguments, sizeof arguments, "compare %s %s", other, other);
-    run(&answer, arguments);
+    harness_run(&answer, arguments);
     assert_int_equal(answer.status, 0);
     write_rows(other, "\n{\"suite\":\"s\"}\n");
     (void)snprintf(arguments, sizeof arguments, "compare %s %s", json_path, other);
-    is_refused(arguments, "line 2: is not a row");
+    harness_refuses(arguments, "line 2: is not a row");
     (void)unlink(other);
-    is_refused(arguments, "No such file");
+    harness_refuses(arguments, "No such file");
 }
 
 /* ---- what is refused, and what is explained ---- */
 
 static void wrong_names_are_refused_with_the_right_ones(void **state) {
     (void)state;
-    is_refused(
+    harness_refuses(
         "rings",
         "there is no suite rings. There are: local hitratio memory remote ring bloom hotkey all");
-    is_refused("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
-    is_refused("ring --case get-1m-1t", "ring has no case get-1m-1t");
-    is_refused("all --case nothing", "all has no case nothing. There are: get-1m-1t");
+    harness_refuses("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
+    harness_refuses("ring --case get-1m-1t", "ring has no case get-1m-1t");
+    harness_refuses("all --case nothing", "all has no case nothing. There are: get-1m-1t");
 }
 
 static void wrong_arguments_are_refused(void **state) {
     (void)state;
-    is_refused("", "which suite?");
-    is_refused("ring local", "what is 'local'?");
-    is_refused("ring --rounds 4", "--rounds takes a number from 5 to 99, not '4'");
-    is_refused("ring --rounds 5x", "not '5x'");
-    is_refused("ring --rounds -7", "not '-7'");
-    is_refused("ring --seed ''", "--seed takes a number");
-    is_refused("ring --slow", "unrecognized option '--slow'");
-    is_refused("ring --case", "requires an argument");
-    is_refused("ring --quick --json /nowhere/rows", "/nowhere/rows: No such file");
+    harness_refuses("", "which suite?");
+    harness_refuses("ring local", "what is 'local'?");
+    harness_refuses("ring --rounds 4", "--rounds takes a number from 5 to 99, not '4'");
+    harness_refuses("ring --rounds 5x", "not '5x'");
+    harness_refuses("ring --rounds -7", "not '-7'");
+    harness_refuses("ring --seed ''", "--seed takes a number");
+    harness_refuses("ring --slow", "unrecognized option '--slow'");
+    harness_refuses("ring --case", "requires an argument");
+    harness_refuses("ring --quick --json /nowhere/rows", "/nowhere/rows: No such file");
 }
 
 static void help_lists_suites_and_cases(void **state) {
     (void)state;
-    struct answer answer;
-    run(&answer, "--help");
+    struct harness_answer answer;
+    harness_run(&answer, "--help");
     assert_int_equal(answer.status, 0);
     const char *const parts[] = {"Usage: hearth-bench SUITE",
                                  "--quick",
@@ -517,5 +485,5 @@ int main(void) {
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(help_lists_suites_and_cases),
     };
-    return cmocka_run_group_tests(tests, find_program, remove_file);
+    return cmocka_run_group_tests(tests, make_file, remove_file);
 }
