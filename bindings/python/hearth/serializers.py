@@ -34,7 +34,8 @@ BYTES, TEXT, JSON_FORMAT, MSGPACK_FORMAT, PICKLE_FORMAT = range(5)
 
 class Serializer(Protocol):
     """One format. `loads` may raise anything for bytes that are not its own: the value is then a
-    miss. A format of an application's own takes a number from 128 to 255."""
+    miss. A format of an application's own takes a number from 128 to 255. With a true attribute
+    `takes_all` it is given bytes and str too."""
 
     format: int
 
@@ -300,6 +301,7 @@ class Codec:
         prefix: bytes,
     ) -> None:
         self._serializer = serializer
+        self._takes_all = bool(getattr(serializer, "takes_all", False))
         self._readers: Dict[int, Serializer] = {}
         for each in (Json(), *accepted, serializer):
             self._readers[each.format] = each
@@ -311,7 +313,10 @@ class Codec:
 
     def encode(self, key: bytes, value: Any) -> Tuple[bytes, int]:
         """The bytes and their content word; SerializationError."""
-        if type(value) is bytes:
+        if self._takes_all:
+            data, content = self._dump(value), self._serializer.format
+            sealer = getattr(self._serializer, "seal", None)
+        elif type(value) is bytes:
             data, content, sealer = value, BYTES, None
         elif type(value) is str:
             data, content, sealer = self._text(value), TEXT, None

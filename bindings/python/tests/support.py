@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests share: a program's main, servers, and threads that tell what went wrong in them."""
 
+import ast
 import contextlib
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE = HERE.parent
@@ -105,10 +108,47 @@ def long_form(test):
     return test if LONG else None
 
 
+def has(module):
+    """Whether a framework can be imported. What is deprecated in its code is not for us to mend."""
+    for kind in (DeprecationWarning, PendingDeprecationWarning):
+        warnings.filterwarnings("ignore", "", kind, r"(?!hearth|__main__)")
+    return importlib.util.find_spec(module) is not None
+
+
 def needs(*modules):
     """Skips where Debian's packages are not there: with a Python of another origin."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     return unittest.skipIf(missing, f"no {', '.join(missing)} here")
+
+
+# ---- examples ------------------------------------------------------------------------------------
+
+
+def examples(text):
+    """Each block of code of a page, and its first line there."""
+    for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield match.group(1), text.count("\n", 0, match.start()) + 2
+
+
+def run_examples(test, page):
+    """Runs a page's examples, one after another; how many were compared with what `# ->` says."""
+    # Functions that are cached without a key belong to a module.
+    names, checked = {"__name__": "readme"}, 0
+    for code, first in examples(page.read_text(encoding="utf-8")):
+        lines = code.splitlines()
+        tree = ast.parse(code)
+        ast.increment_lineno(tree, first - 1)
+        for statement in tree.body:
+            line = lines[statement.end_lineno - first]
+            wanted = re.search(r"# -> (.*)$", line)
+            if wanted is None:
+                exec(compile(ast.Module([statement], []), page.name, "exec"), names)
+                continue
+            test.assertIsInstance(statement, ast.Expr, line)
+            found = eval(compile(ast.Expression(statement.value), page.name, "eval"), names)
+            test.assertEqual(repr(found), wanted.group(1), f"{page.name}:{statement.lineno}")
+            checked += 1
+    return checked
 
 
 # ---- threads -------------------------------------------------------------------------------------

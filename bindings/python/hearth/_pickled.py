@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store of pickled values that can be cleared: what the frameworks' backends are made of.
+
+Their caches take any object and give a copy back. Here each value is a pickle, signed together with
+its key. A local hit neither checks nor unpickles it again as long as the value's version is the same:
+an object that nobody can change is handed out itself, another is made anew from bytes that were
+checked once.
+
+All keys of a store begin with its generation, a random word that is itself a value of the cache; to
+clear is to write a new one. Other processes see that as soon as they would see any other change, and
+no generation ever comes back, even if the nodes lose it. What was stored under an old one is never
+read again, and goes when its life ends or its room is needed.
+"""
+
+import ctypes
+import datetime
+import decimal
+import os
+import pickle
+import random
+import secrets
+import threading
+import time
+import uuid
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+from ._arguments import TTL
+from ._handle import peek_version
+from .cache import Cache
+from .errors import CacheError, ConfigError, Key, NodeError, SerializationError, TooLargeError
+from .serializers import SignedPickle
+
+#: nothing is stored under the key
+MISSING: Any = object()
+
+_CHANGEABLE: Any = object()
+_FROZEN = {
+    str, bytes, int, float, complex, bool, type(None), range, decimal.Decimal, uuid.UUID,
+    datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+}  # fmt: skip
+
+#: how long an increment goes on when others keep changing the number
+_INCREMENT_S = 10.0
+
+#: 100 years: what lives longer lives for ever
+_LONGEST_S = 36500 * 86400.0
+
+
+def is_frozen(value: Any) -> bool:
+    """Whether nobody can change it, so that all may have the same object."""
+    kind = type(value)
+    if kind is tuple or kind is frozenset:
+        return all(map(is_frozen, value))
+    return kind in _FROZEN
+
+
+class Boxed:
+    """A value on its way to a load's result, where a bare None means that nothing exists."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Kept:
+    """A value that was read: the object itself if it is frozen, else the bytes to make it of."""
+
+    __slots__ = ("_first", "data", "value")
+
+    def __init__(self, value: Any, data: bytes) -> None:
+        if is_frozen(value):
+            self.value, self.data = value, b""
+        else:
+            self.value, self.data, self._first = _CHANGEABLE, data, [value]
+
+    def take(self) -> Any:
+        """An object for one caller."""
+        if self.value is not _CHANGEABLE:
+            return self.value
+        try:
+            return self._first.pop()  # made when it was read, and nobody has it yet
+        except IndexError:
+            return pickle.loads(self.data)
+
+
+class PickledValues(SignedPickle):
+    """The serializer: every value is a signed pickle, text and bytes too, and is read as a Kept."""
+
+    takes_all = True
+
+    def dumps(self, value: Any) -> bytes:
+        """The pickle, not signed yet."""
+        return super().dumps(value.value if type(value) is Boxed else value)
+
+    def loads(self, data: bytes) -> Any:
+        """A Kept."""
+        return Kept(super().loads(data), data)
+
+
+class PickledStore:
+    """What is in a cache under one name, `scope`. All methods may be called by any thread.
+
+    A `ttl` is in seconds; None: for ever; 0 and less: over at once. Reads fail open as the cache's
+    do; a write raises, but with `ignore_errors` one whose node fails is dropped. Deletes and clear()
+    raise whenever the node did not say that it is done.
+    """
+
+    def __init__(self, cache: Cache, scope: str = "", ignore_errors: bool = False) -> None:
+        self.cache = cache
+        self._ignore_errors = ignore_errors
+        self._address = cache._address
+        self._shared: Dict[Key, Any] = cache._shared
+        self._name = f"hearth:generation:{scope}"
+        self._raw = self._name.encode()
+        self._size = len(self._raw)
+        self._cell = ctypes.c_uint64()
+        self._place = ctypes.byref(self._cell)
+        #: the version of the generation's value, and what keys begin with
+        self._generation: Tuple[int, str] = (0, "")
+
+    # ---- the generation ----
+
+    def _start(self) -> str:
+        """What keys begin with now."""
+        version, start = self._generation
+        if (
+            not peek_version(self._address, self._raw, self._size, self._place)
+            and self._cell.value == version
+        ):
+            return start
+        return self._asked_start()
+
+    def _asked_start(self) -> str:
+        found = self.cache.fetch_value(self._name, lambda _: secrets.token_urlsafe(9), None)
+        word = found.value.take() if type(found.value) is Kept else found.value
+        if type(word) is not str:  # somebody else's value: it is not signed
+            word = secrets.token_urlsafe(9)
+            self.cache.set(self._name, word, None)
+        start = f"{word}:"
+        self._generation = (found.version, start)
+        return start
+
+    def clear(self) -> None:
+        """Forgets all values of this store, and no other."""
+        self.cache.set(self._name, secrets.token_urlsafe(9), None)
+
+    # ---- reads ----
+
+    def get_local(self, key: str) -> Any:
+        """A fresh local value that was read before, else MISSING; it waits for nothing."""
+        version, start = self._generation
+        if (
+            peek_version(self._address, self._raw, self._size, self._place)
+            or self._cell.value != version
+        ):
+            return MISSING
+        entry = self._shared.get(start + key)
+        if entry is None:
+            return MISSING
+        raw, size, place, cell, version, kept = entry
+        if peek_version(self._address, raw, size, place) or cell.value != version:
+            return MISSING
+        value = kept.value
+        return value if value is not _CHANGEABLE else pickle.loads(kept.data)
+
+    def get(self, key: str) -> Any:
+        """The value, or MISSING."""
+        found = self.get_local(key)
+        return found if found is not MISSING else self.get_further(key)
+
+    def get_further(self, key: str) -> Any:
+        """What is not, or not yet, among the local values that were read."""
+        found = self.cache.get_value(self._start() + key)
+        if found is None or type(found.value) is not Kept:
+            return MISSING
+        return found.value.take()
+
+    def get_many(self, keys: Iterable[str]) -> Dict[str, Any]:
+        """The values of those keys that have one."""
+        start = self._start()
+        skip = len(start)
+        found = self.cache.get_many([start + key for key in keys])
+        return {
+            str(full)[skip:]: kept.take() for full, kept in found.items() if type(kept) is Kept
+        }
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value."""
+        found = self.cache.get_value(self._start() + key)
+        return found is not None and type(found.value) is Kept
+
+    # ---- writes ----
+
+    def _written(self, full: str, write: Callable[[], Any], otherwise: Any) -> Any:
+        """What a write answers. The pickler's own errors reach the caller as themselves."""
+        try:
+            return write()
+        except SerializationError as error:
+            raise (error.__cause__ or error) from None
+        except TooLargeError:
+            self.cache.delete(full)  # what was there before is not the value any more
+            raise
+        except NodeError:
+            if self._ignore_errors:
+                return otherwise
+            raise
+
+    def set(self, key: str, value: Any, ttl: TTL) -> bool:
+        """Stores a value; one whose life is over at once is deleted. False: it was dropped."""
+        full = self._start() + key
+
+        def write() -> bool:
+            self.cache.set(full, value, ttl)
+            return True
+
+        return bool(self._written(full, write, False))
+
+    def add(self, key: str, value: Any, ttl: TTL) -> bool:
+        """Stores a value where there is none. False: there is one."""
+        if is_over(ttl):
+            return not self.has(key)
+        full = self._start() + key
+        return bool(self._written(full, lambda: self.cache.add(full, value, ttl), False))
+
+    def set_many(self, values: Mapping[str, Any], ttl: TTL) -> List[str]:
+        """Stores many; the keys of those that were not."""
+        start = self._start()
+        skip = len(start)
+        try:
+            self.cache.set_many({start + key: value for key, value in values.items()}, ttl)
+        except SerializationError as error:
+            raise (error.__cause__ or error) from None
+        except CacheError as error:
+            if not error.failed:
+                raise
+            return [str(full)[skip:] for full in error.failed]
+        return []
+
+    def touch(self, key: str, ttl: TTL) -> bool:
+        """Gives a value a new life. False: there is none."""
+        full = self._start() + key
+        return bool(self._written(full, lambda: self.cache.touch(full, ttl), False))
+
+    def delete(self, key: str) -> bool:
+        """Removes a value. False: there was none."""
+        return self.cache.delete(self._start() + key)
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Removes many; how many there were."""
+        start = self._start()
+        return self.cache.delete_many([start + key for key in keys])
+
+    def add_to(self, key: str, delta: Any) -> Any:
+        """Adds to a number, of any kind and sign, and answers the sum; its life goes on as it was.
+        KeyError: there is none. Nobody's sum is lost: it replaces just the value that it was made of."""
+        full = self._start() + key
+        limit, losses = time.monotonic() + _INCREMENT_S, 0
+        while True:
+            found = self.cache.get_value(full, local=False)
+            if found is None or type(found.value) is not Kept:
+                raise KeyError(key)
+            total = found.value.take() + delta
+            left_ms = found.ttl_left_ms
+            ttl = None if left_ms is None else datetime.timedelta(milliseconds=max(1, left_ms))
+            if self.cache.replace(full, total, ttl, if_version=found.version or None):
+                return total
+            if time.monotonic() > limit:
+                raise CacheError(f"others kept changing {key!r:.100}")
+            losses += 1
+            time.sleep(random.random() * min(losses, 20) * 0.0002)  # others are quicker just now
+
+    # ---- loads ----
+
+    def get_or_load(self, key: str, load: Callable[[], Any], ttl: TTL) -> Any:
+        """The value; else what `load` returns, None too, which is stored. One caller loads at a
+        time, the others wait for it."""
+        if is_over(ttl):
+            found = self.get(key)
+            return load() if found is MISSING else found
+        found = self.get_local(key)
+        if found is not MISSING:
+            return found
+        full = self._start() + key
+        try:
+            result: Any = self.cache.fetch(full, lambda _: Boxed(load()), ttl)
+        except SerializationError as error:
+            raise (error.__cause__ or error) from None
+        if type(result) is Boxed:
+            return result.value
+        return result.take() if type(result) is Kept else load()
+
+    async def get_or_load_async(self, key: str, load: Callable[[], Any], ttl: TTL) -> Any:
+        """The same for an event loop: `load` is called in the task of its first caller, and what it
+        returns is awaited if it can be."""
+        from ._async_loads import load_in_task
+
+        return await load_in_task(self, key, load, ttl)
+
+
+def is_over(ttl: TTL) -> bool:
+    """Whether such a life is over before it begins."""
+    if isinstance(ttl, datetime.timedelta):
+        return ttl.total_seconds() <= 0
+    return ttl is not None and ttl <= 0
+
+
+def bounded(seconds: Optional[float]) -> Optional[float]:
+    """Seconds as a ttl: what is beyond what a cache can count is for ever."""
+    return None if seconds is None or seconds >= _LONGEST_S else seconds
+
+
+# ---- opening ---------------------------------------------------------------------------------
+
+_stores: Dict[Any, PickledStore] = {}
+_caches: Dict[Any, Cache] = {}
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+Secret = Union[str, bytes, Sequence[Union[str, bytes]], None]
+
+
+def secrets_of(given: Secret, url: str) -> List[bytes]:
+    """What pickles are signed with. Values that stay in this process need no secret of the
+    application; ConfigError for all others."""
+    if not given:
+        if url.startswith("embedded:"):
+            return [_own_secret]
+        raise ConfigError(
+            f"values of {url.split('@')[-1]} are pickles, and need secret=: who can write to the "
+            "cache server could else run code here"
+        )
+    all_of_them = [given] if isinstance(given, (str, bytes)) else list(given)
+    return [each.encode() if isinstance(each, str) else bytes(each) for each in all_of_them]
+
+
+_own_secret = secrets.token_bytes(32)
+
+
+def open_cache(url: str, secret: Secret, name: str = "", **options: Any) -> Cache:
+    """The cache of these settings: there is one in a process for all who ask with the same ones, as
+    frameworks make a backend object for each thread. It stays open until the process ends."""
+    signers = secrets_of(secret, url)
+    protocol = int(options.pop("pickle_protocol", pickle.HIGHEST_PROTOCOL))
+    options.setdefault("share_bytes", 16 << 20)
+    key = (url, name, tuple(signers), protocol, repr(sorted(options.items())))
+    with _lock:
+        cache = _caches.get(key)
+        if cache is None or cache.closed:
+            serializer = PickledValues(signers, protocol)
+            cache = _caches[key] = Cache.from_url(url, serializer=serializer, **options)
+        return cache
+
+
+def open_store(
+    url: str, secret: Secret, scope: str = "", name: str = "", **options: Any
+) -> PickledStore:
+    """The store of these settings, as open_cache(). `on_error="ignore"` drops writes whose node
+    fails, too."""
+    ignore = options.get("on_error") == "ignore"
+    if ignore:
+        options["on_error"] = "miss"
+    cache = open_cache(url, secret, name, **options)
+    with _lock:
+        store = _stores.get((id(cache), scope, ignore))
+        if store is None or store.cache is not cache:
+            store = _stores[id(cache), scope, ignore] = PickledStore(cache, scope, ignore)
+        return store
+
+
+def freeze(kind: type) -> None:
+    """Objects of this very class are handed out as they are."""
+    _FROZEN.add(kind)
+
+
+def url_of(location: Union[str, Sequence[str]]) -> Tuple[str, str]:
+    """The nodes' address and the store's name, of what a framework's settings say: a URL of ours,
+    several of them, `host:port` and `unix:/path` of Memcached nodes, or a bare name for a store in
+    this process."""
+    parts = [location] if isinstance(location, str) else [str(each) for each in location]
+    if len(parts) == 1 and "://" in parts[0]:
+        return parts[0], ""
+    parts = [each.strip() for part in parts for each in part.replace(";", ",").split(",")]
+    parts = [each for each in parts if each]
+    if not parts:
+        return "embedded://", ""
+    if all("://" in each for each in parts):
+        return joined_url(parts), ""
+    if all(each.startswith(("unix:", "/")) for each in parts):
+        paths = [each[5:] if each.startswith("unix:") else each for each in parts]
+        return "memcached+unix://" + ",".join(paths), ""
+    if all(":" in each or "." in each for each in parts):
+        return "memcached://" + ",".join(parts), ""
+    if len(parts) == 1:
+        return "embedded://", parts[0]
+    raise ConfigError(f"LOCATION {location!r}: one URL, host:port addresses, or one name")
+
+
+def joined_url(urls: Sequence[str]) -> str:
+    """One URL of several of the same scheme: their nodes make one ring."""
+    scheme, first = urls[0].split("://", 1)
+    nodes = [first]
+    for url in urls[1:]:
+        other, rest = url.split("://", 1)
+        if other != scheme:
+            raise ConfigError(f"one scheme for all nodes, not {scheme} and {other}")
+        nodes.append(rest.split("@")[-1])
+    tail = ""
+    if not scheme.endswith("+unix") and "/" in nodes[-1]:
+        tail = "/" + nodes[-1].split("/", 1)[1]
+        nodes = [each.split("/", 1)[0] for each in nodes]
+    return f"{scheme}://{','.join(nodes)}{tail}"
