@@ -259,6 +259,9 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_LIB) $(BENCH_LIB) $(STATIC_LIB) $(MANIFE
 
 $(NEED_SHARED:%.c=$(OUT)/%) $(PYTHON_TESTS): | $(SHARED_LIB)
 
+# What the fuzzers found so far is an ordinary test.
+$(OUT)/tests/fuzz/test_corpus: $(call objects,$(filter-out %/test_corpus.c,$(wildcard tests/fuzz/*.c)))
+
 # Its test runs the demo.
 $(OUT)/tests/bench/test_demo: | $(OUT)/bench/demo
 
@@ -328,13 +331,15 @@ fuzz:
 run-fuzzers: found $(FUZZERS:%=$(OUT)/fuzz_%)
 	$(Q)for fuzzer in $(SELECTED_FUZZERS); do \
 	    mkdir -p $(OUT)/corpus/$$fuzzer && \
+	    $(PYTHON) tests/fuzz/corpus.py unpack tests/fuzz/corpus/$$fuzzer.txt $(OUT)/corpus/$$fuzzer && \
 	    $(OUT)/fuzz_$$fuzzer -runs=$(strip $(FUZZ_RUNS)) -max_total_time=$(strip $(FUZZ_SECONDS)) \
 	        -max_len=6000 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
 	        -dict=tests/fuzz/$$fuzzer.dict -artifact_prefix=$(OUT)/$$fuzzer- \
 	        $(OUT)/corpus/$$fuzzer || exit 1; done
-$(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STATIC_LIB) $(MANIFEST)
+$(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/file.o $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	@echo "  LD    $@"
-	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -fsanitize=fuzzer $(LINK_FLAGS) $(PRIVATE_LIBS)
+	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -fsanitize=fuzzer $(LINK_FLAGS) \
+	    -Wl,--defsym=LLVMFuzzerTestOneInput=fuzz_$* $(PRIVATE_LIBS) $(BENCH_LIBS)
 
 # ---- lint -----------------------------------------------------------------------------------
 # One target a check; each names file and line. `make lint` runs them all, whatever fails.
@@ -461,7 +466,7 @@ Testing
                            those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-mutations     breaks the hot tier in some 70 ways, one after another: a test must fail each time
-  make fuzz                both parsers, for a minute each or FUZZ_SECONDS=; needs clang
+  make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=; needs clang
   make check-install       installs into an empty tree and builds the README's program there
   make lint                layers, names, headers, comments, format, clang-tidy, mypy
   make deps-test           the Debian packages that the tests need besides (as root)

@@ -4,6 +4,8 @@
  * is the size of the pieces, the second what was asked, the rest what a server says. However it
  * comes, the same is heard, it ends the same way, and no more is held than its bound.
  */
+#include "fuzz/fuzz.h"
+
 #include "remote/memcached_hear.h"
 
 #include "base/memory.h"
@@ -12,8 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LIMIT = 1024, HELD_MAX = 2 * (LIMIT + HEARTH__MC_LINE_MAX) };
 
@@ -92,7 +92,7 @@ static int32_t parse(const uint8_t *data, size_t size, size_t piece, struct hear
     return status;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int fuzz_memcached_parser(const uint8_t *data, size_t size) {
     if (size < 3) {
         return 0;
     }

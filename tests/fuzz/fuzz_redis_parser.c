@@ -4,14 +4,14 @@
  * server says. However it comes, the parser shows the same replies, ends the same way, and
  * buffers no more than its bound.
  */
+#include "fuzz/fuzz.h"
+
 #include "remote/redis_parser.h"
 
 #include <hearth/errors.h>
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LIMIT = 1024, BUFFER_MAX = LIMIT + 8192 };
 
@@ -51,7 +51,7 @@ static int32_t parse(const uint8_t *data, size_t size, size_t piece, uint64_t *s
     return status;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int fuzz_redis_parser(const uint8_t *data, size_t size) {
     if (size < 2) {
         return 0;
     }
