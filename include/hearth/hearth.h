@@ -304,7 +304,8 @@ HEARTH_API void hearth_write_options_init(hearth_write_options *options, size_t 
  * its own, whose caller is back by then with HEARTH_E_TIMEOUT if need be, while the load goes on
  * and its result is stored when it comes. All other loads run on the calling thread, and so do
  * these where there is no thread for them, or from inside a loader. At most 256 loads wait for a
- * thread; a renewal beyond that is left to a later caller and counted (`renewals_dropped`).
+ * thread; a renewal beyond that is left to a later caller and counted (`renewals_dropped`), and so is one for which
+ * `load.max_concurrent` has no place.
  * `retain` is called once for each load that is to go to another thread, by the caller;
  * `release` once for each of those, by the thread that ran it, or by hearth_close() if none did.
  * `load`, `load_many` and `release` then have to stand being called by any thread, several at once,
@@ -334,7 +335,8 @@ typedef struct hearth_loader {
  * there, by whomever, voids a load that began before: it is stored nowhere. A remote tier that is down, slow or wrong never fails a
  * fetch: the loader answers, and the log and the statistics say so. A value past its soft life
  * is renewed by one caller, the others get it as it is; if that load fails, the stale value is
- * the answer, and for `load.retry_after_ms` nobody tries again. A loader that failed, another's load
+ * the answer, and for `load.retry_after_ms` nobody tries again; such retries are at most a tenth of all loads, and one a second.
+ * A loader that failed, another's load
  * that did not end in time, and a key that does not exist are three things: HEARTH_E_LOADER,
  * HEARTH_E_TIMEOUT, HEARTH_ABSENT. Without anything stale the failure is that of all who waited for
  * this load, and of nobody else: the next call loads again.
@@ -344,10 +346,15 @@ typedef struct hearth_loader {
  * (XFetch, Vattani and others 2015; `early.beta`). The others, and with `retain` that one too, have the
  * present value at once.
  *
+ * At most `load.max_concurrent` loads run at once in a process, so that a cold cache does not bring the source down. Who has no
+ * value waits for its turn, in the order of coming, at most `load.wait_ms` and to its deadline; who has one, be it stale, takes
+ * it (a stale one after `load.soft_timeout_ms`). What a loader fetches itself needs no turn of its own.
+ *
  * Result: HEARTH_OK (the value; hearth_value_info() tells its tier); HEARTH_ABSENT (the loader
  * said that it does not exist, now or within `negative_ttl_ms`, or the guard denies it);
  * HEARTH_E_LOADER (the load failed, and there is nothing stale); HEARTH_E_TIMEOUT (another
- * caller's or a worker's load did not end before the deadline); HEARTH_E_DEADLOCK (called from a
+ * caller's or a worker's load did not end before the deadline); HEARTH_E_OVERLOAD (as many loads as
+ * may run did not end for too long, and there is nothing stale); HEARTH_E_DEADLOCK (called from a
  * loader that this load waits for); HEARTH_MISS (only with HEARTH_READ_NO_LOAD);
  * HEARTH_E_TOO_LARGE (the loaded value exceeds `remote.max_value_bytes`); HEARTH_E_INVALID.
  * HEARTH_E_CLOSED (also: hearth_close() began while the load waited for a thread).
@@ -400,8 +407,8 @@ HEARTH_API int32_t hearth_work(hearth *cache, int64_t timeout_ms) HEARTH_CHECK;
  * Result: HEARTH_OK and the value: without a fill it is fresh, or somebody renews it; with a fill it
  * is stale, or soon will be, and its renewal is the caller's, now or after it has answered its own; HEARTH_ABSENT, no
  * fill; HEARTH_MISS with a fill: load it; HEARTH_MISS without one, only with HEARTH_READ_NO_WAIT:
- * another caller loads, ask again later; HEARTH_E_LOADER and other errors of another caller's load
- * that was waited for; HEARTH_E_TIMEOUT (it did not end before the deadline); HEARTH_E_DEADLOCK
+ * another caller loads, or as many as may (`load.max_concurrent`), ask again later; HEARTH_E_OVERLOAD: they did not end for too
+ * long; HEARTH_E_LOADER and other errors of another caller's load that was waited for; HEARTH_E_TIMEOUT (it did not end before the deadline); HEARTH_E_DEADLOCK
  * (called from a loader that it waits for); HEARTH_E_INVALID. *fill is NULL unless it says
  * otherwise, after an error too.
  * Ownership: the fill is the caller's until it is ended; hearth_close() waits for that, and so do
@@ -410,7 +417,8 @@ HEARTH_API int32_t hearth_work(hearth *cache, int64_t timeout_ms) HEARTH_CHECK;
  * Threads: any. Blocks for nodes, at most `remote.timeout_ms` each time, and, without
  * HEARTH_READ_NO_WAIT, for another caller's load, to the deadline. A fill belongs to one thread at a
  * time, not to the one that began it: so a thread that waits for a key of which only it could
- * end the fill is not told, but waits to its deadline.
+ * end the fill is not told, but waits to its deadline. Until the fill is ended the thread that began it counts as inside a
+ * loader: it can begin more of them whatever `load.max_concurrent` says, so an event loop has to set its own limit.
  * Units: read->deadline_ms 0 stands for `load.hard_timeout_ms`.
  */
 HEARTH_API int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key_size,

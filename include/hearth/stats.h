@@ -91,18 +91,24 @@
     X(guard_bytes, gauge, "Bytes used by the guard's filter, and by the next one meanwhile")       \
     X(worker_loads, counter, "Loads run by workers or lent threads")                               \
     X(renewals_dropped, counter,                                                                   \
-      "Renewals left undone because too many loads waited for a worker")                           \
+      "Renewals left undone because too many loads waited for a worker, or ran")                   \
     X(loads_waiting, gauge, "Loads that wait for a worker or a lent thread")                       \
     X(load_unchanged, counter, "Keys that a load found unchanged")                                 \
     X(early_renewals, counter, "Renewals that began before the value expired")                     \
     X(renewals_paused, counter,                                                                    \
-      "Stale answers whose renewal was not tried: one had just failed, or is another process's")   \
+      "Stale answers whose renewal was not tried: one had just failed, or is another process's, "  \
+      "or too many loads ran")                                                                     \
     X(leases_won, counter, "Leases that a node granted to this process, which then loaded")        \
     X(leases_lost, counter, "Loads that another process's lease kept this one from")               \
     X(leases_extended, counter, "Times that a lease was extended because its load still ran")      \
     X(leases_void, counter,                                                                        \
       "Loads that were not stored at their node because their lease was no longer theirs")         \
-    X(leases, gauge, "Leases held now")
+    X(leases, gauge, "Leases held now")                                                            \
+    X(loads_running, gauge, "Loads that run now and count for load.max_concurrent")                \
+    X(loads_queued, counter, "Loads that had to wait because load.max_concurrent others ran")      \
+    X(loads_refused, counter,                                                                      \
+      "Loads not made because load.max_concurrent others ran for too long (HEARTH_E_OVERLOAD)")    \
+    X(load_retries, counter, "Loads of a key with a value, tried again after one had failed")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -10,11 +10,13 @@ enum {
     BUCKET = 8, /* places of a key: a cache line */
     BUCKETS = HEARTH__BACKOFF_KEYS / BUCKET,
     TAG_AT =
-        40, /* above it a part of the key's hash, below ms since the table was made; 0: free */
+        41,    /* above it a part of the key's hash, below FAILED ms since the table was made; a
+                    word of 0 is free */
     TRIES = 4, /* against others who want the same place */
 };
 
-#define UNTIL_MAX ((UINT64_C(1) << TAG_AT) - 1)
+#define FAILED    (UINT64_C(1) << (TAG_AT - 1)) /* the key's last load */
+#define UNTIL_MAX (FAILED - 1)
 
 struct hearth__backoff {
     hearth__hash_secret secret;
@@ -70,8 +72,9 @@ static _Atomic uint64_t *place_of(hearth__backoff *backoff, uint64_t hash, uint6
     return least;
 }
 
-void hearth__backoff_hold(hearth__backoff *backoff, const void *key, size_t key_size,
-                          int64_t until_ms) {
+/* `failed`: FAILED or 0. */
+static void hold(hearth__backoff *backoff, const void *key, size_t key_size, int64_t until_ms,
+                 uint64_t failed) {
     uint64_t until = until_of(backoff, until_ms);
     uint64_t hash = hearth__hash_key(&backoff->secret, key, key_size);
     if (until == 0) {
@@ -81,28 +84,62 @@ void hearth__backoff_hold(hearth__backoff *backoff, const void *key, size_t key_
     for (int i = 0; i < TRIES; i++) {
         uint64_t word = 0;
         _Atomic uint64_t *place = place_of(backoff, hash, &word);
-        bool is_held = is_of(word, hash) && (word & UNTIL_MAX) >= until;
-        if (is_held || atomic_compare_exchange_strong_explicit(
-                           place, &word, (hash & ~UNTIL_MAX) | until, memory_order_relaxed,
-                           memory_order_relaxed)) {
+        uint64_t had = is_of(word, hash) ? word : 0;
+        uint64_t longer = (had & UNTIL_MAX) > until ? had & UNTIL_MAX : until;
+        uint64_t next = (hash >> TAG_AT << TAG_AT) | (had & FAILED) | failed | longer;
+        if (next == word ||
+            atomic_compare_exchange_strong_explicit(place, &word, next, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
             return;
         }
     }
 }
 
-bool hearth__backoff_holds(const hearth__backoff *backoff, const void *key, size_t key_size,
-                           int64_t now_ms) {
+void hearth__backoff_hold(hearth__backoff *backoff, const void *key, size_t key_size,
+                          int64_t until_ms) {
+    hold(backoff, key, key_size, until_ms, 0);
+}
+
+void hearth__backoff_fail(hearth__backoff *backoff, const void *key, size_t key_size,
+                          int64_t until_ms) {
+    hold(backoff, key, key_size, until_ms, FAILED);
+}
+
+/* What is remembered of a key; 0: nothing. */
+static uint64_t word_of(const hearth__backoff *backoff, const void *key, size_t key_size) {
     if (!atomic_load_explicit(&backoff->is_used, memory_order_relaxed)) {
-        return false;
+        return 0;
     }
-    uint64_t now = until_of(backoff, now_ms);
     uint64_t hash = hearth__hash_key(&backoff->secret, key, key_size);
     const _Atomic uint64_t *bucket = &backoff->words[bucket_of(hash)];
     for (size_t i = 0; i < BUCKET; i++) {
         uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
         if (is_of(word, hash)) {
-            return (word & UNTIL_MAX) > now;
+            return word;
         }
     }
-    return false;
+    return 0;
+}
+
+bool hearth__backoff_has_failed(const hearth__backoff *backoff, const void *key,
+                                size_t key_size) {
+    return (word_of(backoff, key, key_size) & FAILED) != 0;
+}
+
+void hearth__backoff_succeed(hearth__backoff *backoff, const void *key, size_t key_size) {
+    if (!hearth__backoff_has_failed(backoff, key, key_size)) {
+        return;
+    }
+    uint64_t hash = hearth__hash_key(&backoff->secret, key, key_size);
+    uint64_t word = 0;
+    _Atomic uint64_t *place = place_of(backoff, hash, &word);
+    if (is_of(word, hash)) {
+        (void)atomic_compare_exchange_strong_explicit(
+            place, &word, word & ~FAILED, memory_order_relaxed, memory_order_relaxed);
+    }
+}
+
+bool hearth__backoff_holds(const hearth__backoff *backoff, const void *key, size_t key_size,
+                           int64_t now_ms) {
+    return (word_of(backoff, key, key_size) & UNTIL_MAX) > until_of(backoff, now_ms);
 }

@@ -11,5 +11,7 @@
 #include "guard/flight.h"
 #include "guard/hints.h"
 #include "guard/lease.h"
+#include "guard/limiter.h"
+#include "guard/retries.h"
 
 #endif

@@ -73,10 +73,12 @@ static int32_t open_rooms(hearth *cache) {
     cache->log = hearth__log_create(cache->config.log, cache->config.log_arg);
     cache->flights = hearth__chain_flights_create();
     cache->backoff = hearth__backoff_create(hearth__boot_ms());
+    hearth__retries_init(&cache->retries, hearth__boot_ms());
+    cache->limiter = hearth__limiter_create((uint32_t)cache->config.load_max_concurrent);
     cache->early_beta = hearth__rate_of(cache->config.early_beta);
     cache->workers = hearth__load_workers_create(cache);
     if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL ||
-        cache->backoff == NULL || cache->workers == NULL) {
+        cache->backoff == NULL || cache->limiter == NULL || cache->workers == NULL) {
         return HEARTH_E_NOMEM;
     }
     decide_local(cache);
@@ -102,6 +104,7 @@ static void destroy(hearth *cache) {
     hearth__local_close(cache->local);
     hearth__workers_destroy(cache->workers);
     hearth__backoff_destroy(cache->backoff);
+    hearth__limiter_destroy(cache->limiter);
     hearth__lease_close(cache);
     hearth__flights_destroy(cache->flights);
     hearth__bloom_guard_destroy(cache->guard.filter);

@@ -43,6 +43,8 @@ struct hearth {
     hearth__local *local;
     hearth__flights *flights;
     hearth__backoff *backoff; /* of renewals */
+    hearth__retries retries;  /* of those that failed */
+    hearth__limiter *limiter; /* of loads */
     double early_beta;
     struct hearth__existence guard;
     hearth__workers *workers;
@@ -225,6 +227,7 @@ struct hearth_fill {
     int64_t ttl_ms;
     int64_t soft_ttl_ms;
     bool begun;     /* by hearth_fetch_begin() */
+    bool is_retry;  /* of a key that has a value still, and whose last load failed */
     bool stores;    /* writers of the key wait until it has */
     bool told_node; /* its node was asked to store it, whatever became of that */
     hearth__lives lives;
@@ -238,6 +241,33 @@ void hearth__fill_begin(hearth_fill *fill);
 
 /* It ends: what the fill was given counts if the loader, or who else gave it, says HEARTH_OK. */
 void hearth__fill_end(hearth_fill *fill, int32_t said);
+
+/* ---- limit.c: how many loads run, and how many are tried again ---- */
+
+/* How long a load waits for a place, instead of a time: not at all; or not at all, as the renewal of a value that there is, which
+ * takes only what callers can spare. */
+enum { HEARTH__LIMIT_NOW = 0, HEARTH__LIMIT_SPARE = -1 };
+
+/* A place for a load, to be left when its loader has returned, by `until_ns` at the latest (hearth__monotonic_ns()). False: there is
+ * none, and it was counted. */
+bool hearth__limit_enter(hearth *cache, hearth__place *place, int64_t until_ns);
+
+/* How long a load waits for a place that nobody has an answer without, of a call with this deadline. */
+int64_t hearth__limit_until_ns(const hearth *cache, int64_t deadline_ns);
+
+/* The calling thread waits for another's load, which may need the place that this one has: all between these two. */
+void hearth__limit_lend(const hearth *cache);
+void hearth__limit_take_back(const hearth *cache);
+
+/* Whether the renewal of a value that there is can be tried: no load of it has failed just now, nor have too many others. */
+bool hearth__limit_allows_renewal(hearth *cache, const void *key, size_t key_size);
+
+/* A load begins, and has failed or not. */
+void hearth__limit_begin(hearth_fill *fill);
+void hearth__limit_failed(const hearth_fill *fill);
+void hearth__limit_succeeded(const hearth_fill *fill);
+
+/* ---- fill.c ---- */
 
 /* Calls the loader for one key whose fill is set up to `bytes`. The answer is stored nowhere yet. */
 void hearth__fill_load(hearth_fill *fill, const hearth_loader *loader);

@@ -240,7 +240,9 @@ static int32_t await_leader(hearth__read *read, hearth__flight *flight, int64_t 
 int32_t hearth__read_follow(hearth__read *read, hearth__flight *flight) {
     HEARTH__COUNT(read->cache->counters, flight_waits);
     hearth__load_rescue(read->cache, flight);
+    hearth__limit_lend(read->cache);
     int32_t status = await_leader(read, flight, read->deadline_ns);
+    hearth__limit_take_back(read->cache);
     if (status == HEARTH_E_TIMEOUT) {
         HEARTH__COUNT(read->cache->counters, flight_timeouts);
     }
@@ -392,12 +394,34 @@ hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
                  .keep_local = hearth__read_keeps_local(read)}};
 }
 
+/* Who has a fresh answer, which is renewed early, waits for nothing. */
+static int64_t soft_timeout_ms(const hearth *cache, const hearth_value *present) {
+    return hearth__answer_is_stale(&present->answer) ? cache->config.load_soft_timeout_ms : 0;
+}
+
+int64_t hearth__read_place_ns(const hearth__read *read) {
+    const hearth *cache = read->cache;
+    if (read->present != NULL && !hearth__read_wants(read, HEARTH_READ_RELOAD)) {
+        int64_t soft_ms = soft_timeout_ms(cache, read->present);
+        return soft_ms == 0 ? HEARTH__LIMIT_SPARE
+                            : hearth__limit_until_ns(cache, hearth__deadline_ns(soft_ms));
+    }
+    return hearth__read_wants(read, HEARTH_READ_NO_WAIT)
+               ? HEARTH__LIMIT_NOW
+               : hearth__limit_until_ns(cache, read->deadline_ns);
+}
+
 /* Calls the loader on this thread, and fills the tiers. */
 static int32_t load(hearth__read *read, hearth__flight *flight, const hearth__route *route) {
+    hearth__place place;
+    if (!hearth__limit_enter(read->cache, &place, hearth__read_place_ns(read))) {
+        return HEARTH_E_OVERLOAD;
+    }
     hearth_fill fill = hearth__read_fill(read, flight, route);
     hearth_fill *const fills[] = {&fill};
     hearth__remote_op op;
     hearth__fill_load(&fill, read->loader);
+    hearth__limiter_leave(&place);
     hearth__fill_store(fills, &op, 1);
     if (fill.status >= 0) {
         read->value->answer = fill.answer;
@@ -452,18 +476,14 @@ static bool waits_for_worker(const hearth__read *read, const hearth__flight *fli
            !hearth__flights_leads_another(flight);
 }
 
-/* Who has a fresh answer, which is renewed early, waits for nothing. */
-static int64_t soft_timeout_ms(const hearth__read *read) {
-    return hearth__read_is_stale(read) ? read->cache->config.load_soft_timeout_ms : 0;
-}
-
 /* Loads what this caller leads; `status`: an answer is there (HEARTH_OK), or none (HEARTH_MISS). */
 static int32_t load_or_hand_over(hearth__read *read, hearth__flight *flight,
                                  const hearth__route *route, int32_t status) {
     read->present = status == HEARTH_OK ? read->value : NULL;
     bool reloads = hearth__read_wants(read, HEARTH_READ_RELOAD);
     if (status == HEARTH_OK && !reloads) {
-        int32_t renewed = hearth__read_renew_elsewhere(read, flight, soft_timeout_ms(read));
+        int32_t renewed = hearth__read_renew_elsewhere(
+            read, flight, soft_timeout_ms(read->cache, read->present));
         return renewed != HEARTH_MISS ? renewed : renew_here(read, flight, route);
     }
     if (waits_for_worker(read, flight) &&
@@ -554,11 +574,12 @@ int32_t hearth__chain_fetch_begin(hearth *cache, const void *key, size_t key_siz
     hearth__flight *led = NULL;
     int32_t status = fetch_begin(&read, &route, &led);
     read.present = status == HEARTH_OK ? value : NULL;
+    int32_t begun =
+        led != NULL ? hearth__load_begin(&read, led, fill) : hearth__read_audit(&read, status);
     if (led == NULL) {
-        status = hearth__read_audit(&read, status);
-    } else if (hearth__load_begin(&read, led, fill) != HEARTH_OK) {
-        status = status == HEARTH_OK ? HEARTH_OK : HEARTH_E_NOMEM;
-        (void)hearth__read_land(&read, led, status);
+        status = begun;
+    } else if (begun != HEARTH_OK) {
+        status = hearth__read_land(&read, led, status == HEARTH_OK ? HEARTH_OK : begun);
     }
     hearth__route_fini(&route);
     return hearth__read_deliver(&read, status);

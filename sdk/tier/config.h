@@ -59,12 +59,21 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("load.workers", load_workers, COUNT, 0, 256, "2",                                         \
       "Threads that load for callers who do not wait, started at first need; only for loaders " \
       "with retain and release. 0: none, loads wait for threads lent by hearth_work().")        \
+    X("load.max_concurrent", load_max_concurrent, COUNT, 0, 1000000, "64",                      \
+      "Loads that run at once in this process at the most, so that a cold cache does not "      \
+      "bring its source down; a batch counts as one, loaders within loaders not at all. "       \
+      "0: no limit.")                                                                           \
+    X("load.wait_ms", load_wait_ms, MS, 0, 86400000, "5000",                                    \
+      "How long a fetch that finds load.max_concurrent loads running waits for its turn, at "   \
+      "most to its deadline. Then it answers HEARTH_E_OVERLOAD. Who has a stale value takes "   \
+      "that, after load.soft_timeout_ms.")                                                      \
     X("load.soft_timeout_ms", load_soft_timeout_ms, MS, 0, 86400000, "0",                       \
       "How long the caller who finds a value stale waits for its renewal by a worker before "   \
       "it takes the stale one; 0: not at all.")                                                 \
     X("load.retry_after_ms", load_retry_after_ms, MS, 0, 86400000, "1000",                      \
-      "After a load of a key failed that has a value still, how long that one is served "       \
-      "before the next is tried.")                                                              \
+      "After a load of a key failed that has a value still, how long that one is served at "    \
+      "least before the next is tried; these retries are at most a tenth of all loads, and "    \
+      "one a second. 0: every caller tries, without a limit.")                                  \
     X("load.hard_timeout_ms", load_hard_timeout_ms, MS, 1, 86400000, "30000",                   \
       "Deadline of a fetch that gives none: how long it waits for another caller's load.")      \
     X("lease.ttl_ms", lease_ttl_ms, MS, 0, 3600000, "3000",                                     \

@@ -294,6 +294,27 @@ static void land_loaded(struct part *part) {
     land(part, part->fill.status);
 }
 
+/* How long the loads of all that is led wait for a place: as long as the one that needs it most. */
+static int64_t place_ns(const struct batch *batch) {
+    int64_t until_ns = HEARTH__LIMIT_SPARE;
+    const struct part *part;
+    LL_FOREACH(batch->parts, part) {
+        if (leads(part)) {
+            hearth__read read = part->read;
+            read.present = part->need == RENEWAL ? read.value : NULL;
+            int64_t own_ns = hearth__read_place_ns(&read);
+            until_ns = own_ns > until_ns ? own_ns : until_ns;
+        }
+    }
+    return until_ns;
+}
+
+static void refuse(struct part *part) {
+    set_up(part);
+    part->fill.status = HEARTH_E_OVERLOAD;
+    land_loaded(part);
+}
+
 /* One call of the loader for all. */
 static void load_many(struct batch *batch) {
     size_t count = 0;
@@ -306,9 +327,6 @@ static void load_many(struct batch *batch) {
             batch->key_sizes[count] = part->read.key_size;
             count++;
         }
-    }
-    if (count == 0) {
-        return;
     }
     hearth__fill_load_many(batch->fills, count, batch->keys, batch->key_sizes, batch->loader);
     hearth__fill_store(batch->fills, batch->ops, count);
@@ -337,6 +355,44 @@ static void load_each(struct batch *batch) {
     }
 }
 
+/* All that is led, in one place among the loads. */
+static void load_led(struct batch *batch) {
+    bool any = false;
+    struct part *part;
+    hearth__place place;
+    LL_FOREACH(batch->parts, part) {
+        any = any || leads(part);
+    }
+    if (!any) {
+        return;
+    }
+    if (!hearth__limit_enter(batch->cache, &place, place_ns(batch))) {
+        LL_FOREACH(batch->parts, part) {
+            if (leads(part)) {
+                refuse(part);
+            }
+        }
+        return;
+    }
+    if (batch->loader->load_many != NULL) {
+        load_many(batch);
+    } else {
+        load_each(batch);
+    }
+    hearth__limiter_leave(&place);
+}
+
+/* The same for one that was another process's. */
+static void load_late(struct batch *batch, struct part *part) {
+    hearth__place place;
+    if (hearth__limit_enter(batch->cache, &place, hearth__read_place_ns(&part->read))) {
+        load_one(batch, part);
+        hearth__limiter_leave(&place);
+    } else {
+        refuse(part);
+    }
+}
+
 /* All that this process loads has landed: now it may wait for other processes, before it waits for callers of this one, who may do
  * the same. */
 static void await_others(struct batch *batch) {
@@ -349,7 +405,7 @@ static void await_others(struct batch *batch) {
             hearth__lease_seek(&part->read, part->flight, &part->route, HEARTH_MISS);
         part->need = A_VALUE;
         if (status == HEARTH_MISS) {
-            load_one(batch, part);
+            load_late(batch, part);
         } else if (status >= 0) {
             land(part, status);
         } else {
@@ -447,11 +503,7 @@ static void run(struct batch *batch, int32_t *statuses) {
     ask_nodes_again(batch);
     take_leases(batch);
     renew_elsewhere(batch);
-    if (batch->loader->load_many != NULL) {
-        load_many(batch);
-    } else {
-        load_each(batch);
-    }
+    load_led(batch);
     await_others(batch);
     follow(batch);
     deliver(batch, statuses);

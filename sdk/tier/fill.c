@@ -213,15 +213,7 @@ void hearth__fill_begin(hearth_fill *fill) {
     fill->version = hearth__remote_new_version(fill->cache->remote);
     fill->began_ms = hearth__boot_ms();
     fill->bytes->size = 0;
-}
-
-/* Who has a value still waits before the load that failed is tried again. */
-static void back_off(const hearth_fill *fill) {
-    int64_t pause_ms = fill->cache->config.load_retry_after_ms;
-    if (fill->present != NULL && pause_ms != 0) {
-        hearth__backoff_hold(fill->cache->backoff, fill->key, fill->key_size,
-                             hearth__boot_ms() + pause_ms);
-    }
+    hearth__limit_begin(fill);
 }
 
 void hearth__fill_end(hearth_fill *fill, int32_t said) {
@@ -230,9 +222,10 @@ void hearth__fill_end(hearth_fill *fill, int32_t said) {
     if (fill->status < 0) {
         HEARTH__COUNT(counters, load_errors);
         fill->bytes->size = 0;
-        back_off(fill);
+        hearth__limit_failed(fill);
         return;
     }
+    hearth__limit_succeeded(fill);
     if (fill->status == HEARTH_ABSENT) {
         HEARTH__COUNT(counters, load_absents);
     } else {

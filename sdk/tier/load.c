@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tier/load.h"
 
+#include "base/clock.h"
 #include "base/fork.h"
 #include "base/memory.h"
 #include "tier/lease.h"
@@ -19,6 +20,8 @@ typedef struct load {
     hearth__buffer bytes;
     hearth_value present; /* the value that there is, if there is one */
     uint64_t hold;        /* of a fill that was begun, on the cache */
+    hearth__place place;  /* of the same */
+    bool urgent;          /* callers wait for it */
     unsigned char key[];
 } load;
 
@@ -114,16 +117,37 @@ static void release(load *own) {
     destroy(own);
 }
 
-static void run(hearth__task *task) {
-    load *own = load_of(task);
+/* Holds no fork() off while it waits for a place. */
+static bool enter(load *own, hearth__place *place) {
+    hearth *cache = own->fill.cache;
+    bool held = hearth__fork_pause();
+    bool entered = hearth__limit_enter(
+        cache, place,
+        own->urgent ? hearth__limit_until_ns(cache, HEARTH__NEVER) : HEARTH__LIMIT_SPARE);
+    hearth__fork_resume(held);
+    return entered;
+}
+
+static void load_and_store(load *own, hearth__place *place) {
     hearth_fill *const fills[] = {&own->fill};
     hearth__remote_op op;
     HEARTH__COUNT(own->fill.cache->counters, worker_loads);
-    hearth__flight_take_over(own->fill.plan.flight);
     /* From before the loader looks: what was written while it waited is in what it finds. */
     own->fill.plan.ticket = hearth__route_sample(&own->route, own->key, own->fill.key_size);
     hearth__fill_load(&own->fill, &own->loader);
+    hearth__limiter_leave(place);
     hearth__fill_store(fills, &op, 1);
+}
+
+static void run(hearth__task *task) {
+    load *own = load_of(task);
+    hearth__place place;
+    hearth__flight_take_over(own->fill.plan.flight);
+    if (enter(own, &place)) {
+        load_and_store(own, &place);
+    } else {
+        own->fill.status = HEARTH_E_OVERLOAD;
+    }
     land(own);
     release(own);
 }
@@ -150,6 +174,7 @@ enum hearth__handing hearth__load_hand_over(const hearth__read *read, hearth__fl
         return HEARTH__KEPT;
     }
     own->loader = *read->loader;
+    own->urgent = urgent || waits;
     own->loader.retain(own->loader.arg);
     hearth__flight_hand_over(flight, waits);
     enum hearth__submission said =
@@ -200,6 +225,11 @@ int32_t hearth__load_begin(const hearth__read *read, hearth__flight *flight,
     if (own == NULL) {
         return HEARTH_E_NOMEM;
     }
+    if (!hearth__limit_enter(read->cache, &own->place, hearth__read_place_ns(read))) {
+        destroy(own);
+        return hearth__read_wants(read, HEARTH_READ_NO_WAIT) ? HEARTH_MISS : HEARTH_E_OVERLOAD;
+    }
+    own->fill.plan.ticket = hearth__route_sample(&own->route, own->key, read->key_size);
     hearth__flight_hand_over(flight, false);
     hearth__fill_begin(&own->fill);
     HEARTH__COUNT(read->cache->counters, loads);
@@ -223,6 +253,7 @@ int32_t hearth__load_commit(hearth_fill *fill, const hearth_write_options *write
     hearth_fill *const fills[] = {fill};
     hearth__remote_op op;
     own->write = *write;
+    hearth__limiter_leave(&own->place);
     hearth__fill_end(fill, HEARTH_OK);
     hearth__fill_store(fills, &op, 1);
     land(own);
@@ -239,6 +270,7 @@ int32_t hearth__load_commit(hearth_fill *fill, const hearth_write_options *write
 
 void hearth__load_abandon(hearth_fill *fill) {
     load *own = load_of_fill(fill);
+    hearth__limiter_leave(&own->place);
     hearth__fill_end(fill, HEARTH_E_LOADER);
     land(own);
     end(own);

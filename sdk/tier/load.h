@@ -35,8 +35,8 @@ enum hearth__handing hearth__load_hand_over(const hearth__read *read, hearth__fl
 /* Before who follows a flight waits: a load that no worker is left for is run by the caller. */
 void hearth__load_rescue(hearth *cache, const hearth__flight *flight);
 
-/* A fill that its caller ends by hearth__load_commit() or hearth__load_abandon(). HEARTH_OK; HEARTH_E_NOMEM: the caller still
- * leads. */
+/* A fill that its caller ends by hearth__load_commit() or hearth__load_abandon(). HEARTH_OK; HEARTH_E_NOMEM, or, for want of a
+ * place, HEARTH_E_OVERLOAD, which to who does not wait is HEARTH_MISS: the caller still leads. */
 int32_t hearth__load_begin(const hearth__read *read, hearth__flight *flight,
                            hearth_fill **fill);
 

@@ -148,6 +148,9 @@ int32_t hearth__read_renew_elsewhere(hearth__read *read, hearth__flight *flight,
 /* A fetch of a key that was waited for in vain, from the flight on: it leads or follows, and loads. */
 int32_t hearth__read_go_on(hearth__read *read, hearth__route *route);
 
+/* How long a load of the read's key waits for a place (hearth__limit_enter()). */
+int64_t hearth__read_place_ns(const hearth__read *read);
+
 /* A load of the read's key, into its value; `route` as in hearth__fill_plan. */
 hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
                               const hearth__route *route);

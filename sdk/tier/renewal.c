@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When a cached value is loaded anew: when it is stale, or, by chance, before (XFetch, guard/early.h). Not if a load of the key
- * failed a short time ago, or an early one began: then who asks has a value all the same (guard/backoff.h).
+ * failed a short time ago, or an early one began, or too many others run: then who asks has a value all the same.
  */
 #include "base/clock.h"
 #include "base/random.h"
@@ -56,12 +56,14 @@ static bool is_early(const hearth__read *read) {
 }
 
 bool hearth__read_needs_renewal(const hearth__read *read) {
-    const hearth *cache = read->cache;
+    hearth *cache = read->cache;
     bool stale = hearth__read_is_stale(read);
     if (!stale && !is_early(read)) {
         return false;
     }
-    if (hearth__backoff_holds(cache->backoff, read->key, read->key_size, hearth__boot_ms())) {
+    bool may_wait = stale && cache->config.load_soft_timeout_ms != 0;
+    if (!hearth__limit_allows_renewal(cache, read->key, read->key_size) ||
+        (!may_wait && !hearth__limiter_has_spare(cache->limiter))) {
         if (stale) {
             HEARTH__COUNT(cache->counters, renewals_paused);
         }

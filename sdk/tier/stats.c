@@ -46,6 +46,7 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->flights = hearth__flights_count(cache->flights);
     stats->loads_waiting = hearth__workers_waiting(cache->workers);
     stats->leases = hearth__leases_held(cache->leases);
+    stats->loads_running = hearth__limiter_running(cache->limiter);
     stats->log_lost = hearth__log_lost(cache->log);
     stats->nodes_left_alone = nodes.left_alone;
     stats->queued_deletes = nodes.queued;

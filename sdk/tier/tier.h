@@ -11,6 +11,7 @@
  *   reload.c   loads that are made whatever there is
  *   lives.c   how long values live
  *   fill.c    what an answer or a load may leave in the tiers
+ *   limit.c   how many loads run, and are tried again
  *   lease.c   leases between processes: who loads, and who waits; lease_extend.c: as long as a load runs
  *   write.c   a write's way: detach loads, drop the local copy, write the node, keep the new copy
  *   write_through.c   a write that changes the source too

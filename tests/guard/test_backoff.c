@@ -55,6 +55,23 @@ static void the_longer_hold_counts(void **state) {
     assert_false(holds("key", BEGIN_MS + 2000));
 }
 
+static void a_failure_is_remembered_until_a_success(void **state) {
+    (void)state;
+    hold("key", BEGIN_MS + 3000);
+    assert_false(hearth__backoff_has_failed(backoff, "key", 3));
+    hearth__backoff_fail(backoff, "key", 3, BEGIN_MS + 1000);
+    assert_true(hearth__backoff_has_failed(backoff, "key", 3));
+    assert_false(hearth__backoff_has_failed(backoff, "another", 7));
+    assert_true(holds("key", BEGIN_MS + 2999)); /* the longer hold counts */
+    hold("key", BEGIN_MS + 4000);
+    assert_true(hearth__backoff_has_failed(backoff, "key", 3));
+    hearth__backoff_succeed(backoff, "key", 3);
+    assert_false(hearth__backoff_has_failed(backoff, "key", 3));
+    assert_true(holds("key", BEGIN_MS + 3999));
+    assert_false(holds("key", BEGIN_MS + 4000));
+    hearth__backoff_succeed(backoff, "another", 7);
+}
+
 static void times_out_of_reach_are_as_near_as_they_can_be(void **state) {
     (void)state;
     hold("past", BEGIN_MS);
@@ -130,6 +147,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_BACKOFF(a_key_is_held_until_then),
         WITH_BACKOFF(the_longer_hold_counts),
+        WITH_BACKOFF(a_failure_is_remembered_until_a_success),
         WITH_BACKOFF(times_out_of_reach_are_as_near_as_they_can_be),
         WITH_BACKOFF(it_forgets_when_it_is_full),
         WITH_BACKOFF(what_is_over_goes_first),

@@ -234,7 +234,7 @@ class Stats(NamedTuple):
     #: counter: Loads run by workers or lent threads
     worker_loads: int
 
-    #: counter: Renewals left undone because too many loads waited for a worker
+    #: counter: Renewals left undone because too many loads waited for a worker, or ran
     renewals_dropped: int
 
     #: gauge: Loads that wait for a worker or a lent thread
@@ -247,7 +247,7 @@ class Stats(NamedTuple):
     early_renewals: int
 
     #: counter: Stale answers whose renewal was not tried: one had just failed, or is another
-    #: process's
+    #: process's, or too many loads ran
     renewals_paused: int
 
     #: counter: Leases that a node granted to this process, which then loaded
@@ -265,6 +265,19 @@ class Stats(NamedTuple):
     #: gauge: Leases held now
     leases: int
 
+    #: gauge: Loads that run now and count for load.max_concurrent
+    loads_running: int
+
+    #: counter: Loads that had to wait because load.max_concurrent others ran
+    loads_queued: int
+
+    #: counter: Loads not made because load.max_concurrent others ran for too long
+    #: (HEARTH_E_OVERLOAD)
+    loads_refused: int
+
+    #: counter: Loads of a key with a value, tried again after one had failed
+    load_retries: int
+
     #: counter: Reads that a node failed and that were taken for misses
     failed_reads: int
 
@@ -273,4 +286,4 @@ class Stats(NamedTuple):
 
 
 #: of those, the library's own come first
-LIBRARY_STATS = 68
+LIBRARY_STATS = 72
