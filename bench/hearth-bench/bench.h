@@ -62,6 +62,7 @@ extern const struct suite suite_local;
 extern const struct suite suite_memory;
 extern const struct suite suite_remote;
 extern const struct suite suite_ring;
+extern const struct suite suite_stampede;
 
 /* A value, and how far its measurements lie apart (a share of it; below 0: measured once). */
 struct figure {

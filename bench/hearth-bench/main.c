@@ -19,7 +19,7 @@ enum { EXIT_USAGE = 2, CASES_MOST = 64, TRACES_MOST = 64, ROUNDS_USUAL = 7 };
 
 static const struct suite *const suites[] = {&suite_local,  &suite_hitratio, &suite_memory,
                                              &suite_remote, &suite_ring,     &suite_bloom,
-                                             &suite_hotkey};
+                                             &suite_hotkey, &suite_stampede};
 enum { SUITES = sizeof suites / sizeof suites[0] };
 
 /* What the command line asks for. */
@@ -80,7 +80,8 @@ static const char help_end[] =
     "that depends on the one before); self-1t Hearth's own single thread; get-1m-1t hearth_get of\n"
     "the same keys; insert-only a tier into which nothing but new keys was set; limit the limit\n"
     "that was set; classic-bloom a Bloom filter of 7 probes all over the same bits; theory what\n"
-    "arithmetic says; measured the rate that was; target guard.target_rate; no-flood hot keys alone.\n"
+    "arithmetic says; plain-ttl a value that each who finds it expired loads, single-flight one that\n"
+    "the first of them loads; measured the rate that was; target guard.target_rate; no-flood hot keys alone.\n"
     "\n"
     "On a machine with other work, root can let the harness run first:\n"
     "  setsid sh -c 'echo -20 >/proc/self/autogroup; exec nice -n -20 hearth-bench local'\n"

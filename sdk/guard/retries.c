@@ -33,7 +33,7 @@ static void fill(hearth__retries *retries, int64_t now_ms) {
     if (atomic_compare_exchange_strong_explicit(&retries->filled_ms, &filled_ms,
                                                 filled_ms + seconds * SECOND_MS,
                                                 memory_order_relaxed, memory_order_relaxed)) {
-        add(retries, seconds < MOST ? seconds * RETRY : 2 * MOST);
+        add(retries, (seconds < MOST ? seconds : MOST) * RETRY);
     }
 }
 

@@ -426,7 +426,8 @@ static void wrong_names_are_refused_with_the_right_ones(void **state) {
     (void)state;
     harness_refuses(
         "rings",
-        "there is no suite rings. There are: local hitratio memory remote ring bloom hotkey all");
+        "there is no suite rings. There are: local hitratio memory remote ring bloom hotkey "
+        "stampede all");
     harness_refuses("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
     harness_refuses("ring --case get-1m-1t", "ring has no case get-1m-1t");
     harness_refuses("all --case nothing", "all has no case nothing. There are: get-1m-1t");
@@ -462,6 +463,7 @@ static void help_lists_suites_and_cases(void **state) {
                                  "pick-100n-1t",
                                  "sharded-lru",
                                  "hotkey: ",
+                                 "stampede: ",
                                  "--zipf S",
                                  "Exit status"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

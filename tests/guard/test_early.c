@@ -169,6 +169,44 @@ static void a_fleet_loads_as_often_as_theory_says(void **state) {
     }
 }
 
+#define TRIP_MS 0.2 /* from the answer that a reader has to the lease that it asks for */
+
+/* The same where who is to renew asks for the key's lease first, which is free again once the value was renewed. */
+static int loads_of_leased_cycle(double beta, uint32_t lead, uint64_t *random) {
+    double now = TTL_MS - 13 * beta * DELTA_MS;
+    double free_at = -INFINITY;
+    double renewed_at = INFINITY;
+    int loads = 0;
+    while (now < renewed_at) {
+        now += -log(next(random)) * DELTA_MS / READS;
+        if (now < renewed_at && /* it sees the value that is to be renewed */
+            hearth__early_is_due((int64_t)now, TTL_MS, lead, next(random)) &&
+            now + TRIP_MS >= free_at) {
+            loads++;
+            free_at = now + TRIP_MS + DELTA_MS;
+            renewed_at = loads == 1 ? free_at : renewed_at;
+        }
+    }
+    return loads;
+}
+
+static void with_a_lease_a_fleet_loads_once(void **state) {
+    (void)state;
+    static const double betas[] = {0.5, 1, 2};
+    enum { CYCLES = 4000 };
+    for (size_t i = 0; i < 3; i++) {
+        const uint32_t lead = hearth__early_lead_ms(betas[i], DELTA_MS, TTL_MS);
+        uint64_t random = 11;
+        int64_t loads = 0;
+        for (int cycle = 0; cycle < CYCLES; cycle++) {
+            loads += loads_of_leased_cycle(betas[i], lead, &random);
+        }
+        const double mean = (double)loads / CYCLES;
+        print_message("beta %.1f with a lease: %.4f loads a cycle\n", betas[i], mean);
+        assert_true(mean >= 1.00 && mean <= 1.01);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_due_as_the_formula_says),
@@ -180,6 +218,7 @@ int main(void) {
         cmocka_unit_test(no_clock_makes_a_storm),
         cmocka_unit_test(a_renewal_is_followed_by_a_pause),
         cmocka_unit_test(a_fleet_loads_as_often_as_theory_says),
+        cmocka_unit_test(with_a_lease_a_fleet_loads_once),
     };
     return cmocka_run_group_tests_name("early", tests, NULL, NULL);
 }
