@@ -145,9 +145,11 @@ static bool open_cache(struct cold *cold) {
     if (servers_url(&cold->servers, SERVER_REDIS, url, sizeof url) != 0) {
         return false;
     }
-    /* As it is by default, but for the limit; a busy machine is no failure here. */
+    /* As it is by default, but for the limit; without a local tier, which would hide for a second that the nodes are empty; and a
+     * busy machine is no failure here. */
     const char *const settings[][2] = {{"remote.url", url},
                                        {"remote.timeout_ms", "5000"},
+                                       {"local.max_bytes", "0"},
                                        {"load.max_concurrent", PLACES_TEXT}};
     hearth_options *options = hearth_options_new();
     bool set = options != NULL;
