@@ -80,8 +80,10 @@ int rush(const struct bench *bench, unsigned threads, rush_ask *ask, void *arg,
 static const struct bench_case cases[] = {
     {"expiry", "a hot key that expires, origin 50 ms: who waits, and how often it is loaded",
      stampede_expiry},
-    {"cold-start", "all nodes flushed, origin 20 ms, 32 loads at once: until the hits are back",
+    {"cold-start", "Redis flushed, origin 20 ms, 32 loads at once: until the hits are back",
      stampede_cold_start},
+    {"cold-return", "the same where Memcached dies and comes back empty",
+     stampede_cold_return},
 };
 
 const struct suite suite_stampede = {

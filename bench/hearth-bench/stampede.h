@@ -29,5 +29,6 @@ int rush(const struct bench *bench, unsigned threads, rush_ask *ask, void *arg,
 
 case_run stampede_expiry;
 case_run stampede_cold_start;
+case_run stampede_cold_return;
 
 #endif

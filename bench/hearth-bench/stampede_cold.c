@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The start from cold: while all ask for what is cached, the nodes lose everything. */
+/* The start from cold: while all ask for what is cached, the nodes lose everything, or die and come back empty. */
 #include "hearth-bench/report.h"
 #include "hearth-bench/stampede.h"
 #include "hearth-bench/workload.h"
@@ -35,6 +35,7 @@ enum phase { WARM, COLD };
 
 struct cold {
     const struct bench *bench;
+    enum server_kind kind; /* Redis is flushed, Memcached dies */
     struct servers servers;
     hearth *cache;
     hearth_value *values[THREADS];
@@ -80,21 +81,28 @@ static bool fetch(void *arg, unsigned thread) {
 
 /* ---- what happens ----------------------------------------------------------------------- */
 
-static bool flush(struct cold *cold) {
-    bool flushed = true;
-    for (size_t i = 0; i < NODES; i++) {
-        redisContext *redis = redisConnectUnix(cold->servers.nodes[i].path);
-        redisReply *reply =
-            redis != NULL && redis->err == 0 ? redisCommand(redis, "FLUSHALL") : NULL;
-        flushed = flushed && reply != NULL && reply->type == REDIS_REPLY_STATUS;
-        if (reply != NULL) {
-            freeReplyObject(reply);
-        }
-        if (redis != NULL) {
-            redisFree(redis);
-        }
+static bool flush_redis(const struct server_node *node) {
+    redisContext *redis = redisConnectUnix(node->path);
+    redisReply *reply =
+        redis != NULL && redis->err == 0 ? redisCommand(redis, "FLUSHALL") : NULL;
+    bool flushed = reply != NULL && reply->type == REDIS_REPLY_STATUS;
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+    if (redis != NULL) {
+        redisFree(redis);
     }
     return flushed;
+}
+
+static bool lose_all(struct cold *cold) {
+    bool lost = true;
+    for (size_t i = 0; i < NODES; i++) {
+        lost = lost && (cold->kind == SERVER_REDIS
+                            ? flush_redis(&cold->servers.nodes[i])
+                            : servers_restart(&cold->servers, i) == 0);
+    }
+    return lost;
 }
 
 /* The hit ratio since the last look. */
@@ -110,7 +118,7 @@ static double look(struct cold *cold) {
 
 static bool become_cold(struct cold *cold, int64_t now_ns) {
     cold->before = look(cold);
-    cold->failed = !flush(cold);
+    cold->failed = !lose_all(cold);
     cold->phase = COLD;
     cold->phase_ns = now_ns;
     cold->window_ns = now_ns;
@@ -142,7 +150,7 @@ static bool is_over(void *arg) {
 
 static bool open_cache(struct cold *cold) {
     char url[URL_BYTES];
-    if (servers_url(&cold->servers, SERVER_REDIS, url, sizeof url) != 0) {
+    if (servers_url(&cold->servers, cold->kind, url, sizeof url) != 0) {
         return false;
     }
     /* As it is by default, but for the limit; without a local tier, which would hide for a second that the nodes are empty; and a
@@ -184,7 +192,7 @@ static bool warm_up(struct cold *cold) {
 static int open_cold(struct cold *cold) {
     const struct bench *bench = cold->bench;
     for (size_t i = 0; i < NODES; i++) {
-        if (servers_start(&cold->servers, SERVER_REDIS, SERVER_UNIX, NULL) != 0) {
+        if (servers_start(&cold->servers, cold->kind, SERVER_UNIX, NULL) != 0) {
             return bench_fail(bench, "%s", cold->servers.error);
         }
     }
@@ -220,7 +228,7 @@ static int measure(struct bench *bench, struct cold *cold) {
     int result = rush(bench, THREADS, fetch, cold, is_over);
     bench_progress_end(bench);
     if (result == 0 && (cold->failed || cold->back_s < 0)) {
-        result = bench_fail(bench, cold->failed ? "the nodes were not flushed"
+        result = bench_fail(bench, cold->failed ? "the nodes did not lose what they had"
                                                 : "the hits do not come back");
     }
     if (result == 0) {
@@ -229,9 +237,8 @@ static int measure(struct bench *bench, struct cold *cold) {
     return result;
 }
 
-int stampede_cold_start(struct bench *bench, void *stage) {
-    struct cold cold = {.bench = bench};
-    (void)stage;
+static int begin_cold(struct bench *bench, enum server_kind kind) {
+    struct cold cold = {.bench = bench, .kind = kind};
     if (servers_open(&cold.servers) != 0) {
         return bench_fail(bench, "%s", cold.servers.error);
     }
@@ -245,4 +252,14 @@ int stampede_cold_start(struct bench *bench, void *stage) {
     }
     servers_stop(&cold.servers);
     return result;
+}
+
+int stampede_cold_start(struct bench *bench, void *stage) {
+    (void)stage;
+    return begin_cold(bench, SERVER_REDIS);
+}
+
+int stampede_cold_return(struct bench *bench, void *stage) {
+    (void)stage;
+    return begin_cold(bench, SERVER_MEMCACHED);
 }

@@ -489,32 +489,58 @@ static void flags_that_mean_nothing_are_refused(void **state) {
 enum { TTL_MS = 1000000, SLACK_MS = 100000, KEYS = 100 };
 
 /* How long a value of the given life lives by the node, at the least and at the most of many keys. */
-static void spread_of_loads(const char *jitter, int64_t *least, int64_t *most) {
+static void spread_of_loads(const char *jitter, int32_t answer, int64_t *least, int64_t *most) {
     assert_int_equal(close_cache(NULL), HEARTH_OK);
+    const char *const life = answer == HEARTH_OK ? "ttl_ms" : "negative_ttl_ms";
     assert_int_equal(
-        open_with((const char *const[]){"ttl_jitter", jitter, "ttl_ms", "1000000", NULL}), 0);
+        open_with((const char *const[]){"ttl_jitter", jitter, life, "1000000", NULL}), 0);
+    source.absent = answer == HEARTH_ABSENT;
     *least = INT64_MAX;
     *most = 0;
     for (int i = 0; i < KEYS; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "key%d", i);
-        assert_int_equal(fetch_with(key, HEARTH_READ_NO_LOCAL), HEARTH_OK);
-        assert_int_equal(fetch_with(key, HEARTH_READ_NO_LOCAL), HEARTH_OK);
+        assert_int_equal(fetch_with(key, HEARTH_READ_NO_LOCAL), answer);
+        assert_int_equal(fetch_with(key, HEARTH_READ_NO_LOCAL), answer);
         const int64_t left = info_of_value().ttl_left_ms;
         *least = left < *least ? left : *least;
         *most = left > *most ? left : *most;
     }
 }
 
-static void what_is_loaded_together_does_not_expire_together(void **state) {
-    (void)state;
+static void expect_spread(int32_t answer) {
     int64_t least = 0;
     int64_t most = 0;
-    spread_of_loads("0.9", &least, &most);
+    spread_of_loads("0.9", answer, &least, &most);
     assert_true(most <= TTL_MS && least >= TTL_MS / 10 - SLACK_MS);
     assert_true(most > TTL_MS * 8 / 10 - SLACK_MS && least < TTL_MS * 2 / 10);
-    spread_of_loads("0", &least, &most);
+    spread_of_loads("0", answer, &least, &most);
     assert_true(most <= TTL_MS && least > TTL_MS - SLACK_MS);
+}
+
+static void what_is_loaded_together_does_not_expire_together(void **state) {
+    (void)state;
+    expect_spread(HEARTH_OK);
+}
+
+static void what_is_found_absent_together_does_not_expire_together(void **state) {
+    (void)state;
+    expect_spread(HEARTH_ABSENT);
+}
+
+/* A loader that says nothing, or that a key is absent and fails, has not said that the key does not exist. */
+static void only_who_says_absent_means_it(void **state) {
+    (void)state;
+    source.silent = true;
+    assert_int_equal(fetch("key"), HEARTH_E_LOADER);
+    source.absent = true;
+    source.returns = -1;
+    assert_int_equal(fetch("key"), HEARTH_E_LOADER);
+    assert_string_equal(cache_get(cache, "key", 0), "MISS");
+    assert_int_equal(cache_stats(cache).load_absents, 0);
+    source.returns = HEARTH_OK;
+    assert_int_equal(fetch("key"), HEARTH_ABSENT);
+    assert_string_equal(cache_get(cache, "key", 0), "ABSENT");
 }
 
 static void what_is_set_lives_as_long_as_it_was_given(void **state) {
@@ -705,6 +731,8 @@ int main(void) {
         WITH_CACHE(a_node_that_is_down_has_nothing),
         WITH_CACHE(flags_that_mean_nothing_are_refused),
         WITH_CACHE(what_is_loaded_together_does_not_expire_together),
+        WITH_CACHE(what_is_found_absent_together_does_not_expire_together),
+        WITH_CACHE(only_who_says_absent_means_it),
         WITH_CACHE(what_is_set_lives_as_long_as_it_was_given),
         WITH_EARLY(a_hit_is_renewed_before_it_expires),
         WITH_EARLY(nobody_waits_for_a_worker_that_renews_early),

@@ -41,6 +41,61 @@ static void one_loads_and_the_other_gets_it(void **state) {
     assert_int_equal(cache_stats(rig->b).loads, 0);
 }
 
+/* ---- a thousand callers, half of them in each process ---- */
+
+enum { CALLERS = 1000 };
+
+struct rush {
+    const struct lease_rig *rig;
+    struct source source;
+    pthread_barrier_t begin;
+    _Atomic size_t next;
+    _Atomic int right;
+};
+
+static void *be_one_of_many(void *arg) {
+    struct rush *rush = arg;
+    hearth *caches[] = {rush->rig->a, rush->rig->b};
+    hearth *cache = caches[atomic_fetch_add(&rush->next, 1) % 2];
+    hearth_value *value = hearth_value_new();
+    (void)pthread_barrier_wait(&rush->begin);
+    bool right = source_fetch(cache, rush->rig->key, &rush->source, value) == HEARTH_OK &&
+                 hearth_value_size(value) == strlen("loaded");
+    atomic_fetch_add(&rush->right, right);
+    hearth_value_free(value);
+    return NULL;
+}
+
+/* But for one in each process, which loads or waits for the other process. */
+static bool all_wait(void *arg) {
+    const struct lease_rig *rig = arg;
+    return cache_stats(rig->a).flight_waits + cache_stats(rig->b).flight_waits == CALLERS - 2;
+}
+
+static void of_a_thousand_callers_one_loads(void **state) {
+    struct lease_rig *rig = *state;
+    static pthread_t threads[CALLERS];
+    struct rush rush = {.rig = rig,
+                        .source = {SOURCE_INIT, .text = "loaded", .waits = true}};
+    pthread_attr_t small;
+    assert_int_equal(pthread_barrier_init(&rush.begin, NULL, CALLERS), 0);
+    assert_int_equal(pthread_attr_init(&small), 0);
+    assert_int_equal(pthread_attr_setstacksize(&small, 256 << 10), 0);
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], &small, be_one_of_many, &rush), 0);
+    }
+    bool waiting = event_await(&rush.source.entered, 1) && await_until(all_wait, rig);
+    event_raise(&rush.source.go);
+    for (size_t i = 0; i < CALLERS; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    (void)pthread_attr_destroy(&small);
+    (void)pthread_barrier_destroy(&rush.begin);
+    assert_true(waiting);
+    assert_int_equal(atomic_load(&rush.source.calls), 1);
+    assert_int_equal(atomic_load(&rush.right), CALLERS);
+}
+
 static void an_absence_is_passed_on_too(void **state) {
     struct lease_rig *rig = *state;
     struct lease_fetch a;
@@ -438,6 +493,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         ON_BOTH(one_loads_and_the_other_gets_it),
         ON(libmemcached, one_loads_and_the_other_gets_it),
+        ON_BOTH(of_a_thousand_callers_one_loads),
         ON_BOTH(an_absence_is_passed_on_too),
         ON_BOTH(a_load_that_fails_frees_the_lease),
         ON(libmemcached, a_load_that_fails_frees_the_lease),
