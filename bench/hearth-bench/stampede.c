@@ -82,8 +82,7 @@ static const struct bench_case cases[] = {
      stampede_expiry},
     {"cold-start", "Redis flushed, origin 20 ms, 32 loads at once: until the hits are back",
      stampede_cold_start},
-    {"cold-return", "the same where Memcached dies and comes back empty",
-     stampede_cold_return},
+    {"cold-return", "the same where Memcached dies and comes back empty", stampede_cold_return},
 };
 
 const struct suite suite_stampede = {

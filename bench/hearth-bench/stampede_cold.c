@@ -98,9 +98,8 @@ static bool flush_redis(const struct server_node *node) {
 static bool lose_all(struct cold *cold) {
     bool lost = true;
     for (size_t i = 0; i < NODES; i++) {
-        lost = lost && (cold->kind == SERVER_REDIS
-                            ? flush_redis(&cold->servers.nodes[i])
-                            : servers_restart(&cold->servers, i) == 0);
+        lost = lost && (cold->kind == SERVER_REDIS ? flush_redis(&cold->servers.nodes[i])
+                                                   : servers_restart(&cold->servers, i) == 0);
     }
     return lost;
 }

@@ -321,11 +321,11 @@ int main(void) {
         WITH(who_is_inside_needs_no_other_place),
         WITH(a_place_that_is_left_goes_to_who_waits),
         WITH(who_waits_in_vain_is_told_and_leaves_no_trace),
-        WITH(never_more_than_so_many),
         WITH(a_lent_place_is_another_s_meanwhile),
         WITH(what_is_not_given_back_in_time_is_taken),
         WITH(a_lent_place_can_be_left),
         WITH(a_child_has_its_own_thread_s_places_only),
+        WITH(never_more_than_so_many),
     };
     return cmocka_run_group_tests_name("limiter", tests, NULL, NULL);
 }

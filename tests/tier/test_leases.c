@@ -75,8 +75,7 @@ static bool all_wait(void *arg) {
 static void of_a_thousand_callers_one_loads(void **state) {
     struct lease_rig *rig = *state;
     static pthread_t threads[CALLERS];
-    struct rush rush = {.rig = rig,
-                        .source = {SOURCE_INIT, .text = "loaded", .waits = true}};
+    struct rush rush = {.rig = rig, .source = {SOURCE_INIT, .text = "loaded", .waits = true}};
     pthread_attr_t small;
     assert_int_equal(pthread_barrier_init(&rush.begin, NULL, CALLERS), 0);
     assert_int_equal(pthread_attr_init(&small), 0);
