@@ -45,9 +45,9 @@ static unsigned char *sealed(const hearth *cache, const uint8_t *data, size_t si
     image.generation = data[9];
     image.blocks = size / HEARTH__BLOOM_BLOCK;
     image.blocks += data[8] >= 200 ? data[8] : 0;
-    for (size_t at = 0; at < size; at += HEARTH__BLOOM_IMAGE_PIECE * HEARTH__BLOOM_BLOCK) {
+    const size_t piece = (size_t)HEARTH__BLOOM_IMAGE_PIECE * HEARTH__BLOOM_BLOCK;
+    for (size_t at = 0; at < size; at += piece) {
         size_t left = size - at;
-        size_t piece = HEARTH__BLOOM_IMAGE_PIECE * HEARTH__BLOOM_BLOCK;
         image.sum = hearth__bloom_image_sum(image.sum, data + at, left < piece ? left : piece);
     }
     hearth__bloom_image_compose(&image, file);
