@@ -119,7 +119,7 @@ static void serve(hearth__limiter *limiter) {
     }
 }
 
-/* Waits in the line, with the lock opened meanwhile. False: the deadline passed. */
+/* Waits in the line, with the lock opened and fork() free meanwhile. False: the deadline passed. */
 static bool await(hearth__limiter *limiter, hearth__place *place, int64_t deadline_ns) {
     bool in_time = true;
     place->waits = true;
@@ -127,7 +127,9 @@ static bool await(hearth__limiter *limiter, hearth__place *place, int64_t deadli
     while (place->waits && in_time) {
         uint32_t seen = hearth__bell_look(&place->bell);
         unlock(limiter);
+        bool held = hearth__fork_pause();
         in_time = hearth__bell_await(&place->bell, seen, ANY_STROKE, deadline_ns);
+        hearth__fork_resume(held);
         lock(limiter);
     }
     bool served = !place->waits;

@@ -117,15 +117,11 @@ static void release(load *own) {
     destroy(own);
 }
 
-/* Holds no fork() off while it waits for a place. */
-static bool enter(load *own, hearth__place *place) {
+static bool enter(const load *own, hearth__place *place) {
     hearth *cache = own->fill.cache;
-    bool held = hearth__fork_pause();
-    bool entered = hearth__limit_enter(
-        cache, place,
-        own->urgent ? hearth__limit_until_ns(cache, HEARTH__NEVER) : HEARTH__LIMIT_SPARE);
-    hearth__fork_resume(held);
-    return entered;
+    return hearth__limit_enter(cache, place,
+                               own->urgent ? hearth__limit_until_ns(cache, HEARTH__NEVER)
+                                           : HEARTH__LIMIT_SPARE);
 }
 
 static void load_and_store(load *own, hearth__place *place) {

@@ -2,6 +2,7 @@
 #include "guard/limiter.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "support/crowd.h"
 
 #include <setjmp.h>
@@ -310,6 +311,42 @@ static void a_child_has_its_own_thread_s_places_only(void **state) {
     hearth__limiter_leave(&own);
 }
 
+/* A thread of the library's own, which holds fork() off. */
+struct held {
+    struct event begun;
+    bool entered;
+};
+
+static void wait_as_a_worker(void *arg, size_t index) {
+    struct held *held = arg;
+    hearth__place place;
+    (void)index;
+    hearth__fork_hold();
+    event_raise(&held->begun);
+    held->entered = enter(&place, hearth__deadline_ns(10000));
+    hearth__limiter_leave(&place);
+    hearth__fork_release();
+}
+
+static void who_waits_for_a_place_holds_no_fork_off(void **state) {
+    (void)state;
+    hearth__place own;
+    struct crowd crowd;
+    struct held held = {.begun = EVENT_INIT};
+    make(1);
+    assert_true(enter(&own, 0));
+    assert_true(crowd_start(&crowd, 1, wait_as_a_worker, &held));
+    assert_true(event_await(&held.begun, 1));
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(0);
+    }
+    hearth__limiter_leave(&own);
+    crowd_join(&crowd);
+    assert_true(held.entered); /* else fork() came back when it had given up */
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 #define WITH(test) cmocka_unit_test_teardown(test, destroy)
 
 int main(void) {
@@ -325,6 +362,7 @@ int main(void) {
         WITH(what_is_not_given_back_in_time_is_taken),
         WITH(a_lent_place_can_be_left),
         WITH(a_child_has_its_own_thread_s_places_only),
+        WITH(who_waits_for_a_place_holds_no_fork_off),
         WITH(never_more_than_so_many),
     };
     return cmocka_run_group_tests_name("limiter", tests, NULL, NULL);
