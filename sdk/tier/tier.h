@@ -4,7 +4,7 @@
  *
  *   plain_hit.c   a read's first step, and the last of nearly all: a fresh local value
  *   chain.c   a read's way: local, single flight, remote, loader
- *   get_many.c, fetch_many.c   the same for many keys at once
+ *   get_many.c, fetch_many.c   the same for many keys at once; fetch_many_load.c: the loads among it
  *   peek.c    reads of the local tier that never wait
  *   guard.c   keys that do not exist: asked between the two, told by writes and loads; guard_file.c: in a file
  *   renewal.c   when a value that there is is loaded anew
