@@ -128,6 +128,19 @@ static void a_load_that_fails_frees_the_lease(void **state) {
     assert_string_equal(lease_at_node(rig), "=from b");
 }
 
+static void who_failed_leaves_no_lease_to_wait_for(void **state) {
+    struct lease_rig *rig = *state;
+    struct lease_fetch a;
+    struct lease_fetch b;
+    lease_prepare(&a, rig->a, rig->key, "from a");
+    lease_prepare(&b, rig->b, rig->key, "from b");
+    a.source.returns = -1;
+    assert_int_equal(lease_fetch(&a), HEARTH_E_LOADER);
+    assert_int_equal(lease_fetch(&b), HEARTH_OK);
+    expect(&b, HEARTH_OK, "from b", 1);
+    assert_int_equal(cache_stats(rig->b).leases_lost, 0);
+}
+
 static void who_waits_is_back_by_its_deadline(void **state) {
     struct lease_rig *rig = *state;
     struct lease_fetch a;
@@ -496,6 +509,7 @@ int main(void) {
         ON_BOTH(an_absence_is_passed_on_too),
         ON_BOTH(a_load_that_fails_frees_the_lease),
         ON(libmemcached, a_load_that_fails_frees_the_lease),
+        ON_BOTH(who_failed_leaves_no_lease_to_wait_for),
         ON_BOTH(who_waits_is_back_by_its_deadline),
         ON_BOTH(a_slow_load_keeps_its_lease),
         ON_BOTH(a_lease_is_not_extended_for_ever),
