@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+/* cmocka.h needs stdarg, stddef and setjmp before it. */
+#include <cmocka.h>
 
 static int32_t load(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
     struct source *source = arg;
@@ -53,6 +57,17 @@ hearth *cache_open(const char *const *settings) {
     }
     hearth_options_free(options);
     return cache;
+}
+
+int cache_open_with_value(const char *const *settings, hearth **cache, hearth_value **value) {
+    *cache = cache_open(settings);
+    *value = hearth_value_new();
+    return *cache != NULL && *value != NULL ? 0 : -1;
+}
+
+void expect_text(const hearth_value *value, const char *text) {
+    assert_int_equal(hearth_value_size(value), strlen(text));
+    assert_memory_equal(hearth_value_data(value), text, strlen(text));
 }
 
 const char *cache_get(hearth *cache, const char *key, uint32_t flags) {

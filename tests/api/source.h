@@ -44,6 +44,16 @@ int32_t source_fetch(hearth *cache, const char *key, struct source *source,
  * NULL: it does not open, and the reason is printed. */
 hearth *cache_open(const char *const *settings);
 
+/* The same, and a value to read into. 0, or -1. */
+int cache_open_with_value(const char *const *settings, hearth **cache, hearth_value **value);
+
+/* Frees both. 0; -1: it did not close, or memory of the library is left. NULL is allowed. A program that calls
+ * this has the heap of support/failing_memory.h. */
+int cache_close(hearth *cache, hearth_value *value);
+
+/* Asserts what was read. */
+void expect_text(const hearth_value *value, const char *text);
+
 /* What a get with these flags finds, as a text in a buffer of this thread's own: "MISS", "ABSENT",
  * an error's name, or "=" and the value. */
 const char *cache_get(hearth *cache, const char *key, uint32_t flags);

@@ -2,7 +2,6 @@
 /* Loads that may outlive their call: on workers and on threads that are lent, and what becomes of them and of their arguments. */
 #include "base/tsan.h"
 #include "source.h"
-#include "support/failing_memory.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -71,9 +70,7 @@ static int32_t fetch(const char *key, struct background *background) {
 }
 
 static int open_with(const char *const *settings) {
-    cache = cache_open(settings);
-    value = hearth_value_new();
-    return cache != NULL && value != NULL ? 0 : -1;
+    return cache_open_with_value(settings, &cache, &value);
 }
 
 static int open_cache(void **state) {
@@ -108,14 +105,7 @@ static int open_hasty(void **state) {
 
 static int close_cache(void **state) {
     (void)state;
-    hearth_value_free(value);
-    int32_t status = cache != NULL ? hearth_close(cache) : HEARTH_OK;
-    return status == HEARTH_OK && failing_memory_blocks() == 0 ? 0 : -1;
-}
-
-static void expect_text(const char *text) {
-    assert_int_equal(hearth_value_size(value), strlen(text));
-    assert_memory_equal(hearth_value_data(value), text, strlen(text));
+    return cache_close(cache, value);
 }
 
 static bool is_new(void *arg) {
@@ -132,7 +122,7 @@ static void a_stale_value_is_renewed_while_nobody_waits(void **state) {
     background.source.waits = true;
     for (int i = 0; i < 5; i++) { /* the load cannot end before these have their answer */
         assert_int_equal(fetch("key", &background), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
     }
     event_raise(&background.source.go);
     assert_true(await_until(is_new, key));
@@ -154,7 +144,7 @@ static void a_renewal_that_fails_is_no_callers_matter(void **state) {
     background.source.returns = -1;
     for (size_t i = 1; i <= 2; i++) {
         assert_int_equal(fetch("key", &background), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
         assert_true(event_await(&background.release, i));
     }
 }
@@ -167,7 +157,7 @@ static void only_one_of_both_functions_is_none(void **state) {
     assert_true(cache_make_stale(cache, key));
     loader.release = NULL;
     assert_int_equal(hearth_fetch(cache, key, 3, &loader, NULL, NULL, value), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     assert_false(atomic_load(&background.elsewhere));
     assert_int_equal(atomic_load(&background.retained), 0);
 }
@@ -178,7 +168,7 @@ static void within_the_soft_timeout_the_renewal_is_the_answer(void **state) {
     char key[] = "key";
     assert_true(cache_make_stale(cache, key));
     assert_int_equal(fetch("key", &background), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     assert_true(event_await(&background.release, 1));
     assert_true(atomic_load(&background.elsewhere));
 }
@@ -190,7 +180,7 @@ static void beyond_the_soft_timeout_the_stale_value_is(void **state) {
     assert_true(cache_make_stale(cache, key));
     background.source.waits = true;
     assert_int_equal(fetch("key", &background), HEARTH_OK);
-    expect_text("old");
+    expect_text(value, "old");
     assert_int_equal(cache_stats(cache).flight_timeouts, 0);
     event_raise(&background.source.go);
     assert_true(await_until(is_new, key));
@@ -210,7 +200,7 @@ static void stale_values_of_a_batch_are_renewed_so_too(void **state) {
     assert_int_equal(
         hearth_fetch_many(cache, 2, keys, sizes, &loader, NULL, NULL, values, statuses),
         HEARTH_OK);
-    expect_text("old");
+    expect_text(value, "old");
     assert_string_equal(cache_get(cache, "a", 0), "=new"); /* what is missing is waited for */
     assert_true(await_until(is_new, key));
     assert_true(event_await(&background.release, 1));
@@ -223,7 +213,7 @@ static void without_a_deadline_the_caller_loads(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     assert_int_equal(fetch("key", &background), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     assert_false(atomic_load(&background.elsewhere));
     assert_int_equal(atomic_load(&background.retained), 0);
 }
@@ -232,7 +222,7 @@ static void a_load_in_time_is_the_answer(void **state) {
     (void)state;
     struct background background = BACKGROUND_INIT;
     assert_int_equal(fetch_for("key", &background, 30000, value), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     assert_true(atomic_load(&background.elsewhere));
     assert_true(event_await(&background.release, 1));
 }
@@ -352,7 +342,7 @@ static void renewals_beyond_the_room_are_dropped_and_counted(void **state) {
     for (int i = 0; i < ROOM + 3; i++) {
         (void)snprintf(last, sizeof last, "key%d", i);
         assert_int_equal(fetch(last, &background), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
     }
     const hearth_stats stats = cache_stats(cache);
     assert_int_equal(stats.loads_waiting, ROOM);
@@ -360,7 +350,7 @@ static void renewals_beyond_the_room_are_dropped_and_counted(void **state) {
     assert_int_equal(stats.flights, ROOM + 1);
     /* Who has nothing to answer with loads by itself. */
     assert_int_equal(fetch_for("missing", &background, 30000, value), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     event_raise(&held.source.go);
     assert_true(event_await(&background.release, ROOM + 4));
     assert_int_equal(atomic_load(&background.retained), ROOM + 4);
@@ -377,7 +367,7 @@ static void without_threads_callers_load(void **state) {
     char key[] = "key";
     assert_true(cache_make_stale(cache, key));
     assert_int_equal(fetch("key", &background), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     assert_int_equal(fetch_for("other", &background, 30000, value), HEARTH_OK);
     assert_false(atomic_load(&background.elsewhere));
     assert_int_equal(atomic_load(&background.retained), atomic_load(&background.released));
@@ -395,9 +385,9 @@ static void a_lent_thread_runs_one_load(void **state) {
     assert_true(cache_make_stale(cache, other));
     assert_int_equal(hearth_work(cache, 0), HEARTH_MISS); /* from now on loads wait for it */
     assert_int_equal(fetch("key", &background), HEARTH_OK);
-    expect_text("old");
+    expect_text(value, "old");
     assert_int_equal(fetch("other", &background), HEARTH_OK);
-    expect_text("old");
+    expect_text(value, "old");
     assert_int_equal(cache_stats(cache).loads_waiting, 2);
     assert_int_equal(atomic_load(&background.source.calls), 0);
     assert_int_equal(hearth_work(cache, 0), HEARTH_OK);

@@ -67,9 +67,7 @@ static hearth *cache;
 static hearth_value *value;
 
 static int open_with(const char *const *settings) {
-    cache = cache_open(settings);
-    value = hearth_value_new();
-    return cache != NULL && value != NULL ? 0 : -1;
+    return cache_open_with_value(settings, &cache, &value);
 }
 
 static int open_cache(void **state) {

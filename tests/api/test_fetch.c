@@ -16,9 +16,7 @@ static struct source source;
 
 static int open_with(const char *const *settings) {
     source = (struct source){SOURCE_INIT, .text = "loaded"};
-    cache = cache_open(settings);
-    value = hearth_value_new();
-    return cache != NULL && value != NULL ? 0 : -1;
+    return cache_open_with_value(settings, &cache, &value);
 }
 
 static int open_cache(void **state) {
@@ -37,11 +35,6 @@ static hearth_info info_of_value(void) {
     hearth_info info = {.size = sizeof info};
     assert_int_equal(hearth_value_info(value, &info), HEARTH_OK);
     return info;
-}
-
-static void expect_text(const char *text) {
-    assert_int_equal(hearth_value_size(value), strlen(text));
-    assert_memory_equal(hearth_value_data(value), text, strlen(text));
 }
 
 static void expect_in_tiers(const char *key, const char *local, const char *remote) {
@@ -71,7 +64,7 @@ static hearth_write_options write_options(int64_t ttl_ms, int64_t soft_ttl_ms) {
 static void a_load_fills_both_tiers(void **state) {
     (void)state;
     assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
-    expect_text("loaded");
+    expect_text(value, "loaded");
     assert_int_equal(info_of_value().tier, HEARTH_TIER_LOADED);
     assert_int_equal(info_of_value().freshness, HEARTH_FRESH);
     const uint64_t version = info_of_value().version;
@@ -91,7 +84,7 @@ static void an_empty_value_is_a_value(void **state) {
     (void)state;
     source.text = NULL;
     assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
-    expect_text("");
+    expect_text(value, "");
     expect_in_tiers("key", "=", "=");
     assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
     assert_int_equal(atomic_load(&source.calls), 1);
@@ -101,7 +94,7 @@ static void an_absence_is_remembered_in_both_tiers(void **state) {
     (void)state;
     source.absent = true;
     assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_ABSENT);
-    expect_text("");
+    expect_text(value, "");
     expect_in_tiers("key", "ABSENT", "ABSENT");
     assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_ABSENT);
     assert_int_equal(atomic_load(&source.calls), 1);
@@ -203,7 +196,7 @@ static void the_last_word_counts(void **state) {
         source.filled = 99;
         assert_int_equal(source_fetch(cache, key, &source, value), cases[i].status);
         assert_int_equal(source.filled, HEARTH_OK);
-        expect_text(cases[i].text);
+        expect_text(value, cases[i].text);
         if (cases[i].status < 0) {
             expect_in_tiers(key, "MISS", "MISS");
         }
@@ -339,7 +332,7 @@ static void a_tier_that_is_not_wanted_is_left_alone(void **state) {
     expect_in_tiers("local", "=loaded", "MISS");
     assert_int_equal(fetch_with("none", HEARTH_READ_NO_LOCAL | HEARTH_READ_NO_REMOTE, NULL),
                      HEARTH_OK);
-    expect_text("loaded");
+    expect_text(value, "loaded");
     expect_in_tiers("none", "MISS", "MISS");
     assert_int_equal(atomic_load(&source.calls), 3);
 }
@@ -374,7 +367,7 @@ static void a_load_leaves_no_older_local_copy(void **state) {
     }
     expect_in_tiers("key", "=old", "MISS");
     assert_int_equal(fetch_with("key", HEARTH_READ_NO_LOCAL, NULL), HEARTH_OK);
-    expect_text("loaded");
+    expect_text(value, "loaded");
     expect_in_tiers("key", "MISS", "=loaded");
     assert_string_equal(cache_get(cache, "key", 0), "=loaded");
 }

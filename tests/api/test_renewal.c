@@ -17,9 +17,7 @@ static struct source source;
 
 static int open_with(const char *const *settings) {
     source = (struct source){SOURCE_INIT, .text = "new"};
-    cache = cache_open(settings);
-    value = hearth_value_new();
-    return cache != NULL && value != NULL ? 0 : -1;
+    return cache_open_with_value(settings, &cache, &value);
 }
 
 static int open_cache(void **state) {
@@ -37,11 +35,6 @@ static hearth_info info_of_value(void) {
     hearth_info info = {.size = sizeof info};
     assert_int_equal(hearth_value_info(value, &info), HEARTH_OK);
     return info;
-}
-
-static void expect_text(const char *text) {
-    assert_int_equal(hearth_value_size(value), strlen(text));
-    assert_memory_equal(hearth_value_data(value), text, strlen(text));
 }
 
 static void expect_in_tiers(const char *key, const char *text) {
@@ -80,7 +73,7 @@ static void after_a_failure_the_next_try_waits(void **state) {
     source.returns = 7;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(fetch(key), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
         assert_int_equal(info_of_value().freshness, HEARTH_STALE);
     }
     assert_int_equal(atomic_load(&source.calls), 1);
@@ -146,7 +139,7 @@ static void it_needs_no_local_tier(void **state) {
     source.returns = 7;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fetch(key), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
     }
     assert_int_equal(atomic_load(&source.calls), 1);
 }
@@ -185,7 +178,7 @@ static void it_is_told_what_there_is(void **state) {
     source.inside = keep;
     source.arg = &told;
     assert_int_equal(fetch(key), HEARTH_OK);
-    expect_text("new"); /* said last */
+    expect_text(value, "new"); /* said last */
     assert_int_equal(told.status, HEARTH_OK);
     assert_string_equal(told.text, "old");
     assert_int_equal(told.info.freshness, HEARTH_STALE);
@@ -220,7 +213,7 @@ static void what_is_unchanged_lives_on(void **state) {
             assert_int_equal(hearth_evict_local(cache, key, 3), HEARTH_OK);
         }
         assert_int_equal(fetch(key), HEARTH_OK);
-        expect_text("kept");
+        expect_text(value, "kept");
         assert_int_equal(told.kept, HEARTH_OK);
         assert_int_equal(info_of_value().tier, HEARTH_TIER_LOADED);
         assert_int_equal(info_of_value().freshness, HEARTH_FRESH);
@@ -246,7 +239,7 @@ static void a_fill_in_steps_is_told_too(void **state) {
     assert_memory_equal(data, "old", 3);
     assert_int_equal(hearth_fill_unchanged(fill), HEARTH_OK);
     assert_int_equal(hearth_fill_commit(fill, NULL, value), HEARTH_OK);
-    expect_text("old");
+    expect_text(value, "old");
     expect_in_tiers(key, "=old");
     assert_int_equal(hearth_fill_stale(NULL, &data, &size, NULL), HEARTH_E_INVALID);
     assert_int_equal(hearth_fill_unchanged(NULL), HEARTH_E_INVALID);
@@ -274,7 +267,7 @@ static void a_reload_asks_the_loader(void **state) {
     source.inside = keep;
     source.arg = &told;
     assert_int_equal(fetch_with(key, HEARTH_READ_RELOAD), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     expect_in_tiers(key, "=new");
     assert_string_equal(told.text, "cached");
     assert_int_equal(told.info.freshness, HEARTH_FRESH);
@@ -302,7 +295,7 @@ static void a_reload_that_fails_changes_nothing(void **state) {
     assert_int_equal(atomic_load(&source.calls), 2);
     expect_in_tiers(key, "=cached");
     assert_int_equal(fetch(key), HEARTH_OK);
-    expect_text("cached");
+    expect_text(value, "cached");
 }
 
 static void of_many_all_are_reloaded(void **state) {
@@ -319,7 +312,7 @@ static void of_many_all_are_reloaded(void **state) {
     assert_int_equal(
         hearth_fetch_many(cache, 3, keys, sizes, &loader, &read, NULL, values, statuses),
         HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     expect_in_tiers("a", "=new");
     expect_in_tiers("b", "=new");
     assert_int_equal(atomic_load(&source.calls), 2);
@@ -410,7 +403,7 @@ static void a_fill_in_steps_reloads_too(void **state) {
     read.flags = HEARTH_READ_RELOAD | HEARTH_READ_NO_WAIT;
     assert_int_equal(cache_set(cache, "key", "cached"), HEARTH_OK);
     assert_int_equal(hearth_fetch_begin(cache, "key", 3, &read, value, &fill), HEARTH_OK);
-    expect_text("cached");
+    expect_text(value, "cached");
     assert_non_null(fill);
     assert_int_equal(hearth_fetch_begin(cache, "key", 3, &read, value, &none), HEARTH_MISS);
     assert_null(none);
@@ -428,7 +421,7 @@ static void without_loading_the_tiers_answer_or_nobody(void **state) {
     make_stale(key);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(fetch_with(key, HEARTH_READ_NO_LOAD), HEARTH_OK);
-        expect_text("old");
+        expect_text(value, "old");
         assert_int_equal(info_of_value().freshness, HEARTH_STALE);
         assert_int_equal(hearth_evict_local(cache, key, 3), HEARTH_OK);
     }
@@ -605,7 +598,7 @@ static void a_hit_is_renewed_before_it_expires(void **state) {
         assert_int_equal(cache_stats(cache).early_renewals, i + 1);
         /* Without `retain` it is the caller who renews. */
         assert_int_equal(info_of_value().tier, HEARTH_TIER_LOADED);
-        expect_text("new");
+        expect_text(value, "new");
     }
 }
 
@@ -618,10 +611,10 @@ static void nobody_waits_for_a_worker_that_renews_early(void **state) {
     source.waits = true;
     source.text = "newer";
     assert_true(await_until(is_renewed_early, &early));
-    expect_text("new"); /* the load cannot have ended */
+    expect_text(value, "new"); /* the load cannot have ended */
     assert_int_equal(info_of_value().tier, HEARTH_TIER_LOCAL);
     assert_int_equal(fetch_by("key", &early.loader, 0), HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
     event_raise(&source.go);
     assert_true(event_await(&released, 1));
     assert_string_equal(cache_get(cache, "key", HEARTH_READ_ALLOW_STALE), "=newer");
@@ -633,7 +626,7 @@ static void an_early_renewal_that_fails_leaves_the_value(void **state) {
     assert_int_equal(fetch("key"), HEARTH_OK);
     source.returns = 7;
     assert_true(await_until(is_renewed_early, &early));
-    expect_text("new");
+    expect_text(value, "new");
 }
 
 static void a_batch_renews_early_too(void **state) {
@@ -648,7 +641,7 @@ static void a_batch_renews_early_too(void **state) {
             HEARTH_OK);
     }
     assert_int_equal(status, HEARTH_OK);
-    expect_text("new");
+    expect_text(value, "new");
 }
 
 /* Whoever looks into the local tier alone is sent on, and then the renewal begins at once. */
@@ -666,7 +659,7 @@ static void a_look_that_is_sent_on_renews(void **state) {
             stats = cache_stats(cache);
         }
     } while (stats.early_renewals == 0);
-    expect_text("new");
+    expect_text(value, "new");
 }
 
 /* However likely it is: not more often than each 100 ms. */

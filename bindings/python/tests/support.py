@@ -121,6 +121,22 @@ def needs(*modules):
     return unittest.skipIf(missing, f"no {', '.join(missing)} here")
 
 
+class OnNodes:
+    """For test cases of which there is one for each kind of nodes."""
+
+    server = None  #: of Server; None: no nodes outside of the process
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Server(cls.server) if cls.server else None
+        cls.url = cls.node.url if cls.node else "embedded://"
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.node:
+            cls.node.end()
+
+
 # ---- examples ------------------------------------------------------------------------------------
 
 

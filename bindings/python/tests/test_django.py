@@ -52,20 +52,8 @@ class Point:
         return type(other) is Point and self.x == other.x
 
 
-class Contract:
+class Contract(support.OnNodes):
     """The same for all nodes."""
-
-    server = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = support.Server(cls.server) if cls.server else None
-        cls.url = cls.node.url if cls.node else "embedded://"
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.node:
-            cls.node.end()
 
     def open(self, **params):
         options = {"remote_prefix": f"{self.id()}:"[-100:], "remote_timeout_ms": 5000}
@@ -360,15 +348,23 @@ class Contract:
         asyncio.run(all_of_them())
 
     def test_one_task_makes_the_value(self):
-        calls = []
-
-        async def make():
-            calls.append(1)
-            await asyncio.sleep(0.01)
-            return [1]
+        calls, asked = [], []
 
         async def ask():
-            return await asyncio.gather(*(self.cache.aget_or_set("a", make) for _ in range(5)))
+            all_ask = asyncio.Event()
+
+            async def make():
+                calls.append(1)
+                await all_ask.wait()
+                return [1]
+
+            async def one():
+                asked.append(1)
+                if len(asked) == 5:
+                    all_ask.set()
+                return await self.cache.aget_or_set("a", make)
+
+            return await asyncio.gather(*(one() for _ in range(5)))
 
         found = asyncio.run(ask())
         self.assertEqual((found, len(calls)), ([[1]] * 5, 1))

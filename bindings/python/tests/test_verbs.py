@@ -10,20 +10,8 @@ import support
 import hearth
 
 
-class Verbs:
+class Verbs(support.OnNodes):
     """The same for all nodes."""
-
-    server = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = support.Server(cls.server) if cls.server else None
-        cls.url = cls.node.url if cls.node else "embedded://"
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.node:
-            cls.node.end()
 
     def setUp(self):
         # Each test has keys of its own, on the same node.
