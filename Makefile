@@ -321,7 +321,6 @@ update-readme: found $(OUT)/tests/api/test_readme
 .PHONY: fuzz run-fuzzers
 FUZZ_RUNS    ?= 10000000#       executions of each, and
 FUZZ_SECONDS ?= 60#             at most so long, 0: no bound
-# A trace's zstd may ask for a window of 2 GiB, of which little is touched.
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # TESTS= takes those with the word in their name.
 SELECTED_FUZZERS := $(if $(strip $(TESTS)),$(foreach fuzzer,$(FUZZERS),\
@@ -329,6 +328,7 @@ SELECTED_FUZZERS := $(if $(strip $(TESTS)),$(foreach fuzzer,$(FUZZERS),\
 
 fuzz:
 	$(Q)$(MAKE) $(PARALLEL) run-fuzzers CC=clang VARIANT=fuzz
+# A trace's zstd may ask for a window of 2 GiB, of which little is touched.
 run-fuzzers: found $(FUZZERS:%=$(OUT)/fuzz_%)
 	$(Q)for fuzzer in $(SELECTED_FUZZERS); do \
 	    mkdir -p $(OUT)/corpus/$$fuzzer && \
@@ -466,7 +466,7 @@ Testing
   make check               the test programs; TESTS=ring takes those with `ring` in their path;
                            those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
-  make check-mutations     breaks the hot tier in some 70 ways, one after another: a test must fail each time
+  make check-mutations     breaks the library in some 120 ways, one after another: a test must fail each time
   make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=; needs clang
   make check-install       installs into an empty tree and builds the README's program there
   make lint                layers, names, headers, comments, format, clang-tidy, mypy

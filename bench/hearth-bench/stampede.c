@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+/* What the origin takes is time, not work: a database on another machine. */
 static void sleep_ms(int64_t ms) {
     const struct timespec span = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     (void)nanosleep(&span, NULL);

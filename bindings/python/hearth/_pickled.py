@@ -268,7 +268,8 @@ class PickledStore:
             if time.monotonic() > limit:
                 raise CacheError(f"others kept changing {key!r:.100}")
             losses += 1
-            time.sleep(random.random() * min(losses, 20) * 0.0002)  # others are quicker just now
+            # Others were quicker: a while at random, so that they do not meet again.
+            time.sleep(random.random() * min(losses, 20) * 0.0002)
 
     # ---- loads ----
 
