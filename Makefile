@@ -16,7 +16,7 @@ CC := gcc
 endif
 CFLAGS     ?= -O2 -g
 LDFLAGS    ?=
-VARIANT    ?= plain#           plain, release, asan, ubsan, tsan or fuzz
+VARIANT    ?= plain#           plain, release, asan, ubsan, asan-ubsan, tsan, fuzz or coverage
 TESTS      ?=#                 only test programs whose path contains this word
 JOBS       ?= $(shell nproc)#  for the targets that build and test in one go
 DESTDIR    ?=
@@ -49,26 +49,38 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstri
 
 SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
 SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_asan-ubsan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_tsan  := -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
                   -fno-omit-frame-pointer
 OPTIMIZE_release := -O3
 
-ifeq ($(filter $(VARIANT),plain release asan ubsan tsan fuzz),)
-$(error VARIANT=$(VARIANT) is none of plain, release, asan, ubsan, tsan, fuzz)
+ifeq ($(filter $(VARIANT),plain release asan ubsan asan-ubsan tsan fuzz coverage),)
+$(error VARIANT=$(VARIANT) is none of plain, release, asan, ubsan, asan-ubsan, tsan, fuzz, coverage)
 endif
 SANITIZE := $(SANITIZE_$(VARIANT))
+# The library alone counts what of it ran, and is not optimized, which would make one line of several.
+COVERAGE := $(if $(filter coverage,$(VARIANT)),--coverage)
 
 # Each part of the tree sees what it may include.
 INCLUDE_sdk   := -Iinclude -Isdk
 INCLUDE_bench := -Iinclude -Isdk -Ibench -Itests
 INCLUDE_tests := -Iinclude -Isdk -Ibench -Itests
-# The library never ends the process, so the assertions in other people's macros are off.
-PART_FLAGS_sdk := -fPIC -DNDEBUG
+# What is installed is hardened; the sanitizers have checks of their own, and glibc's need an optimizer.
+OPTIMIZED := $(and $(if $(SANITIZE)$(COVERAGE),,yes),$(filter -O1 -O2 -O3 -Os,$(CFLAGS) $(OPTIMIZE_$(VARIANT))))
+HARDEN    := $(if $(OPTIMIZED),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) $(if $(SANITIZE),,-fstack-protector-strong)
+HARDEN_LINK := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+# The library never ends the process, so the assertions in other people's macros are off. What a loader in C++ throws goes
+# through the library's frames, which let go what they hold.
+PART_FLAGS_sdk := -fPIC -DNDEBUG -fexceptions $(HARDEN) $(if $(COVERAGE),$(COVERAGE) -fprofile-update=atomic -O0)
 
 COMPILE_FLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -fvisibility=hidden -pthread \
                 $(FOUND_CFLAGS) $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE)
-LINK_FLAGS    = $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE) $(LDFLAGS) -pthread -Wl,--as-needed
+# C++ is for the tests of what C++ programs include.
+CXX_FLAGS     = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -pedantic \
+                -pthread $(FOUND_CFLAGS) $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE)
+CXX_OF        = $(if $(findstring clang,$(notdir $(CC))),clang++,g++)
+LINK_FLAGS    = $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE) $(COVERAGE) $(LDFLAGS) -pthread -Wl,--as-needed
 
 # ---- what is found on this machine ----------------------------------------------------------
 # Every library as name:package. A missing one is told by its package, before any compiler runs.
@@ -76,10 +88,13 @@ LINK_FLAGS    = $(CFLAGS) $(OPTIMIZE_$(VARIANT)) $(SANITIZE) $(LDFLAGS) -pthread
 PKG_CONFIG   ?= pkg-config
 NEED_LIBRARY := hiredis:libhiredis-dev libmemcached:libmemcached-dev hashkit:libhashkit-dev \
                 libxxhash:libxxhash-dev uthash:uthash-dev
-NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev zlib:zlib1g-dev
-NEED_TESTS   := cmocka:libcmocka-dev python3:python3
+NEED_BENCH   := sqlite3:libsqlite3-dev libzstd:libzstd-dev zlib:zlib1g-dev libevent:libevent-dev
+NEED_TESTS   := cmocka:libcmocka-dev jansson:libjansson-dev python3:python3
 NEED_LINT    := python3:python3 g++:g++ clang:clang clang-format:clang-format \
                 clang-tidy:clang-tidy shellcheck:shellcheck mypy:mypy
+NEED_COVERAGE := gcovr:gcovr
+NEED_ANALYZE := cppcheck:cppcheck
+NEED_ABI     := abidiff:abigail-tools cmocka:libcmocka-dev jansson:libjansson-dev
 
 # Targets that compile nothing here need to look for nothing either.
 QUIET_GOALS := help clean deps deps-test format uninstall test test-all demo check-asan check-ubsan check-tsan \
@@ -93,7 +108,9 @@ FOUND_libxxhash    := $(call found,libxxhash)
 FOUND_sqlite3      := $(call found,sqlite3)
 FOUND_libzstd      := $(call found,libzstd)
 FOUND_zlib         := $(call found,zlib)
+FOUND_libevent     := $(call found,libevent)
 FOUND_cmocka       := $(call found,cmocka)
+FOUND_jansson      := $(call found,jansson)
 # These two bring no pkg-config file. hashkit has libmemcached's version.
 FOUND_hashkit      := $(call header,libhashkit/hashkit.h,$(or $(FOUND_libmemcached),yes))
 FOUND_uthash       := $(call header,uthash.h,yes)
@@ -103,12 +120,13 @@ FOUND_CC           := $(shell $(CC) -dumpfullversion -dumpversion 2>/dev/null)
 FOUND_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags hiredis libxxhash 2>/dev/null))
 DEPENDENCY_DIRS := $(strip $(shell $(PKG_CONFIG) --libs-only-L hiredis 2>/dev/null))
 endif
-$(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck mypy,\
+$(foreach tool,python3 g++ clang clang-format clang-tidy shellcheck mypy gcovr cppcheck abidiff,\
     $(eval FOUND_$(tool) = $$(shell command -v $(tool))))
 
 # What a program needs besides libhearth.a. -lhashkit has no pkg-config file.
 PRIVATE_LIBS := $(strip $(DEPENDENCY_DIRS) -lhiredis -lmemcached -lhashkit -pthread -lm)
 BENCH_LIBS   := -lsqlite3 -lzstd -lz
+BENCH_LIBS_appserver := -levent_core -levent_extra
 TEST_LIBS    := -lcmocka
 
 missing = $(foreach need,$(1),$(if $(FOUND_$(firstword $(subst :, ,$(need)))),,\
@@ -136,7 +154,10 @@ BENCH_NAMES   := $(sort $(patsubst bench/%/,%,$(dir $(wildcard bench/*/*.c))))
 ALL_TESTS     := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
 TEST_SOURCES  := $(foreach file,$(ALL_TESTS),$(if $(filter test_%.c,$(notdir $(file))),$(file)))
 # Every other file under tests/ (support/, contract suites) is shared by the test programs.
-TEST_SHARED   := $(filter-out $(TEST_SOURCES) tests/fuzz/% tests/mutations/% tests/install/%,$(ALL_TESTS))
+TEST_SHARED   := $(filter-out $(TEST_SOURCES) tests/fuzz/% tests/mutations/% tests/install/% \
+                 tests/simulation/% tests/soak/% tests/fault/system_calls.c,$(ALL_TESTS))
+
+CXX_TESTS     := $(sort $(wildcard tests/*/test_*.cc))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIB_OBJECTS    := $(call objects,$(LIB_SOURCES))
@@ -147,7 +168,7 @@ NEED_THREADED_CHILDREN := tests/tier/test_lease_processes.c
 LEFT_OUT       := $(if $(SANITIZE),$(NEED_SHARED)) $(if $(filter tsan,$(VARIANT)),$(NEED_THREADED_CHILDREN))
 PYTHON_TESTS   := $(if $(SANITIZE),,$(sort $(wildcard bindings/python/tests/test_*.py)))
 TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(filter-out $(LEFT_OUT),$(TEST_SOURCES))) \
-                  $(PYTHON_TESTS)
+                  $(CXX_TESTS:%.cc=$(OUT)/%) $(PYTHON_TESTS)
 BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,$(BENCH_NAMES))
 
 STATIC_LIB := $(OUT)/libhearth.a
@@ -176,7 +197,7 @@ found: | need-library
 	$(NEED_BENCH) cmocka:,$(call say_found,$(firstword $(subst :, ,$(need)))))"
 say_found = $(if $(FOUND_$(1)),$(if $(filter yes,$(FOUND_$(1))),$(1),$(1)-$(FOUND_$(1))),no-$(1))
 
-.PHONY: need-library need-bench need-tests need-lint
+.PHONY: need-library need-bench need-tests need-lint need-coverage need-analyze need-abi
 need-library:
 	$(call refuse_missing,$(NEED_LIBRARY),deps)
 need-bench:
@@ -185,6 +206,12 @@ need-tests:
 	$(call refuse_missing,$(NEED_BENCH) $(NEED_TESTS),deps-test)
 need-lint:
 	$(call refuse_missing,$(NEED_LINT),deps-test)
+need-abi:
+	$(call refuse_missing,$(NEED_ABI),deps-test)
+need-coverage:
+	$(call refuse_missing,$(NEED_COVERAGE),deps-test)
+need-analyze:
+	$(call refuse_missing,$(NEED_ANALYZE),deps-test)
 
 # ---- compile --------------------------------------------------------------------------------
 
@@ -194,11 +221,16 @@ $(OBJ)/%.o: %.c | need-library
 	$(Q)$(CC) $(COMPILE_FLAGS) $(INCLUDE_$(firstword $(subst /, ,$<))) \
 	    $(PART_FLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
 
+$(OBJ)/%.o: %.cc | need-library
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	$(Q)$(CXX_OF) $(CXX_FLAGS) -Iinclude -MMD -MP -c -o $@ $<
+
 $(call objects,$(wildcard bench/*.c bench/*/*.c)): | need-bench
 $(call objects,$(filter-out $(SERVERS),$(ALL_TESTS))): | need-tests
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SOURCES) $(BENCH_SHARED) $(ALL_TESTS) \
-    $(wildcard bench/*/*.c)))
+    $(wildcard bench/*/*.c)) $(CXX_TESTS:%.cc=$(OBJ)/%.o))
 
 # The page's looks are built in.
 $(call objects,bench/page.c): bench/page.html
@@ -233,23 +265,25 @@ $(BENCH_LIB): $(call objects,$(BENCH_SHARED)) $(MANIFEST)
 $(SHARED_LIB): $(LIB_OBJECTS) sdk/api/libhearth.map $(MANIFEST)
 	@echo "  LD    $@"
 	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) $(LINK_FLAGS) -Wl,-soname,$(SONAME) \
-	    -Wl,--version-script=sdk/api/libhearth.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro \
-	    -Wl,-z,now $(PRIVATE_LIBS)
+	    -Wl,--version-script=sdk/api/libhearth.map -Wl,-z,defs -Wl,-z,nodelete \
+	    $(HARDEN_LINK) $(PRIVATE_LIBS)
 	$(Q)ln -sf $(@F) $(OUT)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(OUT)/libhearth.so
 
 define link
 @mkdir -p $(@D)
 @echo "  LD    $@"
-$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LINK_FLAGS)
+$(Q)$(or $(LINKER),$(CC)) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LINK_FLAGS)
 endef
 
 # bench/NAME/*.c is one program; bench/*.c is shared by all of them.
 define bench_program
 $(OUT)/bench/$(1): $$(call objects,$$(wildcard bench/$(1)/*.c)) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
-	$$(link) $(PRIVATE_LIBS) $(BENCH_LIBS)
+	$$(link) $(PRIVATE_LIBS) $(BENCH_LIBS) $$(BENCH_LIBS_$(1))
 endef
 $(foreach name,$(BENCH_NAMES),$(eval $(call bench_program,$(name))))
+
+$(CXX_TESTS:%.cc=$(OUT)/%): LINKER = $(CXX_OF)
 
 # A test that runs a program needs it.
 $(addprefix $(OUT)/tests/bench/,test_hearth_bench test_doctor): | $(OUT)/bench/hearth-bench
@@ -262,8 +296,22 @@ $(NEED_SHARED:%.c=$(OUT)/%) $(PYTHON_TESTS): | $(SHARED_LIB)
 # What the fuzzers found so far is an ordinary test.
 $(OUT)/tests/fuzz/test_corpus: $(call objects,$(filter-out %/test_corpus.c,$(wildcard tests/fuzz/*.c)))
 
-# Its test runs the demo.
+# The simulation's clocks, waits, sockets and servers are in the place of the library's and the system's.
+SIMULATED := pthread_join pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_cond_timedwait \
+             pthread_cond_broadcast nanosleep hearth__remote_connect eventfd read write close recv send poll
+$(OUT)/tests/simulation/test_simulation: $(call objects,$(filter-out %/test_simulation.c,$(wildcard tests/simulation/*.c)))
+$(OUT)/tests/simulation/test_simulation: PRIVATE_LIBS += $(SIMULATED:%=-Wl,--wrap=%)
+
+# Calls of the system go through what makes them fail.
+$(patsubst %.c,$(OUT)/%,$(wildcard tests/fault/test_system_*.c)): $(call objects,tests/fault/system_calls.c)
+$(OUT)/tests/fault/test_system_calls: PRIVATE_LIBS += -Wl,--wrap=hearth__remote_open -Wl,--wrap=hearth__nodes_now_ms
+
+# Its cases are JSON.
+$(OUT)/tests/conformance/test_conformance: TEST_LIBS += -ljansson
+
+# Its test runs the demo, and so on.
 $(OUT)/tests/bench/test_demo: | $(OUT)/bench/demo
+$(OUT)/tests/bench/test_appserver: | $(OUT)/bench/appserver
 
 # Rewritten only when its text changes, so that `make install` with another PREFIX is right.
 $(PC_FILE): sdk/api/hearth.pc.in FORCE
@@ -275,14 +323,14 @@ $(PC_FILE): sdk/api/hearth.pc.in FORCE
 
 # ---- tests ----------------------------------------------------------------------------------
 
-.PHONY: check check-asan check-ubsan check-tsan check-install check-mutations test test-all
+.PHONY: check check-asan check-ubsan check-tsan check-install check-abi check-mutations test test-all
 SELECTED_TESTS := $(if $(strip $(TESTS)),$(foreach program,$(TEST_PROGRAMS),\
                   $(if $(findstring $(strip $(TESTS)),$(program)),$(program))),$(TEST_PROGRAMS))
 
 check: found $(SELECTED_TESTS)
 	$(Q)HEARTH_LIBRARY="$(abspath $(OUT)/$(SONAME))" PYTHONDONTWRITEBYTECODE=1 \
-	    $(PYTHON) tests/run.py --timeout $(if $(HEARTH_LONG),3600,$(if $(SANITIZE),600,120)) \
-	    --python "$(BINDING_PYTHON)" $(SELECTED_TESTS)
+	    $(PYTHON) tests/run.py --timeout $(if $(HEARTH_LONG),3600,$(if $(SANITIZE)$(COVERAGE),600,120)) \
+	    --beside tests/contract/ --python "$(BINDING_PYTHON)" $(SELECTED_TESTS)
 
 check-asan check-ubsan check-tsan:
 	$(Q)$(MAKE) $(PARALLEL) check VARIANT=$(@:check-%=%)
@@ -290,17 +338,28 @@ check-asan check-ubsan check-tsan:
 check-install: lib
 	$(Q)MAKE="$(MAKE)" tests/install/check.sh
 
+# BASE= another revision than the last released version.
+check-abi: lib | need-abi
+	$(Q)MAKE="$(MAKE)" tests/install/abi.sh $(SHARED_LIB) $(SONAME) $(BASE)
+
+# OPS= reads of either kind of server; SEED= repeats a run as far as the machine lets it.
+.PHONY: check-coherence
+OPS ?= 1000000
+check-coherence: found $(OUT)/tests/coherence/test_checker
+	$(Q)HEARTH_OPS=$(OPS) $(if $(SEED),HEARTH_SEED=$(SEED)) $(OUT)/tests/coherence/test_checker
+
 # TESTS= takes those patches with the word in their name.
 check-mutations:
 	$(Q)MAKE="$(MAKE)" $(PYTHON) tests/mutations.py --build $(OUT) --jobs $(JOBS) $(TESTS)
 
-# Each sanitizer with one compiler; `make test-all` has every pair. With TESTS= only programs run.
+# Each sanitizer with one compiler, and those that can be in one program are in one, for the sake of
+# time; `make test-all` has every pair. With TESTS= only programs run.
 COMPILERS := gcc clang
 GATES     := $(if $(strip $(TESTS)),,"lint CC=gcc VARIANT=plain")
 INSTALL   := $(if $(strip $(TESTS)),,"check-install CC=gcc VARIANT=plain")
 MUTATIONS := $(if $(strip $(TESTS)),,"check-mutations CC=gcc VARIANT=plain")
-SHORT_RUN := $(GATES) "check CC=gcc VARIANT=plain" $(INSTALL) "check CC=gcc VARIANT=asan" \
-             "check CC=clang VARIANT=ubsan" "check CC=gcc VARIANT=tsan"
+SHORT_RUN := $(GATES) "check CC=gcc VARIANT=plain" $(INSTALL) \
+             "check CC=clang VARIANT=asan-ubsan" "check CC=gcc VARIANT=tsan"
 FULL_RUN  := $(GATES) $(INSTALL) $(foreach variant,plain release asan ubsan tsan,\
              $(foreach compiler,$(COMPILERS),"check CC=$(compiler) VARIANT=$(variant)")) $(MUTATIONS)
 
@@ -337,10 +396,43 @@ run-fuzzers: found $(FUZZERS:%=$(OUT)/fuzz_%)
 	        -max_len=6000 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=2200 -print_final_stats=1 -verbosity=0 \
 	        -dict=tests/fuzz/$$fuzzer.dict -artifact_prefix=$(OUT)/$$fuzzer- \
 	        $(OUT)/corpus/$$fuzzer || exit 1; done
-$(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/file.o $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
+$(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(addprefix $(OBJ)/tests/fuzz/,file.o pieces.o) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	@echo "  LD    $@"
 	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -fsanitize=fuzzer $(LINK_FLAGS) \
 	    -Wl,--defsym=LLVMFuzzerTestOneInput=fuzz_$* $(PRIVATE_LIBS) $(BENCH_LIBS)
+
+# ---- coverage --------------------------------------------------------------------------------
+# What of the library the test programs run: gcc counts, gcovr sums up. `check VARIANT=coverage` adds to the counts,
+# `report-coverage VARIANT=coverage` is their sum so far.
+
+.PHONY: coverage run-coverage report-coverage
+coverage: | need-coverage
+	$(Q)$(MAKE) $(PARALLEL) run-coverage CC=gcc VARIANT=coverage
+run-coverage: | need-coverage
+	$(Q)find $(OBJ) -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) check
+	$(Q)$(MAKE) report-coverage
+report-coverage: | need-coverage
+	$(Q)gcovr --root . --object-directory $(OBJ)/sdk --filter 'sdk/' --exclude-throw-branches --json-summary \
+	    -o $(OUT)/coverage.json $(OBJ)/sdk && $(PYTHON) tests/coverage.py --lines 90 --branches 80 $(OUT)/coverage.json
+
+# ---- simulation ------------------------------------------------------------------------------
+
+.PHONY: simulate
+SEEDS ?= 1000
+# OPS= has another default for other checks.
+simulate: OPS_OF_A_SEED = $(if $(filter command environment,$(firstword $(origin OPS))),$(OPS),10000)
+simulate: found $(OUT)/tests/simulation/test_simulation
+	$(Q)$(OUT)/tests/simulation/test_simulation --seeds $(strip $(SEEDS)) --operations $(strip $(OPS_OF_A_SEED))
+
+# ---- soak ------------------------------------------------------------------------------------
+
+.PHONY: soak
+MINUTES ?= 60
+RATE    ?= 2000#                operations a second
+$(OUT)/tests/soak/soak: $(call objects,$(filter-out %/soak.c,$(wildcard tests/soak/*.c)))
+soak: found $(OUT)/tests/soak/soak
+	$(Q)$(OUT)/tests/soak/soak --minutes $(strip $(MINUTES)) --rate $(strip $(RATE)) $(if $(SEED),--seed $(SEED))
 
 # ---- lint -----------------------------------------------------------------------------------
 # One target a check; each names file and line. `make lint` runs them all, whatever fails.
@@ -348,7 +440,7 @@ $(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/file.o $(BENCH_LIB) 
 .PHONY: lint lint-includes lint-calls lint-symbols lint-headers lint-comments lint-text \
         lint-format lint-shell lint-python lint-tidy update-symbols update-python format
 LINT_CHECKS := includes calls symbols headers comments text format shell python tidy
-C_FILES := $(sort $(shell find include sdk tests bench bindings -name '*.[ch]' 2>/dev/null))
+C_FILES := $(sort $(shell find include sdk tests bench bindings \( -name '*.[ch]' -o -name '*.hpp' -o -name '*.cc' \) 2>/dev/null))
 
 lint: found | need-lint
 	$(Q)$(MAKE) $(PARALLEL) -k --output-sync=target $(LINT_CHECKS:%=lint-%)
@@ -386,6 +478,26 @@ $(OBJ)/%.tidy: $(OBJ)/%.o .clang-tidy tests/.clang-tidy bench/.clang-tidy
 	    { grep -v -E '^[0-9]+ warnings? (generated|treated as error)|^Suppressed|^Use -' || true; }
 	@touch $@
 
+# cppcheck over the library. What it is not to say, and why, stands in the list of suppressions.
+.PHONY: analyze analyze-cppcheck analyze-gcc
+analyze: analyze-cppcheck analyze-gcc
+LIST_MACROS := /usr/include/utlist.h /usr/include/uthash.h# of system headers, it reads those that it is told
+analyze-cppcheck: found | need-analyze
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inconclusive --inline-suppr \
+	    --suppressions-list=tests/lint/cppcheck.txt --error-exitcode=1 --template=gcc -j $(JOBS) \
+	    -D_GNU_SOURCE -D__linux__ -D__x86_64__ $(INCLUDE_sdk) $(LIST_MACROS:%=--include=%) sdk && echo "cppcheck: ok"
+
+# gcc's own analyzer over the library, which is told who frees what. A file is looked at again when it or what it includes changed.
+# Leaks are for LeakSanitizer, in each run of the tests: what is put into a table or given to the caller is one to gcc. It
+# takes `a != NULL && b != NULL` for two answers to one question, unless each is asked by itself.
+ANALYZER := -fanalyzer -Wno-analyzer-malloc-leak --param=logical-op-non-short-circuit=0 -include tests/lint/analyzer.h
+analyze-gcc: $(LIB_SOURCES:%.c=$(OBJ)/%.analyzed)
+	@echo "analyzer: ok"
+$(OBJ)/%.analyzed: $(OBJ)/%.o tests/lint/analyzer.h
+	@echo "  CHECK $*.c"
+	$(Q)gcc $(COMPILE_FLAGS) $(INCLUDE_sdk) $(PART_FLAGS_sdk) $(ANALYZER) -c -o /dev/null $*.c
+	@touch $@
+
 # ---- demo and harness -----------------------------------------------------------------------
 
 .PHONY: bench demo run-demo
@@ -418,10 +530,10 @@ deps-test:
 
 .PHONY: install uninstall check-paths
 INSTALL_LIBS := libhearth.so libhearth.so.$(ABI) $(notdir $(SHARED_LIB)) libhearth.a
-HEADERS      := $(wildcard include/hearth/*.h)
+HEADERS      := $(wildcard include/hearth/*.h include/hearth/*.hpp)
 
 check-paths:
-	$(if $(SANITIZE),$(error VARIANT=$(VARIANT) is not for installing))
+	$(if $(SANITIZE)$(COVERAGE),$(error VARIANT=$(VARIANT) is not for installing))
 	$(foreach name,PREFIX LIBDIR INCLUDEDIR,$(if $(and $(filter 1,$(words $($(name)))),\
 	    $(filter /%,$($(name)))),,$(error $(name)=$($(name)) must be an absolute path, without blanks)))
 
@@ -466,10 +578,17 @@ Testing
   make check               the test programs; TESTS=ring takes those with `ring` in their path;
                            those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
-  make check-mutations     breaks the library in some 120 ways, one after another: a test must fail each time
+  make check-coherence     what processes see of each other while all goes wrong; OPS= reads, 1000000 by default
+  make check-mutations     breaks the library in some 170 ways, one after another: a test must fail each time
   make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=; needs clang
+  make coverage            what of the library the tests run, by lines and branches; less than 90 % or 80 % fails
+  make simulate            a fleet under faults, 10^7 operations; SEEDS=1000 OPS=10000 (each)
+  make soak                a mixed load for an hour, or MINUTES=, RATE=2000 a second, while nodes come and go: memory,
+                           descriptors and threads stay what they were
   make check-install       installs into an empty tree and builds the README's program there
+  make check-abi           programs that were built with the last released version, or BASE=, run on this library
   make lint                layers, names, headers, comments, format, clang-tidy, mypy
+  make analyze             cppcheck and gcc -fanalyzer over the library
   make deps-test           the Debian packages that the tests need besides (as root)
 
 Editing
@@ -478,7 +597,7 @@ Editing
   make update-readme       write the table of options into README.md
   make update-python       write what the headers say into the Python package
 
-Settings: CC=$(CC) CFLAGS="$(CFLAGS)" LDFLAGS= VARIANT=plain|release|asan|ubsan|tsan JOBS=$(JOBS) V=1
+Settings: CC=$(CC) CFLAGS="$(CFLAGS)" LDFLAGS= VARIANT=plain|release|asan|ubsan|asan-ubsan|tsan|coverage JOBS=$(JOBS) V=1
 endef
 export HELP
 help:

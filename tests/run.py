@@ -4,7 +4,8 @@
 cmocka does.
 
 A program that crashes, hangs, exits early or runs no test at all counts as a failure, the rest
-still runs. The last line is `N passed, N failed`, alone. Exit status 0 means: nothing failed.
+still runs. What failed is said once more at the end. The last line is `N passed, N failed`, alone.
+Exit status 0 means: nothing failed.
 """
 
 import argparse
@@ -22,6 +23,8 @@ LINGER_S = 2
 
 # Not anchored: a program may have written half a line before.
 RESULT = re.compile(r"\[ *(RUN|OK|FAILED|ERROR|SKIPPED) *\] (\S.*)$")
+# What cmocka says before it says FAILED: the condition, and its place.
+REASON = re.compile(r"\[ *(?:ERROR|LINE) *\] --- (.+)$")
 ANNOUNCED = re.compile(r"\[=+\] (?:.*: )?Running (\d+) test\(s\)\.")
 
 # Every finding of a sanitizer ends the program with a failure, and leaks are looked for.
@@ -39,20 +42,28 @@ class Outcome:
         self.announced = 0
         self.results = []
         self.running = None
+        self.reasons = []
+        self.failures = []
 
     def read(self, line):
         announced = ANNOUNCED.search(line)
         if announced:
             self.announced += int(announced.group(1))
+        reason = REASON.search(line)
+        if reason:
+            self.reasons.append(reason.group(1))
         found = RESULT.search(line)
         if not found:
             return
         word, test = found.groups()
         if word == "RUN":
             self.running = test
+            self.reasons = []
         elif test == self.running:
             self.results.append(word)
             self.running = None
+            if word in ("FAILED", "ERROR"):
+                self.failures.append(": ".join([test, *self.reasons]))
 
     def passed(self):
         return self.results.count("OK")
@@ -150,10 +161,11 @@ def judge(status, outcome):
     return None
 
 
-def tally(path, passed, failed):
+def tally(path, passed, failed, troubles):
     if path:
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{passed} {failed}\n")
+            file.writelines(f"# {trouble}\n" for trouble in troubles)
 
 
 def timed(program, python, timeout_s):
@@ -166,15 +178,23 @@ def main():
     parser.add_argument("--timeout", type=int, default=120, help="seconds for each program")
     # Many wait for a server or for a life to end: another one computes meanwhile.
     parser.add_argument("--jobs", type=int, default=2, help="programs that run at a time")
+    parser.add_argument(
+        "--beside",
+        metavar="WORD",
+        help="programs with this word in their path do little but wait: one more runs at a time, of them",
+    )
     parser.add_argument("--python", default=sys.executable, help="for programs of Python")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
 
     passed = failed = skipped = 0
     troubles = []
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, arguments.jobs)) as pool:
+    executor = concurrent.futures.ThreadPoolExecutor
+    with executor(max_workers=max(1, arguments.jobs)) as pool, executor(max_workers=1) as beside:
         started = [
-            pool.submit(timed, each, arguments.python, arguments.timeout)
+            (beside if arguments.beside and arguments.beside in each else pool).submit(
+                timed, each, arguments.python, arguments.timeout
+            )
             for each in arguments.programs
         ]
         for finished in concurrent.futures.as_completed(started):
@@ -187,6 +207,7 @@ def main():
                 troubles.append(f"{program} {trouble}")
             elif bad:
                 troubles.append(f"{program}: {bad} failed")
+            troubles += [f"{program}: {failure}" for failure in outcome.failures]
             passed += outcome.passed()
             skipped += outcome.skipped()
             failed += bad
@@ -201,7 +222,7 @@ def main():
         print(f"FAILED: {trouble}")
     if skipped:
         print(f"skipped: {skipped}")
-    tally(os.environ.get("HEARTH_TALLY"), passed, failed)
+    tally(os.environ.get("HEARTH_TALLY"), passed, failed, troubles)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs `make STAGE` for each argument, whatever fails, and sums up. The last line counts all test
 # cases: `N passed, N failed`; a stage that fails without a test case (lint, say) counts as one.
+# Before it stands what failed, of all stages.
 # usage: MAKE=make stages.sh "check CC=clang VARIANT=asan" ...
 set -uo pipefail
 
@@ -11,7 +12,7 @@ trap 'rm -f "$HEARTH_TALLY"' EXIT
 trap 'exit 130' INT TERM
 
 failures() {
-    awk '{ failed += $2 } END { print failed + 0 }' "$HEARTH_TALLY"
+    awk '!/^#/ { failed += $2 } END { print failed + 0 }' "$HEARTH_TALLY"
 }
 
 summary=()
@@ -34,5 +35,6 @@ done
 
 printf '\n'
 printf '%s\n' "${summary[@]}"
-awk '{ passed += $1; failed += $2 } END { printf "%d passed, %d failed\n", passed, failed
+sed -n 's/^#/FAILED:/p' "$HEARTH_TALLY"
+awk '!/^#/ { passed += $1; failed += $2 } END { printf "%d passed, %d failed\n", passed, failed
     exit failed > 0 }' "$HEARTH_TALLY"

@@ -36,7 +36,7 @@ extern "C" {
     X(E_OVERLOAD, -9, "too much is under way already")                                 \
     X(E_DEADLOCK, -10, "the loader asked for a key that waits for this very load")     \
     X(E_UNKNOWN, -11, "the write was sent, its answer was lost: it may have happened") \
-    X(E_QUEUED, -12, "the node is down, the delete is kept for it")                    \
+    X(E_QUEUED, -12, "kept for later: a delete for a node, or a word to the bus")      \
     X(E_CLOSED, -13, "the cache is being closed")                                      \
     X(E_UNSUPPORTED, -14, "this is not supported here")
 

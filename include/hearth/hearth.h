@@ -49,12 +49,47 @@
  * parent's alone. fork() while other threads are inside a call is not supported yet; the library's own
  * threads are no hindrance.
  * - The library prints nothing, ends no process, and touches no signal; its threads block all
- * signals. hearth_open() connects to nothing and starts no thread.
+ * signals. hearth_open() connects to nothing, and starts no thread unless `stats.socket` is set.
  * - **Threads of its own**, deaf to signals, each started when it is first needed: workers
- * (`load.workers`), one that extends leases, and, one a node and only for as long, those that look
- * up a node's host name and connect anew to a node that failed. hearth_close() waits for them: for
+ * (`load.workers`), those that carry out what was submitted (`submit.threads`,
+ * `submit.load_threads`) and one that looks after their deadlines, one that extends leases, one that
+ * copies a shared filter (`guard.shared`), and, one a node and only for as long, those that look up a
+ * node's host name and connect anew to a node that failed. Where Redis tells of changes
+ * (`coherence.mode`) there are two more, and likewise with bus, from the first call that asks a node. With `stats.socket` there is one more, from hearth_open()
+ * on, that serves the readers of that socket. hearth_close() waits for them all: for
  * loads and extensions that are under way, for a try to connect (`remote.timeout_ms` at the most),
  * and, if the system's resolver is just being asked, for its answer.
+ * - **Changes that others make** to a key on a Redis node, whoever they are, are told to this process
+ * unless `coherence.mode` = ttl or bus (Redis's server-assisted client-side caching, RESP2): local
+ * copies go within milliseconds. It takes one more connection to each node, as the same user, who
+ * may say CLIENT and SUBSCRIBE __redis__:invalidate; of a node that refuses it copies live for a
+ * second, and the log says why. What is known of a copy, and how long it is trusted when nothing is heard of its node, is in its staleness bound.
+ * Every `coherence.canary_ms` each connection also reads and sets a key of the library's own, named
+ * `hearth-canary:` and a small number, which lives for 60 s and is no value of anybody's: so it is
+ * known how soon changes are told (hearth_stats), and a connection behind a proxy that keeps them
+ * back is found out: it is closed, and what was read on it counts as changed. A user who may not
+ * write such keys does without: the log says so once.
+ * In front of Memcached, or wherever that is wanted, processes tell each other with `coherence.mode` = bus: each write is
+ * published on one Redis server (`coherence.bus_url`) before its call returns, and so is what is loaded. A
+ * write of any kind that its node took and the bus did not, by the call's deadline or since it does not
+ * answer, is HEARTH_E_QUEUED: it is done, other processes will be told of it, and their copies may be older
+ * until then. `coherence.writers` says whether that covers all who write.
+ * - **Whom nodes tell of what.** By default a node remembers which connection has read which key, and
+ * tells that one of the key's next change: each process hears of what it has, and of nothing else,
+ * and what it loads or sets is a local copy at once. With `coherence.tracking` = broadcast a node
+ * remembers no keys, and tells each process of every change of every key that begins with
+ * `remote.prefix`, or with one of `coherence.prefixes` behind it: connections that end cost no
+ * copies, and `tracking-table-max-keys` is no limit. But each change is a message to each process,
+ * whether it has a copy or not: of W changes a second P processes get W times P, and by default no
+ * more than they lose copies. A process also hears of its own loads and sets as of anybody's: what
+ * it loaded or set is a local copy only when it was read once more. By hearth-bench's `coherence`
+ * a load asks 6 commands of the server instead of 8, the first read behind it 2 instead of none,
+ * and hits are as fast. Canaries (`coherence.canary_ms`) have a random number of the cache's in their
+ * names then, and are one a node; if one is not told of, the listening connection is made anew, and
+ * all copies count as changed. So broadcast is for few changes, few processes, or more keys than a
+ * node is to remember, and not the default.
+ * The bound is the distance to the remote tier: it does not cover the time between a change in the
+ * application's database and its hearth_delete().
  */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H
@@ -101,14 +136,16 @@ typedef struct hearth_fill hearth_fill;
 /* ---- Open and close ---------------------------------------------------------------------- */
 
 /**
- * Opens a cache. Nothing is connected and no thread is started: the first use does that.
+ * Opens a cache. Nothing is connected and no thread is started: the first use does that. Only with
+ * `stats.socket` there is a socket and its thread from now on, until hearth_close(); a forked child has neither.
  *
  * `options` may be NULL for the defaults (a 64 MiB local tier before a remote tier embedded in
  * the process); they are copied.
  *
  * Result: HEARTH_OK and *cache; HEARTH_E_INVALID (an option's value does not fit another's, or
  * an address is not valid: hearth_options_error() names it), HEARTH_E_UNSUPPORTED (an option
- * asks for what this version does not have, named likewise), HEARTH_E_NOMEM.
+ * asks for what this version does not have, named likewise), HEARTH_E_UNAVAILABLE (`stats.socket`
+ * cannot be made, or another cache serves it: named likewise), HEARTH_E_NOMEM.
  * Ownership: *cache is the caller's, to be closed with hearth_close(). `options` stays the
  * caller's.
  * Threads: any; does not block.
@@ -121,7 +158,8 @@ HEARTH_API int32_t hearth_open(hearth_options *options, hearth **cache) HEARTH_C
  * for, and so are loads that run on workers. Those that wait for a worker are not begun any more:
  * who waits for them gets HEARTH_E_CLOSED, and their `arg` is released. Deletes that are kept for
  * nodes are tried once more, for less than `remote.timeout_ms`, then all is freed. NULL is
- * allowed. Using or closing the handle afterwards is undefined.
+ * allowed. Using or closing the handle afterwards is undefined. The handle of a namespace ends
+ * alone: nothing of what it shares with its cache is closed, no call is waited for.
  *
  * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing
  * is closed).
@@ -144,7 +182,9 @@ enum hearth_tier {
 /** Whether an answer is within its soft life. */
 enum hearth_freshness {
     HEARTH_FRESH = 1, /**< within its soft life */
-    HEARTH_STALE = 2, /**< past its soft life, or marked stale, but within its hard life */
+    /** Past its soft life, marked stale, or a local copy whose node tells of no changes and does not
+        answer, but within its hard life. */
+    HEARTH_STALE = 2,
 };
 
 /** What is known about a value. The library fills min(size, its own size) bytes. */
@@ -155,7 +195,9 @@ typedef struct hearth_info {
     int64_t
         age_ms; /**< since the load or write that made it began; -1: that is not kept (the embedded remote tier, and set with
                        HEARTH_WRITE_NO_REMOTE, or a number) */
-    int64_t ttl_left_ms; /**< until its hard expiry in the tier that answered; -1: for ever */
+    int64_t
+        ttl_left_ms; /**< until its hard expiry in the tier that answered; -1: for ever, or of a
+                            life over 49 days that was read past the local tier: not asked */
     int64_t staleness_bound_ms; /**< it can differ from the remote tier only by changes younger
                                    than this */
     uint64_t version; /**< identity of this write or load, never an order; 0: it has none (an
@@ -216,7 +258,8 @@ HEARTH_API void hearth_value_free(hearth_value *value);
 /** Flags of hearth_read_options. */
 #define HEARTH_READ_NO_LOCAL  1u /**< neither ask the local tier nor keep the answer there */
 #define HEARTH_READ_NO_REMOTE 2u /**< ask no node, and do not fill one */
-/** hearth_get(): a value past its soft life, or marked stale, is an answer. */
+/** hearth_get(): a value past its soft life, or marked stale, is an answer; so is, where the node does not answer, a local copy of
+ * which it no longer tells (see hearth_fetch()). */
 #define HEARTH_READ_ALLOW_STALE 4u
 /** hearth_fetch_begin(): do not wait for another caller's load. */
 #define HEARTH_READ_NO_WAIT 8u
@@ -242,9 +285,17 @@ typedef struct hearth_read_options {
 #define HEARTH_WRITE_NO_LOCAL 1u /**< keep no local copy of what is written */
 /** The value is a number for hearth_increment(): ASCII digits, 0 to 2^63-1. */
 #define HEARTH_WRITE_INTEGER 2u
-/** hearth_set(), hearth_set_many(): write the local tier alone, no node: for what only this process needs to know. The value
+/** hearth_set(), hearth_set_many(), hearth_mark_stale(): write the local tier alone, no node: for what only this process needs to know. The value
  * has no version. */
 #define HEARTH_WRITE_NO_REMOTE 4u
+
+/** hearth_invalidate_tag(): the values stay, as stale ones. */
+#define HEARTH_WRITE_KEEP_STALE 8u
+
+/** The most tags of a value, and the most bytes of one; the shortest has 1. All of a value's, with a byte more for each, have at most
+ * 1024. */
+#define HEARTH_TAGS_MAX     16
+#define HEARTH_TAG_SIZE_MAX 250
 
 /** Options of a write; NULL stands for what hearth_write_options_init() sets. */
 typedef struct hearth_write_options {
@@ -258,6 +309,11 @@ typedef struct hearth_write_options {
                             0: any */
     uint32_t content;    /**< the application's own word, kept with the value */
     uint32_t flags;      /**< HEARTH_WRITE_... */
+    /** hearth_set(), hearth_set_many(), hearth_add(), hearth_replace(): the value's tags, for hearth_invalidate_tag(); tag_count of
+     * them, at most HEARTH_TAGS_MAX */
+    const void *const *tags;
+    const size_t *tag_sizes;
+    size_t tag_count;
 } hearth_write_options;
 
 /**
@@ -288,7 +344,11 @@ HEARTH_API void hearth_write_options_init(hearth_write_options *options, size_t 
  * `load` gets the key and answers by hearth_fill_value() or hearth_fill_absent() and returning
  * HEARTH_OK; any other return is a failure of the load, which is shared with those who wait for
  * it and stored nowhere. It runs under no lock. It may fetch other keys; its own key is
- * HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ * HEARTH_E_DEADLOCK. A longjmp out of it is undefined. What a loader in C++ throws goes through the
+ * library to who called the fetch; the load has failed, and those who wait for it have the value that
+ * there still is, or HEARTH_E_LOADER. The call's value objects are then good for another call, and
+ * what they hold is not said. With `retain` and `release` a loader must not throw: where it runs,
+ * nobody may be there to catch.
  *
  * `load_many` does the same for the missing keys of a hearth_fetch_many(): `count` keys, each
  * once, in the order of their bytes, and a fill for each. A key whose fill is given nothing has
@@ -336,6 +396,8 @@ typedef struct hearth_loader {
  * fetch: the loader answers, and the log and the statistics say so. A value past its soft life
  * is renewed by one caller, the others get it as it is; if that load fails, the stale value is
  * the answer, and for `load.retry_after_ms` nobody tries again; such retries are at most a tenth of all loads, and one a second.
+ * If the node does not answer and the load fails, a local copy that is no hit any more, because its node no longer tells of changes,
+ * is a stale value too, until its life here ends (`local.max_ttl_ms`) and if its bound is within max_stale_ms.
  * A loader that failed, another's load
  * that did not end in time, and a key that does not exist are three things: HEARTH_E_LOADER,
  * HEARTH_E_TIMEOUT, HEARTH_ABSENT. Without anything stale the failure is that of all who waited for
@@ -430,7 +492,7 @@ HEARTH_API int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key
  * key was written meanwhile, and given to all who wait for it.
  *
  * Result: HEARTH_OK (the value), HEARTH_ABSENT; HEARTH_E_LOADER (the fill was given nothing);
- * HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM (hearth_fill_value() had refused): in all these cases the fill
+ * HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM (hearth_fill_value() or hearth_fill_tag() had refused): in all these cases the fill
  * is gone. HEARTH_E_INVALID (NULL, a loader's fill, a bad option or if_version): nothing happened.
  * Ownership: the fill is the library's again. `value` may be NULL. `write` may be NULL.
  * Threads: the fill's. Blocks for the node, at most `remote.timeout_ms`.
@@ -502,6 +564,21 @@ HEARTH_API int32_t hearth_fill_unchanged(hearth_fill *fill);
  * Units: ms; 0: for ever, or no soft life.
  */
 HEARTH_API int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/**
+ * Inside a loader, or on a fill of hearth_fetch_begin(): the value has this tag, for hearth_invalidate_tag(). Tags may be named at
+ * any time before the fill ends, also after the source was read: one that was invalidated since the load began voids what is
+ * loaded. hearth_fill_unchanged() keeps no tags: they are named again, or nothing is stored.
+ *
+ * The first load that names a tag in a process that has met none before is not stored.
+ *
+ * Result: HEARTH_OK, also if the value has it already; HEARTH_E_TOO_LARGE (the value has HEARTH_TAGS_MAX of them, or they are too
+ * long together); HEARTH_E_NOMEM; HEARTH_E_INVALID (NULL, or no bytes, or more than HEARTH_TAG_SIZE_MAX). A load to which a
+ * tag was refused fails, whatever the loader returns: it has no value then that the tag would not invalidate.
+ * Ownership: the tag is copied.
+ * Threads: the loader's own, or the fill's.
+ */
+HEARTH_API int32_t hearth_fill_tag(hearth_fill *fill, const void *tag, size_t tag_size);
 
 /* ---- Cache-aside ------------------------------------------------------------------------- */
 
@@ -577,6 +654,47 @@ HEARTH_API int32_t hearth_delete(hearth *cache, const void *key, size_t key_size
                                  const hearth_write_options *write) HEARTH_CHECK;
 
 /**
+ * Tells that a value is out of date, and keeps it for when nothing newer can be had: it is past its
+ * soft life from now on, whoever reads it. A fetch loads it anew, and has the old value only if that
+ * fails, or while another does (as of any stale value); a get answers HEARTH_MISS, or with
+ * HEARTH_READ_ALLOW_STALE the old value. Its hard life stays as it was. What was read or loaded
+ * before is not stored over it any more: no renewal, no load under way in any process. An absence, a
+ * load's lease and what cannot be read are removed, as by hearth_delete(); so is a value that others
+ * kept changing meanwhile, and one without end, or of more than 49 days, on a Memcached server that does not tell
+ * what is left of it.
+ *
+ * Result: HEARTH_OK (there is a stale value now); HEARTH_MISS (there was no value to keep); HEARTH_E_TYPE
+ * (a number, or a value without a header: it stays as it is, only the local copy is dropped);
+ * HEARTH_E_QUEUED (the node did not answer in time, or refused: a delete is kept in its place, see
+ * this file's head); the remote errors: the value may still be fresh there.
+ * Ownership: nothing changes hands. Of `write` only deadline_ms is used, and flags:
+ * HEARTH_WRITE_NO_REMOTE marks the local copy alone. It may be NULL.
+ * Threads: as hearth_set(). The local copy stays, as stale, if it is the value that the node has; after
+ * anything but HEARTH_OK there is none.
+ */
+HEARTH_API int32_t hearth_mark_stale(hearth *cache, const void *key, size_t key_size,
+                                     const hearth_write_options *write) HEARTH_CHECK;
+
+/**
+ * Invalidates all values with a tag, however many, in one round trip, or in two where the tag and the tags' clock are at different nodes: the values
+ * are gone for whoever reads them, local copies too, and what is being loaded or renewed for them from before is stored nowhere. This process sees
+ * it at once, others within `coherence.version_ttl_ms`, until when they trust what they know of a tag; where Redis tells of changes
+ * (`coherence.mode`), as soon as they are told. Half of that time after its tags were asked for, a local copy is looked at again, and
+ * staleness_bound_ms of hearth_info tells how old that is. With HEARTH_WRITE_KEEP_STALE in write->flags the values stay, as
+ * those of hearth_mark_stale() do.
+ *
+ * What was invalidated does not come back: a node that loses what it knows of a tag (evicted, flushed, started again) loses
+ * the values with it. If that node does not answer, they are stale, not fresh.
+ *
+ * Result: HEARTH_OK; the remote errors: it may not have happened, call it again; HEARTH_E_UNSUPPORTED (Memcached, with a prefix that
+ * its keys cannot hold).
+ * Ownership: nothing changes hands. Of `write` deadline_ms and flags are used; it may be NULL.
+ * Threads: any. Blocks for nodes, to the deadline.
+ */
+HEARTH_API int32_t hearth_invalidate_tag(hearth *cache, const void *tag, size_t tag_size,
+                                         const hearth_write_options *write) HEARTH_CHECK;
+
+/**
  * Gives a value a new life, counted from now: write->ttl_ms and soft_ttl_ms. Its version stays.
  *
  * Result: HEARTH_OK; HEARTH_MISS (nothing, an absence, or a value marked stale);
@@ -607,7 +725,7 @@ HEARTH_API int32_t hearth_increment(hearth *cache, const void *key, size_t key_s
 /**
  * The application's way to change its source of truth: HEARTH_OK when the change is committed; anything else: it is not, or that
  * is not known. It runs on the caller's thread, under no lock. It may use the cache; a fetch of its own key is
- * HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ * HEARTH_E_DEADLOCK. A longjmp or an exception out of it is undefined.
  */
 typedef int32_t (*hearth_writer)(void *arg, const void *key, size_t key_size, const void *data,
                                  size_t size);
@@ -645,12 +763,57 @@ HEARTH_API int32_t hearth_write_through(hearth *cache, const void *key, size_t k
  */
 HEARTH_API int32_t hearth_evict_local(hearth *cache, const void *key, size_t key_size);
 
+/* ---- Namespaces -------------------------------------------------------------------------- */
+
+/** The longest name of a namespace, in bytes. The shortest has 1. */
+#define HEARTH_NAMESPACE_MAX 100
+
 /**
- * Forgets every key of the cache's namespace. It comes with namespaces.
+ * Opens a namespace: a handle whose keys are its own, beside the cache's and those of other namespaces, and can all be forgotten at
+ * once (hearth_namespace_bump()). It shares all else with the cache: tiers, connections, loads, tags, statistics. Every call that takes
+ * a cache takes it; those that are not about keys act on the cache as a whole. hearth_guard_add() and hearth_guard_rebuild() refuse it
+ * (HEARTH_E_UNSUPPORTED): the guard knows the cache's own keys, and lets all of a namespace's pass. Loaders and writers are given the key as the
+ * caller gave it; hearth_hot_keys() tells the name and the key together, and so hashes the ring.
  *
- * Result: HEARTH_E_UNSUPPORTED in this version.
+ * A namespace has a generation, a number at a node, that is part of its keys in both tiers. What a process knows of it counts for
+ * `coherence.version_ttl_ms`, and a call asks for it once half of that is over. Writes ask for it each time, which is one request more, since
+ * they have to meet what is read now. If its node does not answer, nobody knows whether the namespace was bumped: local copies are
+ * stale then, not fresh; hearth_get() answers the node's error, hearth_fetch() loads and stores nothing at nodes, and writes answer the
+ * error and write nothing.
+ *
+ * Result: HEARTH_OK and *view, which is the same for the same name; HEARTH_E_INVALID (a name of 0 or more than HEARTH_NAMESPACE_MAX bytes,
+ * or with blanks or control bytes).
+ * Ownership: *view is the caller's, to be closed with hearth_close() before the cache is, which ends it too. What is known of a
+ * namespace stays until the cache is closed (a few KB), so let names be few.
+ * Threads: any; asks no node.
+ */
+HEARTH_API int32_t hearth_namespace_open(hearth *cache, const void *name, size_t name_size,
+                                         hearth **view) HEARTH_CHECK;
+
+/**
+ * Forgets all keys of a namespace, however many, by one request: its generation goes on. This process has none of them from when this
+ * returns, others from `coherence.version_ttl_ms` later at most. What is being loaded for it goes to those who wait for it, and to nobody
+ * who comes after. The old values stay where they are until they expire or make room for others.
+ *
+ * What was forgotten does not come back: a generation that its node lost (evicted, flushed, deleted) is made anew with another number, at
+ * random. After a Redis server that was started again from an older snapshot, or a change of nodes that brings an old number back, a process that
+ * knew a later one makes it anew.
+ *
+ * Result: HEARTH_OK; the remote errors: it may or may not have happened, call it again; HEARTH_E_UNSUPPORTED (`view` is a cache whose own
+ * keys have no generation: see hearth_clear()).
+ * Ownership: nothing changes hands. Of `write` only deadline_ms is used; it may be NULL.
+ * Threads: any. Blocks for one node, to the deadline.
+ */
+HEARTH_API int32_t hearth_namespace_bump(hearth *view,
+                                         const hearth_write_options *write) HEARTH_CHECK;
+
+/**
+ * Forgets every key of the handle's namespace, as hearth_namespace_bump() does. The cache's own keys can be forgotten if it is
+ * embedded, or was opened with `coherence.clear` = yes; then they have a generation too, so all processes have to say the same.
+ *
+ * Result: as hearth_namespace_bump().
  * Ownership: nothing changes hands.
- * Threads: any.
+ * Threads: any. Blocks for one node, for `remote.timeout_ms` at the most.
  */
 HEARTH_API int32_t hearth_clear(hearth *cache);
 
@@ -728,6 +891,202 @@ HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *c
                                       const hearth_write_options *write,
                                       int32_t *statuses) HEARTH_CHECK;
 
+/* ---- Calls that do not wait -------------------------------------------------------------- */
+
+/*
+ * An event loop may not block. It opens a queue, submits operations to it, and collects their results when the queue's
+ * descriptor is readable:
+ *
+ *     hearth_queue *queue;
+ *     int fd;
+ *     hearth_queue_open(cache, &queue);
+ *     hearth_event_fd(queue, &fd);                    (poll it for input, with the loop's other descriptors)
+ *
+ *     hearth_operation get;
+ *     hearth_operation_init(&get, sizeof get);
+ *     get.verb = HEARTH_VERB_GET;
+ *     get.key = "user:1";
+ *     get.key_size = 6;
+ *     get.value = request->value;
+ *     get.tag = request;
+ *     int32_t status = hearth_submit(queue, &get, &ticket);
+ *     if (status != HEARTH_OK || ticket == 0)
+ *         answer(request, status);                    (a local hit, or refused: there is no result to come)
+ *
+ *     hearth_result results[64] = {{.size = sizeof results[0]}};      (when fd is readable)
+ *     while (hearth_collect(queue, results, 64, 0, &count) == HEARTH_OK)
+ *         for (size_t i = 0; i < count; i++)
+ *             answer(results[i].tag, results[i].status);
+ *
+ * Each operation that hearth_submit() gave a ticket ends once: by a result, or by a hearth_cancel() that answers HEARTH_OK. What is
+ * in flight on a queue is asked of the nodes in pipelines. An event loop, or a thread, has a queue of its own; a cache may have any
+ * number. Operations of one queue on the same key take effect in the order in which they were submitted: a get sees the sets
+ * before it, and no set behind it. Those on different keys have no order, and results come in none. The load of a fetch is no part
+ * of that order: a write that is submitted behind it does not wait for the loader, but voids what it loads, as any write does. The
+ * invalidation of a tag takes effect behind what was submitted before with that tag, and before what is submitted later with it; a read
+ * that is to see it waits for its result, since nobody knows a key's tags until it is read.
+ *
+ * A forked child may use a queue that its parent opened. It finds nothing in it: what was submitted is the parent's, and so is the
+ * descriptor, so it asks for a new one.
+ */
+
+/** A queue of operations and of their results. */
+typedef struct hearth_queue hearth_queue;
+
+/** What an operation does. */
+enum hearth_verb {
+    HEARTH_VERB_GET = 1,        /**< as hearth_get() and hearth_get_many() */
+    HEARTH_VERB_SET = 2,        /**< as hearth_set() and hearth_set_many() */
+    HEARTH_VERB_DELETE = 3,     /**< as hearth_delete() and hearth_delete_many() */
+    HEARTH_VERB_FETCH = 4,      /**< as hearth_fetch() and hearth_fetch_many() */
+    HEARTH_VERB_ADD = 5,        /**< as hearth_add(); this and the following take one key */
+    HEARTH_VERB_REPLACE = 6,    /**< as hearth_replace() */
+    HEARTH_VERB_TOUCH = 7,      /**< as hearth_touch() */
+    HEARTH_VERB_INCREMENT = 8,  /**< as hearth_increment(); the result has the number */
+    HEARTH_VERB_MARK_STALE = 9, /**< as hearth_mark_stale() */
+    HEARTH_VERB_INVALIDATE_TAG = 10, /**< as hearth_invalidate_tag(); `key` is the tag */
+};
+
+/**
+ * One operation. hearth_submit() copies all of it, keys and what is to be stored included; only where the result goes, and the
+ * loader's `arg`, have to stay until it is there: `value` or the objects of `values`, and `statuses`.
+ */
+typedef struct hearth_operation {
+    size_t size;   /**< set by init */
+    uint32_t verb; /**< enum hearth_verb */
+    uint32_t reserved;
+    /** 0 (init): one key, which `key`, `key_size` and, to store something, `data` and `data_size` tell, and of a read `value`,
+     * which may be NULL; else the number of keys in the arrays */
+    size_t count;
+    const void *key;
+    size_t key_size;
+    const void *data;
+    size_t data_size;
+    hearth_value *value;
+    const void *const
+        *keys; /**< arrays of `count`, as those of hearth_get_many() and hearth_set_many() */
+    const size_t *key_sizes;
+    const void *const *datas;
+    const size_t *data_sizes;
+    hearth_value *const *values; /**< or NULL; may have NULLs */
+    int32_t *statuses;           /**< with `count`: filled when the result is there */
+    const hearth_loader
+        *loader; /**< of a fetch; its functions are called by threads of the library's own */
+    const hearth_read_options *read;   /**< or NULL */
+    const hearth_write_options *write; /**< or NULL */
+    void *tag;                         /**< given back with the result */
+    int64_t delta;                     /**< of an increment; of others it is not looked at */
+} hearth_operation;
+
+/** The result of an operation. */
+typedef struct hearth_result {
+    size_t size;     /**< set by the caller, in the first of an array: sizeof(hearth_result) */
+    uint64_t ticket; /**< of hearth_submit() */
+    void *tag;       /**< of the operation */
+    hearth_value *value; /**< of a read of one key: the operation's, with the answer; or NULL */
+    int32_t status;      /**< what the call that the verb names would answer */
+    uint32_t verb;       /**< enum hearth_verb */
+    int64_t number;      /**< of an increment that is HEARTH_OK: the number; else 0 */
+} hearth_result;
+
+/**
+ * Sets an operation to one key, no verb, and everything else to nothing.
+ *
+ * Result: none.
+ * Ownership: the struct is the caller's; exactly `size` bytes are written.
+ * Threads: any.
+ * Units: `size` is sizeof(hearth_operation) as the caller was compiled.
+ */
+HEARTH_API void hearth_operation_init(hearth_operation *operation, size_t size);
+
+/**
+ * Opens a queue of a cache. No thread is started: hearth_event_fd() does that, or the first operation that has to wait
+ * (`submit.threads`).
+ *
+ * Result: HEARTH_OK and *queue; HEARTH_E_INVALID, HEARTH_E_NOMEM, HEARTH_E_CLOSED.
+ * Ownership: *queue is the caller's, to be closed with hearth_queue_close(), before hearth_close() or after it has returned.
+ * Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_queue_open(hearth *cache, hearth_queue **queue) HEARTH_CHECK;
+
+/** Gets a result that nobody collected, on the thread that closes the queue. It must not use the queue. */
+typedef void (*hearth_result_function)(void *arg, const hearth_result *result);
+
+/**
+ * Closes a queue: operations that wait are not carried out and end with HEARTH_E_CLOSED; those that run are waited for, each to
+ * its deadline (a loader is waited for). Then `tell` gets every result that was not collected. NULL is allowed for both. Nothing may
+ * use the queue meanwhile or afterwards.
+ *
+ * After hearth_close() of its cache a queue has its results still, of which those that waited are HEARTH_E_CLOSED; it is to be
+ * closed then, too.
+ *
+ * Result: HEARTH_OK; HEARTH_E_DEADLOCK when called from inside a loader of this cache (nothing is closed).
+ * Ownership: the queue is gone, and its descriptor closed.
+ * Threads: one, once, and not while hearth_close() runs; blocks for what runs.
+ */
+HEARTH_API int32_t hearth_queue_close(hearth_queue *queue, hearth_result_function tell,
+                                      void *arg);
+
+/**
+ * Submits an operation. A get or fetch of one key that the local tier answers with a fresh value is done at once, in a namespace
+ * too, unless a write of the key is in the queue; everything else is carried out by other threads, or by hearth_collect().
+ *
+ * The deadline of the options counts from here; an operation that still waits then ends with HEARTH_E_TIMEOUT. The loader of a
+ * fetch runs on one of `submit.load_threads` threads; with a deadline_ms of its own, and `retain` and `release`, as
+ * hearth_fetch() says.
+ *
+ * Result: HEARTH_OK and *ticket: a result will come; HEARTH_OK and *ticket 0: it is done, and the answer is in `value`.
+ * HEARTH_E_OVERLOAD (`submit.max_operations` or `submit.max_bytes` of this queue are not collected yet: collect, or answer
+ * without the cache); HEARTH_E_INVALID (as the verb's call; also a count over 65,536), HEARTH_E_NOMEM, HEARTH_E_CLOSED: no
+ * result will come, *ticket is 0.
+ * Ownership: see hearth_operation. Values and statuses may not be looked at before the result is there.
+ * Threads: any, several at once; waits for nothing but other callers of the same queue, who have its lock for a moment: neither for
+ * a node, nor for a loader, nor for a thread of the library's. The first that has to wait starts two threads,
+ * unless hearth_event_fd() did.
+ */
+HEARTH_API int32_t hearth_submit(hearth_queue *queue, const hearth_operation *operation,
+                                 uint64_t *ticket) HEARTH_CHECK;
+
+/**
+ * Takes an operation back that was not begun.
+ *
+ * Result: HEARTH_OK: nothing was done, and no result will come; HEARTH_MISS: it is too late: its result comes, is there, or was
+ * collected; or there is no such ticket. HEARTH_E_INVALID.
+ * Ownership: with HEARTH_OK, what the result would have gone to is the caller's again; after HEARTH_MISS when the result is there.
+ * Threads: any; as hearth_submit(). Its memory is free about a millisecond later; who cancels `submit.max_operations` before that
+ * gets HEARTH_E_OVERLOAD from the next submit.
+ */
+HEARTH_API int32_t hearth_cancel(hearth_queue *queue, uint64_t ticket) HEARTH_CHECK;
+
+/**
+ * Collects results, as many as there are, at most `capacity` and 1,024 at once. Who waits for them carries out operations that
+ * wait meanwhile, where their deadline is within this call's: then nothing has to be handed from thread to thread. Loaders are
+ * never called here.
+ *
+ * Result: HEARTH_OK and *count, at least 1; HEARTH_MISS (there is none, or none came in time); HEARTH_E_CLOSED (there is none, and
+ * none will come: the cache is closed); HEARTH_E_INVALID.
+ * Ownership: `results` is the caller's array of `capacity` structs of results[0].size bytes each; of each of the first *count,
+ * min(results[0].size, the library's size) bytes are written; `size` becomes that of the first.
+ * Threads: any, several at once; each result goes to one. Blocks at most `timeout_ms`; with 0 it waits for no thread of the
+ * library's, as hearth_submit().
+ * Units: ms; `timeout_ms` 0 looks and does not wait; -1 waits without end.
+ */
+HEARTH_API int32_t hearth_collect(hearth_queue *queue, hearth_result *results, size_t capacity,
+                                  int64_t timeout_ms, size_t *count) HEARTH_CHECK;
+
+/**
+ * A descriptor that is readable while there are results: for poll, epoll and any loop over them. It is written once when there come
+ * to be results, however many, and hearth_collect() clears it when it takes the last. Once in a while it is readable although another
+ * call took them: then hearth_collect() finds none, and clears it too. The first call starts the threads that carry out what is
+ * submitted, so that no submit of a loop's has to.
+ *
+ * Result: HEARTH_OK and *fd, the same in every call of a process; HEARTH_E_UNAVAILABLE (there is no descriptor left);
+ * HEARTH_E_INVALID.
+ * Ownership: the queue's: it is to be polled, and neither read, written nor closed. A forked child asks for its own.
+ * Threads: any; does not block.
+ */
+HEARTH_API int32_t hearth_event_fd(hearth_queue *queue, int *fd) HEARTH_CHECK;
+
 /* ---- The guard: keys that do not exist --------------------------------------------------- */
 
 /*
@@ -737,25 +1096,56 @@ HEARTH_API int32_t hearth_delete_many(hearth *cache, size_t count, const void *c
  * these terms:
  *
  * - **It denies only what it can know.** At first it denies nothing: it is certified by hearth_guard_rebuild() or
- * hearth_guard_load(), which tell it what there was before. A forked child has to be told anew.
+ * hearth_guard_load(), which tell it what there was before. A forked child has to be told anew, unless the filter is shared.
  * - **The insert contract.** A key is added *before* it comes to exist: hearth_guard_add(), then the commit in the database, at
  * the latest `guard.view_ms` later. Else it is denied, though it exists. What this process writes by hearth_set(), hearth_add()
  * and hearth_replace(), and what its loads find, is added by itself, before the write is sent or the load returns.
- * - **It knows this process only.** What other processes make it learns by the next rebuild. Where others make keys too, have
- * them tell this one in time, or leave the guard off.
+ * - **It knows this process only**, unless `guard.shared` is on. What other processes make it learns by the next rebuild. Where
+ * others make keys too, share the filter, or have them tell this one in time, or leave the guard off.
  * - **Nothing is taken out.** A deleted key stays 'maybe' until the next rebuild; hearth_delete() adds its key, since it may be
  * the news of one that was just made.
  * - **It is checked.** One denial in `guard.audit` goes on all the same: a get to the node, a fetch to the loader. If the key is
  * found there, this read has it, and the guard denies nothing until the next rebuild; statistics and log say so.
+ *
+ * With `guard.shared` (Redis, or Memcached by our own client) all processes with the same `remote.prefix` and `guard.seed` have one filter, at one node of the
+ * remote tier. One process rebuilds it; the others, those that start later and forked children too, copy it without asking for any
+ * key. Each looks several times within `guard.view_ms` for what was added since, by a thread of the library's own. Then these terms
+ * hold for all of them together:
+ *
+ * - **A key that was added here is not denied elsewhere** from `guard.view_ms` after hearth_guard_add() answered HEARTH_OK, and
+ * here from that answer on. Who can not have that a key is denied for a moment lets so long pass before the commit; a rebuild grants
+ * `guard.view_ms` between the two at the most, so it has to be set to twice what passes then. If another status is answered, the
+ * server may not have it: the key must not come to exist, or is denied by others. Call it again.
+ * - **What this process writes** is told in the same way before the write is sent. If the server of the filter does not answer, the
+ * write goes on without, and the key is told as soon as it does: until then other processes may deny a key that nobody added by
+ * hearth_guard_add(). Statistics count that (`guard_untold`). Where too many are kept, the filter ends for all.
+ * - **A process denies nothing** while its last look at the server that found all in order is older than `guard.view_ms`, and from a
+ * look on that finds anything else: no filter, or one whose blocks or log are not whole (flushed, evicted, trimmed: then it is
+ * copied anew if it is whole); another server, or one that was restarted, has failed over or was synchronized anew, which may have
+ * lost what it acknowledged. Then the filter is done with, and a rebuild makes another. The server must not evict: evictions cost
+ * the filter, never an answer. Two servers that both take themselves for the master are not told apart by who sees one of them.
+ * - **A false negative** that one process proves ends the filter for all.
+ * - **hearth_set_nodes()** may give the filter's place to another node, where there is none: rebuild after it. Change the nodes of
+ * all processes within `guard.view_ms`, or keys added by the new list are unknown to who has the old one.
+ *
+ * A Redis server has to allow scripts and INFO to the user. A Memcached server keeps whole generations, in items of 64 KiB, and what
+ * was added since in others: whichever of them it evicts, the filter ends with the first process that misses it. No proxy may stand
+ * between, since commands have to be carried out in their order, and `remote.max_value_bytes` is 128 KiB at least. The filter's size
+ * is that which the process had that made it, up to 512 MiB.
  */
 
 /**
  * Adds a key that is about to exist: call it before the source of truth has it. With the guard off it does nothing. While a
  * filter is rebuilt the key goes into both.
  *
- * Result: HEARTH_OK: from now on the key is not denied; HEARTH_E_INVALID; HEARTH_E_CLOSED.
+ * Result: HEARTH_OK: from now on the key is not denied in this process, and with `guard.shared` from `guard.view_ms` later in no
+ * other; HEARTH_E_INVALID; HEARTH_E_CLOSED. With `guard.shared` also, and then other processes may deny the key, so that it must not
+ * come to exist before a call answered HEARTH_OK: HEARTH_E_TIMEOUT (the server did not answer in time), HEARTH_E_UNAVAILABLE (it is
+ * down, or refuses), HEARTH_E_PROTOCOL (it answered nonsense), HEARTH_E_NOMEM.
  * Ownership: the key stays the caller's.
- * Threads: any; does not block, takes no lock.
+ * Threads: any; takes no lock, and does not block; with `guard.shared` it waits for the server's acknowledgement, for
+ * `remote.timeout_ms` at the most a try (it tries again only while another process replaces the filter), and for nothing if
+ * the filter is known to have the key.
  */
 HEARTH_API int32_t hearth_guard_add(hearth *cache, const void *key, size_t key_size);
 
@@ -766,7 +1156,7 @@ HEARTH_API int32_t hearth_guard_add(hearth *cache, const void *key, size_t key_s
  *
  * Its first call must see every key that exists by then: open the cursor or snapshot in that call, not before
  * hearth_guard_rebuild(). Keys that live in the cache alone, with no database behind it, are to be given too. It may use the cache
- * in any way but one: hearth_close() answers HEARTH_E_DEADLOCK. A longjmp out of it is undefined.
+ * in any way but one: hearth_close() answers HEARTH_E_DEADLOCK. A longjmp or an exception out of it is undefined.
  */
 typedef int32_t (*hearth_guard_iterator)(void *arg, const void **key, size_t *key_size);
 
@@ -783,10 +1173,14 @@ typedef int32_t (*hearth_guard_iterator)(void *arg, const void **key, size_t *ke
  * Result: HEARTH_OK; HEARTH_E_LOADER (the iterator failed); HEARTH_E_INVALID (also: it gave a key of 0 or more than 32,768
  * bytes); HEARTH_E_OVERLOAD (another rebuild, save or load is under way); HEARTH_E_TOO_LARGE (the filter would exceed half of
  * `guard.max_bytes`); HEARTH_E_UNSUPPORTED (the guard is off); HEARTH_E_NOMEM; HEARTH_E_CLOSED (hearth_close() began meanwhile).
+ * With `guard.shared` it makes the filter of all processes, and answers also: HEARTH_E_OVERLOAD (another process makes it: it will
+ * be this one's too), HEARTH_CONFLICT (the server lost it meanwhile), HEARTH_E_TIMEOUT, HEARTH_E_UNAVAILABLE, HEARTH_E_PROTOCOL
+ * (the server does not take it).
  * Unless it is HEARTH_OK, the filter that was there stays, with its certificate if it had one; the log says why.
  * Ownership: `arg` is given to the iterator, and not used afterwards.
  * Threads: any, one at a time. Blocks for `guard.view_ms`, so that keys which were added just before are at their source, and then
- * for the iterator.
+ * for the iterator; with `guard.shared` for twice as long, then for the iterator, and until the server has all and this process
+ * its copy.
  */
 HEARTH_API int32_t hearth_guard_rebuild(hearth *cache, hearth_guard_iterator iterator,
                                         void *arg) HEARTH_CHECK;
@@ -814,7 +1208,7 @@ HEARTH_API int32_t hearth_guard_save(hearth *cache, const char *path) HEARTH_CHE
  * Result: HEARTH_OK; HEARTH_CONFLICT (the file has another seed: `guard.seed` or `remote.prefix` were others; or it is older
  * than the filter that is there; or a false negative was proven, after which only a rebuild is trusted); HEARTH_E_PROTOCOL
  * (truncated, damaged, or no such file at all); HEARTH_E_UNAVAILABLE (it cannot be read); HEARTH_E_TOO_LARGE,
- * HEARTH_E_OVERLOAD, HEARTH_E_UNSUPPORTED (as hearth_guard_rebuild()); HEARTH_E_INVALID; HEARTH_E_NOMEM; HEARTH_E_CLOSED. Unless
+ * HEARTH_E_OVERLOAD, HEARTH_E_UNSUPPORTED (as hearth_guard_rebuild(); also: `guard.shared` is on); HEARTH_E_INVALID; HEARTH_E_NOMEM; HEARTH_E_CLOSED. Unless
  * it is HEARTH_OK, nothing has changed; the log says why.
  * Ownership: `path` stays the caller's.
  * Threads: any, one at a time. Reads a file.
@@ -989,6 +1383,102 @@ HEARTH_API void *hearth_get_with(hearth *cache, const void *key, size_t key_size
  */
 HEARTH_API int32_t hearth_peek_version(hearth *cache, const void *key, size_t key_size,
                                        uint64_t *version) HEARTH_CHECK;
+
+/**
+ * Functions of the interpreter that runs in this process. With them a function of the library can be one of the interpreter's
+ * own, which is called without anything in between that turns objects into arguments. For CPython:
+ *
+ *     {sizeof it, PyCapsule_GetPointer, PyUnicode_AsUTF8AndSize, PyBytes_AsStringAndSize, Py_IncRef, Py_True, Py_False,
+ *      Py_DecRef, PyObject_Type, &PyUnicode_Type, PyDict_GetItemWithError, PyTuple_Size, PyTuple_GetItem,
+ *      PyObject_Vectorcall, PyObject_SetItem}
+ *
+ * and PyCFunction_NewEx makes functions of hearth_object_get (METH_O), hearth_object_current (METH_FASTCALL) and
+ * hearth_object_find (METH_FASTCALL | METH_KEYWORDS).
+ */
+typedef struct hearth_interpreter {
+    /** sizeof(hearth_interpreter). */
+    size_t size;
+    /** The pointer that `self` holds: of a hearth *, which may change between calls. `name` is NULL. */
+    void *(*place_of)(void *self, const char *name);
+    /** The bytes of a text, which stay as long as the object. NULL: it has raised its own exception. */
+    const char *(*text_of)(void *text, ptrdiff_t *size);
+    /** The bytes of an object of bytes. Not 0: it has raised its own exception. */
+    int (*bytes_of)(void *object, char **data, ptrdiff_t *size);
+    /** Takes a reference of `yes` or `no` for the caller. */
+    void (*retain)(void *object);
+    /** What hearth_object_current() answers. */
+    void *yes;
+    void *no;
+
+    /* What follows is for hearth_object_find(): all of it, or all NULL. */
+
+    /** Gives a reference back. */
+    void (*release)(void *object);
+    /** An object's class, retained, and that of texts. */
+    void *(*class_of)(void *object);
+    void *text_class;
+    /** What a table has under a text, not retained. NULL: nothing. It runs nobody's code. */
+    void *(*find)(void *table, void *text);
+    /** How many objects a row has, and one of them, not retained. NULL: it has raised its own exception. */
+    ptrdiff_t (*count)(void *row);
+    void *(*item)(void *row, ptrdiff_t at);
+    /** Calls an object with arguments, the last ones of which have these names (NULL: none). NULL: an exception. */
+    void *(*call)(void *callable, void *const *arguments, size_t count, void *names);
+    /** Puts a part into an object. Not 0: it has raised its own exception. */
+    int (*put)(void *object, void *at, void *part);
+} hearth_interpreter;
+
+/**
+ * Says which interpreter that is, once in a process, before any hearth_object_ function is called.
+ *
+ * Result: HEARTH_OK (also when it was the same before); HEARTH_E_INVALID (something is missing, or another interpreter was named
+ * before).
+ * Ownership: the struct is copied; `yes` and `no` stay the caller's, and last as long as the process.
+ * Threads: any. What it says is known to calls that begin after it has returned.
+ */
+HEARTH_API int32_t hearth_set_interpreter(const hearth_interpreter *interpreter) HEARTH_CHECK;
+
+/**
+ * hearth_get_with() of the cache that `self` leads to; the key is a text object.
+ *
+ * Result: as hearth_get_with(); NULL also if `self` or `text` is not what it has to be, or is no UTF-8 (the interpreter has raised
+ * its exception), or if no interpreter was named.
+ * Ownership: as hearth_get_with(). It takes no reference of its arguments.
+ * Threads: any that may use objects of the interpreter; does not block, and keeps the interpreter's lock.
+ */
+HEARTH_API void *hearth_object_get(void *self, void *text) HEARTH_CHECK;
+
+/**
+ * Whether decoded objects are still good, of one key or of several that belong together: hearth_peek_version() of each. A probe is
+ * an object of bytes: the version as a uint64_t, and the key.
+ *
+ * Result: `yes` if each key has that version, else `no`, retained; NULL if an argument is not what it has to be (the interpreter has
+ * raised its exception), or if no interpreter was named.
+ * Ownership: as hearth_object_get().
+ * Threads: as hearth_object_get().
+ * Statistics: as hearth_peek_version(), for those that were asked: none behind one that is not so.
+ */
+HEARTH_API void *hearth_object_current(void *self, void *const *probes,
+                                       ptrdiff_t count) HEARTH_CHECK;
+
+/**
+ * A lookup of decoded objects in one call: what a table has under the first argument, as long as it is still good, else what
+ * another function answers to the same arguments. `self` is a row: what leads to the cache (as `self` of hearth_object_get()), the
+ * table, that function. Of the table's entries, which are rows too, the first two objects are probes (as those of
+ * hearth_object_current()), and the third is the answer. If there are more, the answer is made anew: by a call of the fourth, into which
+ * is put, at the place that the fifth is, what a call of the sixth returns, and so on by twos.
+ *
+ * The table is asked if there are one or two arguments, none of which has a name, and the first is a text of the very class. A second one
+ * is of interest to the function alone: what to answer if there is nothing.
+ *
+ * Result: the answer, retained; NULL if something that was called has raised its exception, if an object is not what it has to be (the
+ * interpreter has raised its exception), or if no interpreter with `find` was named.
+ * Ownership: as hearth_object_get(). An entry is retained meanwhile, so it may leave its table.
+ * Threads: as hearth_object_get(), but what is called may block.
+ * Statistics: as hearth_object_current().
+ */
+HEARTH_API void *hearth_object_find(void *self, void *const *arguments, ptrdiff_t count,
+                                    void *names) HEARTH_CHECK;
 
 /* ---- Insight ----------------------------------------------------------------------------- */
 

@@ -89,6 +89,9 @@
     X(guard_rate_ppm, gauge,                                                                       \
       "Missing keys that the guard's filter lets pass, estimated, in millionths")                  \
     X(guard_bytes, gauge, "Bytes used by the guard's filter, and by the next one meanwhile")       \
+    X(guard_copies, counter, "Times that the shared filter was copied to this process")            \
+    X(guard_untold, counter,                                                                       \
+      "Keys of writes that the shared filter could not be told of at once")                        \
     X(worker_loads, counter, "Loads run by workers or lent threads")                               \
     X(renewals_dropped, counter,                                                                   \
       "Renewals left undone because too many loads waited for a worker, or ran")                   \
@@ -108,7 +111,34 @@
     X(loads_queued, counter, "Loads that had to wait because load.max_concurrent others ran")      \
     X(loads_refused, counter,                                                                      \
       "Loads not made because load.max_concurrent others ran for too long (HEARTH_E_OVERLOAD)")    \
-    X(load_retries, counter, "Loads of a key with a value, tried again after one had failed")
+    X(load_retries, counter, "Loads of a key with a value, tried again after one had failed")      \
+    X(changes_told, counter,                                                                       \
+      "Keys of which a node, or the bus, told that they may have changed")                         \
+    X(changes_lost, counter,                                                                       \
+      "Times that a node's changes were told no more: what was kept of it counts as changed")      \
+    X(tag_invalidations, counter, "Tags invalidated by this process")                              \
+    X(values_invalidated, counter, "Values of nodes that a tag had invalidated")                   \
+    X(values_distrusted, counter,                                                                  \
+      "Values of a node that was restarted, taken for stale: it may have lost what replaced them") \
+    X(values_unchecked, counter,                                                                   \
+      "Values of nodes taken for stale, or not stored, because their tags could not be asked for") \
+    X(namespace_bumps, counter, "Namespaces bumped or cleared by this process")                    \
+    X(copies_confirmed, counter,                                                                   \
+      "Local copies that had ended, and that their nodes still had: not read anew")                \
+    X(canaries_heard, counter,                                                                     \
+      "Changes made by this process to see that nodes tell of changes, and told")                  \
+    X(canaries_unheard, counter,                                                                   \
+      "Such changes that were not told: each cost its connection and the copies read on it")       \
+    X(canary_us, counter,                                                                          \
+      "Time until those were told, from before they were sent, in microseconds")                   \
+    X(canary_p50_us, gauge,                                                                        \
+      "Half of those were told within so many microseconds; 0: none was")                          \
+    X(canary_p99_us, gauge,                                                                        \
+      "Of a hundred of those 99 were told within so many microseconds; 0: none was")               \
+    X(changes_published, counter,                                                                  \
+      "Keys of which this process told others that they changed (coherence.mode=bus)")             \
+    X(changes_untold, counter,                                                                     \
+      "Calls that ended before the bus had taken what they were to tell: it is told later")
 
 /** The statistics; the library fills min(size, its own size) bytes. All values are uint64_t. */
 typedef struct hearth_stats {

@@ -7,8 +7,7 @@ bool hearth__check_data(const void *data, size_t size) {
     return data != NULL || size == 0;
 }
 
-/* Lays a caller's struct of any version over the defaults. */
-static bool take(void *complete, size_t own_size, const void *given) {
+bool hearth__check_take(void *complete, size_t own_size, const void *given) {
     size_t size = 0;
     memcpy(&size, given, sizeof size);
     if (size < sizeof size || size > 4096) {
@@ -22,6 +21,38 @@ static bool take(void *complete, size_t own_size, const void *given) {
     }
     memcpy(complete, given, size < own_size ? size : own_size);
     return true;
+}
+
+bool hearth__check_name(const void *name, size_t size) {
+    const unsigned char *bytes = name;
+    bool fits = name != NULL && size != 0 && size <= HEARTH_NAMESPACE_MAX;
+    for (size_t i = 0; fits && i < size; i++) {
+        fits = bytes[i] > ' ' && bytes[i] != 0x7f;
+    }
+    return fits;
+}
+
+bool hearth__check_tag(const void *tag, size_t size) {
+    return tag != NULL && size != 0 && size <= HEARTH_TAG_SIZE_MAX;
+}
+
+static bool tags_fit(const hearth_write_options *write, uint32_t allowed) {
+    const uint32_t others = HEARTH_WRITE_INTEGER | HEARTH_WRITE_NO_REMOTE;
+    size_t bytes = 0;
+    if (write->tag_count == 0) {
+        return true;
+    }
+    if (write->tag_count > HEARTH_TAGS_MAX || write->tags == NULL || write->tag_sizes == NULL ||
+        (allowed & HEARTH_WRITE_NO_LOCAL) == 0 || (write->flags & others) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < write->tag_count; i++) {
+        bytes += 1 + write->tag_sizes[i];
+        if (!hearth__check_tag(write->tags[i], write->tag_sizes[i])) {
+            return false;
+        }
+    }
+    return bytes <= 1024;
 }
 
 static bool time_fits(int64_t ms) {
@@ -42,7 +73,7 @@ static const hearth_read_options *check_read(const hearth_read_options *given, u
     }
     if (given->size != sizeof *given) {
         *scratch = defaults;
-        if (!take(scratch, sizeof *scratch, given)) {
+        if (!hearth__check_take(scratch, sizeof *scratch, given)) {
             return NULL;
         }
         given = scratch;
@@ -77,14 +108,20 @@ bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
         *complete = *given;
     } else {
         hearth_write_options_init(complete, sizeof *complete);
-        if (given != NULL && !take(complete, sizeof *complete, given)) {
+        if (given != NULL && !hearth__check_take(complete, sizeof *complete, given)) {
             return false;
         }
     }
     bool times_fit = time_fits(complete->deadline_ms) &&
                      hearth__check_lives(complete->ttl_ms, complete->soft_ttl_ms);
-    return times_fit && (complete->flags & ~allowed) == 0 &&
+    return times_fit && tags_fit(complete, allowed) && (complete->flags & ~allowed) == 0 &&
            hearth__lives_fit(cache, complete->ttl_ms, complete->soft_ttl_ms);
+}
+
+bool hearth__check_together(const hearth_write_options *options) {
+    uint32_t other = HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER;
+    return (options->flags & HEARTH_WRITE_NO_REMOTE) == 0 ||
+           ((options->flags & other) == 0 && options->if_version == 0);
 }
 
 bool hearth__check_give(void *to, const void *from, size_t from_size) {

@@ -10,6 +10,12 @@ static inline bool hearth__check_key(const void *key, size_t key_size) {
     return key != NULL && key_size - 1 < HEARTH_KEY_MAX;
 }
 
+/* Whether it can be a namespace's name: what every node takes as part of a key. */
+bool hearth__check_name(const void *name, size_t size);
+
+/* Whether it can be a tag. */
+bool hearth__check_tag(const void *tag, size_t size);
+
 /* Whether a value is there: NULL only with size 0. */
 bool hearth__check_data(const void *data, size_t size);
 
@@ -29,12 +35,24 @@ const hearth_read_options *hearth__check_fetch(const hearth_read_options *given,
 const hearth_read_options *hearth__check_begin(const hearth_read_options *given,
                                                hearth_read_options *scratch);
 
-/* The same for a write, false for NULL; `allowed` are the flags that this call takes. */
+/* The same for a write, false for NULL; `allowed` are the flags that this call takes. Tags are for those that may keep no local copy of what
+ * they write. */
 bool hearth__check_write(const hearth *cache, const hearth_write_options *given,
                          uint32_t allowed, hearth_write_options *complete);
 
 /* Whether both are a time to live or HEARTH_TTL_DEFAULT. Whether they fit together is the cache's to say. */
 bool hearth__check_lives(int64_t ttl_ms, int64_t soft_ttl_ms);
+
+/* The flags of writes, and those of a set, which may be for the local tier alone. */
+#define HEARTH__WRITE_FLAGS (HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER)
+#define HEARTH__SET_FLAGS   (HEARTH__WRITE_FLAGS | HEARTH_WRITE_NO_REMOTE)
+
+/* Whether options of a write fit together: numbers live in the remote tier only, and something has to be written. */
+bool hearth__check_together(const hearth_write_options *options);
+
+/* Lays a caller's struct of any version, which begins with its size, over the defaults. False: it holds something that this version
+ * does not know. */
+bool hearth__check_take(void *complete, size_t own_size, const void *given);
 
 /* Copies what fits of a struct that the library fills, whose first field is its size. False: no room for that field. */
 bool hearth__check_give(void *to, const void *from, size_t from_size);

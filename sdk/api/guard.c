@@ -8,9 +8,9 @@ int32_t hearth_guard_add(hearth *cache, const void *key, size_t key_size) {
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    hearth__guard_add(cache, key, key_size);
+    int32_t status = hearth__guard_add(cache, key, key_size);
     hearth__cache_leave(cache);
-    return HEARTH_OK;
+    return status;
 }
 
 int32_t hearth_guard_rebuild(hearth *cache, hearth_guard_iterator iterator, void *arg) {

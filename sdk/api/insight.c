@@ -121,7 +121,7 @@ int32_t hearth_node_of(hearth *cache, const void *key, size_t key_size, uint32_t
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__cache_node_of(cache, key, key_size, index, name, name_size);
+    int32_t status = hearth__scoped_node_of(cache, key, key_size, index, name, name_size);
     hearth__cache_leave(cache);
     return status;
 }

@@ -230,6 +230,19 @@ int32_t hearth_open(hearth_options *options, hearth **cache) {
     return status;
 }
 
+int32_t hearth_namespace_open(hearth *cache, const void *name, size_t name_size,
+                              hearth **view) {
+    if (cache == NULL || view == NULL || !hearth__check_name(name, name_size)) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__namespace_open(cache, name, name_size, view);
+    hearth__cache_leave(cache);
+    return status;
+}
+
 int32_t hearth_close(hearth *cache) {
     return cache != NULL ? hearth__cache_close(cache) : HEARTH_OK;
 }

@@ -8,7 +8,7 @@ void *hearth_get_with(hearth *cache, const void *key, size_t key_size) {
     if (!hearth__check_key(key, key_size)) {
         return hearth__peek_miss(cache);
     }
-    return hearth__peek_with(cache, key, key_size);
+    return hearth__scoped_peek_with(cache, key, key_size);
 }
 
 int32_t hearth_peek_version(hearth *cache, const void *key, size_t key_size,
@@ -19,7 +19,7 @@ int32_t hearth_peek_version(hearth *cache, const void *key, size_t key_size,
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__peek_version(cache, key, key_size, version);
+    int32_t status = hearth__scoped_peek_version(cache, key, key_size, version);
     hearth__cache_leave(cache);
     return status;
 }

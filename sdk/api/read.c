@@ -2,6 +2,7 @@
 #include "api/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/unwind.h"
 
 #include <string.h>
 
@@ -42,8 +43,8 @@ static int32_t get(hearth *cache, const void *key, size_t key_size,
     }
     hearth_value unwanted = {0};
     int32_t status = options == NULL ? refuse(value, HEARTH_E_INVALID)
-                                     : hearth__chain_get(cache, key, key_size, options,
-                                                         value != NULL ? value : &unwanted);
+                                     : hearth__scoped_get(cache, key, key_size, options,
+                                                          value != NULL ? value : &unwanted);
     hearth__buffer_fini(&unwanted.bytes);
     hearth__cache_leave(cache);
     return status;
@@ -70,6 +71,10 @@ int32_t hearth_get(hearth *cache, const void *key, size_t key_size,
                     : get_by_options(cache, key, key_size, read, value);
 }
 
+static void fini_value(hearth_value *value) {
+    hearth__buffer_fini(&value->bytes);
+}
+
 /* A fetch that is no plain hit. The caller is inside. */
 static int32_t fetch(hearth *cache, const void *key, size_t key_size,
                      const hearth_loader *loader, const hearth_read_options *read,
@@ -81,11 +86,9 @@ static int32_t fetch(hearth *cache, const void *key, size_t key_size,
         write_options.if_version != 0) {
         return refuse(value, HEARTH_E_INVALID);
     }
-    hearth_value unwanted = {0};
-    int32_t status = hearth__chain_fetch(cache, key, key_size, loader, read_options,
-                                         &write_options, value != NULL ? value : &unwanted);
-    hearth__buffer_fini(&unwanted.bytes);
-    return status;
+    HEARTH__AT_END(fini_value) hearth_value unwanted = {0};
+    return hearth__scoped_fetch(cache, key, key_size, loader, read_options, &write_options,
+                                value != NULL ? value : &unwanted);
 }
 
 static __attribute__((noinline)) int32_t
@@ -103,9 +106,8 @@ fetch_by_options(hearth *cache, const void *key, size_t key_size, const hearth_l
     if (!hearth__cache_enter(cache)) {
         return refuse(value, HEARTH_E_CLOSED);
     }
-    int32_t status = fetch(cache, key, key_size, loader, read, write, value);
-    hearth__cache_leave(cache);
-    return status;
+    HEARTH__AT_END(hearth__cache_left) hearth *inside = cache;
+    return fetch(inside, key, key_size, loader, read, write, value);
 }
 
 int32_t hearth_fetch(hearth *cache, const void *key, size_t key_size,
@@ -151,6 +153,12 @@ int32_t hearth_fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms) 
     return hearth__fill_ttl(fill, ttl_ms, soft_ttl_ms);
 }
 
+int32_t hearth_fill_tag(hearth_fill *fill, const void *tag, size_t tag_size) {
+    return fill != NULL
+               ? hearth__fill_tag(fill, hearth__check_tag(tag, tag_size) ? tag : NULL, tag_size)
+               : HEARTH_E_INVALID;
+}
+
 /* ---- in steps --------------------------------------------------------------------------- */
 
 int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key_size,
@@ -168,8 +176,8 @@ int32_t hearth_fetch_begin(hearth *cache, const void *key, size_t key_size,
         return refuse(value, HEARTH_E_CLOSED);
     }
     hearth_value unwanted = {0};
-    int32_t status = hearth__chain_fetch_begin(cache, key, key_size, options,
-                                               value != NULL ? value : &unwanted, fill);
+    int32_t status = hearth__scoped_fetch_begin(cache, key, key_size, options,
+                                                value != NULL ? value : &unwanted, fill);
     hearth__buffer_fini(&unwanted.bytes);
     hearth__cache_leave(cache);
     return status;
@@ -241,13 +249,14 @@ static bool wants_each(size_t count, hearth_value *const *values) {
 
 /* A place for every value, be it wanted or not. */
 struct places {
+    size_t count;
     hearth_value *const *values;
     hearth_value *unwanted;
     hearth_value **mixed;
 };
 
 static bool open_places(struct places *places, size_t count, hearth_value *const *values) {
-    *places = (struct places){.values = values};
+    *places = (struct places){.count = count, .values = values};
     if (wants_each(count, values)) {
         return true;
     }
@@ -264,8 +273,8 @@ static bool open_places(struct places *places, size_t count, hearth_value *const
     return true;
 }
 
-static void close_places(struct places *places, size_t count) {
-    for (size_t i = 0; places->unwanted != NULL && i < count; i++) {
+static void close_places(struct places *places) {
+    for (size_t i = 0; places->unwanted != NULL && i < places->count; i++) {
         hearth__buffer_fini(&places->unwanted[i].bytes);
     }
     hearth__free(places->mixed);
@@ -307,12 +316,29 @@ int32_t hearth_get_many(hearth *cache, size_t count, const void *const *keys,
     struct places places;
     int32_t status = HEARTH_E_NOMEM;
     if (open_places(&places, count, values)) {
-        status = hearth__chain_get_many(cache, count, keys, key_sizes, options, places.values,
-                                        statuses);
+        status = hearth__scoped_get_many(cache, count, keys, key_sizes, options, places.values,
+                                         statuses);
     }
-    close_places(&places, count);
+    close_places(&places);
     hearth__cache_leave(cache);
     return conclude(count, values, statuses, status);
+}
+
+/* The caller is inside. */
+static int32_t fetch_many(hearth *cache, size_t count, const void *const *keys,
+                          const size_t *key_sizes, const hearth_loader *loader,
+                          const hearth_read_options *read, const hearth_write_options *write,
+                          hearth_value *const *values, int32_t *statuses) {
+    hearth_write_options write_options;
+    if (!hearth__check_write(cache, write, 0, &write_options) ||
+        write_options.if_version != 0) {
+        return HEARTH_E_INVALID;
+    }
+    HEARTH__AT_END(close_places) struct places places;
+    return open_places(&places, count, values)
+               ? hearth__scoped_fetch_many(cache, count, keys, key_sizes, loader, read,
+                                           &write_options, places.values, statuses)
+               : HEARTH_E_NOMEM;
 }
 
 static bool check_loader_of_many(const hearth_loader *loader) {
@@ -326,7 +352,6 @@ int32_t hearth_fetch_many(hearth *cache, size_t count, const void *const *keys,
                           hearth_value *const *values, int32_t *statuses) {
     hearth_read_options scratch;
     const hearth_read_options *read_options = hearth__check_fetch(read, &scratch);
-    hearth_write_options write_options;
     if (cache == NULL || keys == NULL || key_sizes == NULL || statuses == NULL ||
         !check_keys(count, keys, key_sizes) || !check_loader_of_many(loader) ||
         read_options == NULL) {
@@ -335,18 +360,9 @@ int32_t hearth_fetch_many(hearth *cache, size_t count, const void *const *keys,
     if (!hearth__cache_enter(cache)) {
         return refuse_many(count, values, HEARTH_E_CLOSED);
     }
-    if (!hearth__check_write(cache, write, 0, &write_options) ||
-        write_options.if_version != 0) {
-        hearth__cache_leave(cache);
-        return refuse_many(count, values, HEARTH_E_INVALID);
-    }
-    struct places places;
-    int32_t status = HEARTH_E_NOMEM;
-    if (open_places(&places, count, values)) {
-        status = hearth__chain_fetch_many(cache, count, keys, key_sizes, loader, read_options,
-                                          &write_options, places.values, statuses);
-    }
-    close_places(&places, count);
-    hearth__cache_leave(cache);
-    return conclude(count, values, statuses, status);
+    HEARTH__AT_END(hearth__cache_left) hearth *inside = cache;
+    int32_t status = fetch_many(inside, count, keys, key_sizes, loader, read_options, write,
+                                values, statuses);
+    return status == HEARTH_E_INVALID ? refuse_many(count, values, status)
+                                      : conclude(count, values, statuses, status);
 }

@@ -4,16 +4,6 @@
 
 #include <string.h>
 
-#define WRITE_FLAGS (HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER)
-#define SET_FLAGS   (WRITE_FLAGS | HEARTH_WRITE_NO_REMOTE)
-
-/* Numbers live in the remote tier only, and something has to be written. */
-static bool fits_together(const hearth_write_options *options) {
-    uint32_t other = HEARTH_WRITE_NO_LOCAL | HEARTH_WRITE_INTEGER;
-    return (options->flags & HEARTH_WRITE_NO_REMOTE) == 0 ||
-           ((options->flags & other) == 0 && options->if_version == 0);
-}
-
 void hearth_write_options_init(hearth_write_options *options, size_t size) {
     const hearth_write_options initial = {
         .size = size, .ttl_ms = HEARTH_TTL_DEFAULT, .soft_ttl_ms = HEARTH_TTL_DEFAULT};
@@ -34,8 +24,8 @@ static bool check_one(const hearth__write *write, const hearth_write_options *op
 static int32_t run(hearth *cache, hearth__write *writes, size_t count,
                    const hearth_write_options *given, uint32_t flags, bool takes_version) {
     hearth_write_options options;
-    if (!hearth__check_write(cache, given, flags, &options) || !fits_together(&options) ||
-        (options.if_version != 0 && !takes_version)) {
+    if (!hearth__check_write(cache, given, flags, &options) ||
+        !hearth__check_together(&options) || (options.if_version != 0 && !takes_version)) {
         return HEARTH_E_INVALID;
     }
     for (size_t i = 0; i < count; i++) {
@@ -49,7 +39,7 @@ static int32_t run(hearth *cache, hearth__write *writes, size_t count,
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    hearth__write_run(cache, writes, count, &options);
+    hearth__scoped_write(cache, writes, count, &options);
     hearth__cache_leave(cache);
     return HEARTH_OK;
 }
@@ -66,25 +56,67 @@ static int32_t run_one(hearth *cache, hearth__write *write, const hearth_write_o
 int32_t hearth_set(hearth *cache, const void *key, size_t key_size, const void *data,
                    size_t size, const hearth_write_options *options) {
     hearth__write write = {HEARTH__WRITE_SET, key, key_size, data, size, 0, HEARTH_OK};
-    return run_one(cache, &write, options, SET_FLAGS, true);
+    return run_one(cache, &write, options, HEARTH__SET_FLAGS, true);
 }
 
 int32_t hearth_add(hearth *cache, const void *key, size_t key_size, const void *data,
                    size_t size, const hearth_write_options *options) {
     hearth__write write = {HEARTH__WRITE_ADD, key, key_size, data, size, 0, HEARTH_OK};
-    return run_one(cache, &write, options, WRITE_FLAGS, false);
+    return run_one(cache, &write, options, HEARTH__WRITE_FLAGS, false);
 }
 
 int32_t hearth_replace(hearth *cache, const void *key, size_t key_size, const void *data,
                        size_t size, const hearth_write_options *options) {
     hearth__write write = {HEARTH__WRITE_REPLACE, key, key_size, data, size, 0, HEARTH_OK};
-    return run_one(cache, &write, options, WRITE_FLAGS, true);
+    return run_one(cache, &write, options, HEARTH__WRITE_FLAGS, true);
 }
 
 int32_t hearth_delete(hearth *cache, const void *key, size_t key_size,
                       const hearth_write_options *options) {
     hearth__write write = {HEARTH__WRITE_DELETE, key, key_size, NULL, 0, 0, HEARTH_OK};
     return run_one(cache, &write, options, 0, false);
+}
+
+int32_t hearth_invalidate_tag(hearth *cache, const void *tag, size_t tag_size,
+                              const hearth_write_options *write) {
+    hearth_write_options options;
+    if (cache == NULL || !hearth__check_tag(tag, tag_size) ||
+        !hearth__check_write(cache, write, HEARTH_WRITE_KEEP_STALE, &options) ||
+        options.if_version != 0) {
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__cache_enter(cache)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__invalidate_tag(cache, tag, tag_size,
+                                            (options.flags & HEARTH_WRITE_KEEP_STALE) != 0,
+                                            hearth__write_deadline_ns(cache, &options));
+    hearth__cache_leave(cache);
+    return status;
+}
+
+static int32_t bump(hearth *handle, const hearth_write_options *options) {
+    if (!hearth__cache_enter(handle)) {
+        return HEARTH_E_CLOSED;
+    }
+    int32_t status = hearth__namespace_bump(handle, hearth__write_deadline_ns(handle, options));
+    hearth__cache_leave(handle);
+    return status;
+}
+
+int32_t hearth_namespace_bump(hearth *view, const hearth_write_options *write) {
+    hearth_write_options options;
+    if (view == NULL || !hearth__check_write(view, write, 0, &options) ||
+        options.if_version != 0) {
+        return HEARTH_E_INVALID;
+    }
+    return bump(view, &options);
+}
+
+int32_t hearth_mark_stale(hearth *cache, const void *key, size_t key_size,
+                          const hearth_write_options *options) {
+    hearth__write write = {HEARTH__WRITE_MARK, key, key_size, NULL, 0, 0, HEARTH_OK};
+    return run_one(cache, &write, options, HEARTH_WRITE_NO_REMOTE, false);
 }
 
 int32_t hearth_touch(hearth *cache, const void *key, size_t key_size,
@@ -109,14 +141,14 @@ int32_t hearth_write_through(hearth *cache, const void *key, size_t key_size, co
     hearth_write_options options;
     hearth__write write = {HEARTH__WRITE_SET, key, key_size, data, size, 0, HEARTH_OK};
     if (cache == NULL || writer == NULL ||
-        !hearth__check_write(cache, given, WRITE_FLAGS, &options) || options.if_version != 0 ||
-        !check_one(&write, &options)) {
+        !hearth__check_write(cache, given, HEARTH__WRITE_FLAGS, &options) ||
+        options.if_version != 0 || options.tag_count != 0 || !check_one(&write, &options)) {
         return HEARTH_E_INVALID;
     }
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__write_through(cache, &write, &options, writer, arg);
+    int32_t status = hearth__scoped_write_through(cache, &write, &options, writer, arg);
     hearth__cache_leave(cache);
     return status;
 }
@@ -128,13 +160,15 @@ int32_t hearth_evict_local(hearth *cache, const void *key, size_t key_size) {
     if (!hearth__cache_enter(cache)) {
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__write_evict_local(cache, key, key_size);
+    int32_t status = hearth__scoped_evict_local(cache, key, key_size);
     hearth__cache_leave(cache);
     return status;
 }
 
 int32_t hearth_clear(hearth *cache) {
-    return cache != NULL ? HEARTH_E_UNSUPPORTED : HEARTH_E_INVALID;
+    hearth_write_options options;
+    hearth_write_options_init(&options, sizeof options);
+    return cache != NULL ? bump(cache, &options) : HEARTH_E_INVALID;
 }
 
 /* ---- many ------------------------------------------------------------------------------- */
@@ -180,7 +214,7 @@ int32_t hearth_set_many(hearth *cache, size_t count, const void *const *keys,
         writes[i] = (hearth__write){HEARTH__WRITE_SET, keys[i], key_sizes[i], data[i],
                                     sizes[i],          0,       HEARTH_OK};
     }
-    return run_many(cache, writes, count, options, SET_FLAGS, statuses);
+    return run_many(cache, writes, count, options, HEARTH__SET_FLAGS, statuses);
 }
 
 int32_t hearth_delete_many(hearth *cache, size_t count, const void *const *keys,

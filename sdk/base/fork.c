@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 /* A process has one of these: that is the point of it. */
 /* NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables) */
@@ -12,6 +13,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_rwlock_t gate = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static _Thread_local bool holds;
 static _Thread_local bool shut; /* by this thread, which forks */
+static hearth__fork_fds *first_fds;
+static pthread_mutex_t fds_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* of that list; only with the gate held */
 /* NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables) */
 
 /* Handlers run in the reverse of the order in which they were set, which nobody knows: whoever comes first shuts it. */
@@ -27,12 +31,29 @@ static void in_parent(void) {
     (void)pthread_rwlock_unlock(&gate);
 }
 
+static void close_fds(hearth__fork_fds *fds) {
+    for (size_t i = 0; i < fds->count; i++) {
+        if (fds->fds[i] >= 0) {
+            (void)close(fds->fds[i]);
+            fds->fds[i] = -1;
+        }
+    }
+}
+
 static void in_child(void) {
     shut = false;
+    for (hearth__fork_fds *fds = first_fds; fds != NULL; fds = fds->next) {
+        close_fds(fds);
+    }
     (void)pthread_rwlock_unlock(&gate);
     /* Those who waited at the gate are not here. */
     gate = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+    for (const hearth__fork_fds *fds = first_fds; fds != NULL; fds = fds->next) {
+        if (fds->in_child != NULL) {
+            fds->in_child(fds->arg);
+        }
+    }
 }
 
 static void watch_forks(void) {
@@ -69,4 +90,42 @@ void hearth__fork_resume(bool held) {
     if (held) {
         hearth__fork_hold();
     }
+}
+
+/* ---- what a child closes ----------------------------------------------------------------- */
+
+/* Whether this call holds fork() off, and not the thread already. */
+static bool hold_for_list(void) {
+    bool held = holds;
+    if (!held) {
+        hearth__fork_hold();
+    }
+    (void)pthread_mutex_lock(&fds_lock);
+    return !held;
+}
+
+static void release_list(bool held_for_it) {
+    (void)pthread_mutex_unlock(&fds_lock);
+    if (held_for_it) {
+        hearth__fork_release();
+    }
+}
+
+void hearth__fork_close_in_child(hearth__fork_fds *fds) {
+    bool held_for_it = hold_for_list();
+    fds->next = first_fds;
+    first_fds = fds;
+    release_list(held_for_it);
+}
+
+void hearth__fork_forget(hearth__fork_fds *fds) {
+    bool held_for_it = hold_for_list();
+    hearth__fork_fds **at = &first_fds;
+    while (*at != NULL && *at != fds) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = fds->next;
+    }
+    release_list(held_for_it);
 }

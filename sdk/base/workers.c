@@ -14,6 +14,7 @@
 
 enum {
     ANY_STROKE = 1,
+    TRIES = 64,
     LENT_AGAIN_NS = 1000000000 /* who lends threads comes back with them within a second */
 };
 
@@ -76,9 +77,8 @@ static void drop_all(const hearth__workers *workers, hearth__task *all) {
     }
 }
 
-/* Takes the lock, and first makes a forked child's workers its own. */
-static void lock(hearth__workers *workers) {
-    pthread_mutex_lock(&workers->lock);
+/* A forked child's workers become its own. Under the lock. */
+static void own(hearth__workers *workers) {
     if (workers->fork_generation == hearth__fork_generation()) {
         return;
     }
@@ -91,6 +91,22 @@ static void lock(hearth__workers *workers) {
     pthread_mutex_unlock(&workers->lock);
     drop_all(workers, parents);
     pthread_mutex_lock(&workers->lock);
+}
+
+static void lock(hearth__workers *workers) {
+    pthread_mutex_lock(&workers->lock);
+    own(workers);
+}
+
+/* A holder that has a processor is done in less. */
+static bool try_lock(hearth__workers *workers) {
+    for (int i = 0; i < TRIES; i++) {
+        if (pthread_mutex_trylock(&workers->lock) == 0) {
+            own(workers);
+            return true;
+        }
+    }
+    return false;
 }
 
 static void unlock(hearth__workers *workers) {
@@ -170,10 +186,9 @@ static bool is_manned(const hearth__workers *workers) {
 
 /* ---- tasks ------------------------------------------------------------------------------ */
 
-enum hearth__submission hearth__workers_submit(hearth__workers *workers, hearth__task *task,
-                                               bool urgent) {
+/* Takes a task, and ends the lock. */
+static enum hearth__submission take(hearth__workers *workers, hearth__task *task, bool urgent) {
     enum hearth__submission result = HEARTH__TAKEN;
-    lock(workers);
     if (workers->shut || workers->waiting >= workers->config.room) {
         result = HEARTH__FULL;
     } else {
@@ -192,6 +207,17 @@ enum hearth__submission hearth__workers_submit(hearth__workers *workers, hearth_
         hearth__bell_ring(&workers->bell, ANY_STROKE);
     }
     return result;
+}
+
+enum hearth__submission hearth__workers_submit(hearth__workers *workers, hearth__task *task,
+                                               bool urgent) {
+    lock(workers);
+    return take(workers, task, urgent);
+}
+
+enum hearth__submission hearth__workers_offer(hearth__workers *workers, hearth__task *task,
+                                              bool urgent) {
+    return try_lock(workers) ? take(workers, task, urgent) : HEARTH__BUSY;
 }
 
 int32_t hearth__workers_lend(hearth__workers *workers, int64_t deadline_ns) {
@@ -231,6 +257,23 @@ hearth__task *hearth__workers_take_back(hearth__workers *workers,
     }
     unlock(workers);
     return found;
+}
+
+bool hearth__workers_withdraw(hearth__workers *workers, const hearth__task *task) {
+    hearth__task *found = NULL;
+    hearth__task **lists[] = {&workers->urgent, &workers->others};
+    lock(workers);
+    for (size_t i = 0; found == NULL && i < 2; i++) {
+        DL_FOREACH(*lists[i], found) {
+            if (found == task) {
+                DL_DELETE(*lists[i], found);
+                workers->waiting--;
+                break;
+            }
+        }
+    }
+    unlock(workers);
+    return found != NULL;
 }
 
 uint64_t hearth__workers_waiting(hearth__workers *workers) {

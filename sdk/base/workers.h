@@ -42,11 +42,16 @@ enum hearth__submission {
     HEARTH__TAKEN,  /* it will be run, or dropped */
     HEARTH__FULL,   /* nothing happened: too many wait, or it is shut */
     HEARTH__NOBODY, /* nothing happened: there is no thread that would run it */
+    HEARTH__BUSY,   /* nothing happened, of an offer: another thread has the lock */
 };
 
 /* Any thread. */
 enum hearth__submission hearth__workers_submit(hearth__workers *workers, hearth__task *task,
                                                bool urgent);
+
+/* The same for who may not wait for a lock, whose holder may have lost its processor. */
+enum hearth__submission hearth__workers_offer(hearth__workers *workers, hearth__task *task,
+                                              bool urgent);
 
 /*
  * Lends the calling thread: runs one task as soon as there is one. HEARTH_OK; HEARTH_MISS: there was
@@ -62,6 +67,9 @@ hearth__task *hearth__workers_take_back(hearth__workers *workers,
                                         bool (*is_it)(const hearth__task *task,
                                                       const void *arg),
                                         const void *arg);
+
+/* Takes a task back that waits, whoever would run it. False: it does not wait any more. `task` need not be one still. */
+bool hearth__workers_withdraw(hearth__workers *workers, const hearth__task *task);
 
 /* How many tasks wait. Any thread. */
 uint64_t hearth__workers_waiting(hearth__workers *workers);

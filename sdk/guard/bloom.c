@@ -253,6 +253,15 @@ static uint64_t begin_of(uint64_t block, uint32_t blocks) {
     return ((block << 32) + blocks - 1) / blocks;
 }
 
+void hearth__bloom_places(uint32_t blocks, uint64_t hash, uint32_t places[HEARTH__BLOOM_BITS]) {
+    uint32_t block = (uint32_t)(((hash >> 32) * blocks) >> 32);
+    for (unsigned i = 0; i < WORDS; i++) {
+        uint32_t bit = ((uint32_t)hash * salts[i]) >> 27;
+        uint32_t byte = block * HEARTH__BLOOM_BLOCK + i * (WORD_BITS / 8) + (bit >> 3);
+        places[i] = byte * 8 + 7 - (bit & 7);
+    }
+}
+
 /* A key's bits lie the same way in every filter, only its block differs: a block gets the bits of all those that its keys can
  * have been in. */
 void hearth__bloom_merge(hearth__bloom *into, const hearth__bloom *from) {

@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEARTH__BLOOM_BLOCK = 32 /* bytes */ };
+enum {
+    HEARTH__BLOOM_BLOCK = 32, /* bytes */
+    HEARTH__BLOOM_BITS = 8,   /* of a key */
+};
 
 typedef struct hearth__bloom hearth__bloom;
 
@@ -76,6 +79,9 @@ void hearth__bloom_copy_out(const hearth__bloom *filter, uint32_t first, size_t 
 /* Sets the bits that are set in blocks of that form. */
 void hearth__bloom_merge_in(hearth__bloom *filter, uint32_t first, size_t count,
                             const unsigned char *bytes);
+
+/* The places of a key's bits in those bytes, as a server counts them: 0 is the highest bit of the first one. At most 2^24 blocks. */
+void hearth__bloom_places(uint32_t blocks, uint64_t hash, uint32_t places[HEARTH__BLOOM_BITS]);
 
 /* Sets what is needed for `into` to contain all that `from` does, whatever the sizes of the two. */
 void hearth__bloom_merge(hearth__bloom *into, const hearth__bloom *from);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/bloom_guard.h"
 
+#include "base/clock.h"
 #include "base/fork.h"
 #include "base/grace.h"
 #include "base/memory.h"
@@ -30,6 +31,7 @@ struct hearth__bloom_guard {
     _Atomic(hearth__bloom *) current; /* never NULL */
     _Atomic(hearth__bloom *) next;    /* NULL: none is under way */
     _Atomic uint64_t certified;       /* by which process (base/fork.h); NOBODY */
+    _Atomic int64_t until_ms;         /* boot time: its end, unless it is confirmed again */
     _Atomic uint64_t generation;
     _Atomic uint64_t outgrown_at; /* keys with which the rate is twice its target */
     _Atomic bool disabled;
@@ -62,6 +64,7 @@ int32_t hearth__bloom_guard_create(const hearth__bloom_guard_config *config,
     guard->config = *config;
     guard->sampled_log = config->expected_keys >= SAMPLED_FROM ? SAMPLED_LOG : 0;
     atomic_init(&guard->certified, NOBODY);
+    atomic_init(&guard->until_ms, INT64_MAX);
     uint64_t blocks = 0;
     int32_t status = size_for(guard, config->expected_keys, &blocks);
     hearth__bloom *filter = status == HEARTH_OK ? hearth__bloom_create((uint32_t)blocks) : NULL;
@@ -87,6 +90,11 @@ void hearth__bloom_guard_destroy(hearth__bloom_guard *guard) {
 
 static bool is_certified(const hearth__bloom_guard *guard) {
     return atomic_load(&guard->certified) == hearth__fork_generation();
+}
+
+/* Whether a copy that was confirmed to that time may deny. */
+static bool is_in_time(int64_t until_ms) {
+    return until_ms == INT64_MAX || hearth__boot_ms() < until_ms;
 }
 
 /* Counts a new key. True: by it the filter is too full. */
@@ -118,14 +126,23 @@ hearth__bloom_added hearth__bloom_guard_add(hearth__bloom_guard *guard, uint64_t
                                  .has_outgrown = is_new && count_key(guard, hash) && certified};
 }
 
-enum hearth__bloom_answer hearth__bloom_guard_ask(hearth__bloom_guard *guard, uint64_t hash) {
-    if (!is_certified(guard)) {
-        return HEARTH__BLOOM_MAYBE;
-    }
+bool hearth__bloom_guard_contains(hearth__bloom_guard *guard, uint64_t hash) {
     hearth__grace_section section = hearth__grace_enter(&guard->grace);
     bool contained = hearth__bloom_may_contain(atomic_load(&guard->current), hash);
     hearth__grace_leave(section);
-    if (contained) {
+    return contained;
+}
+
+/* The time to which it is confirmed comes before the question, which then sees what was inserted by that confirmation; the clock
+ * comes last. */
+bool hearth__bloom_guard_would_deny(hearth__bloom_guard *guard, uint64_t hash) {
+    int64_t until_ms = atomic_load(&guard->until_ms);
+    return is_certified(guard) && !hearth__bloom_guard_contains(guard, hash) &&
+           is_in_time(until_ms);
+}
+
+enum hearth__bloom_answer hearth__bloom_guard_ask(hearth__bloom_guard *guard, uint64_t hash) {
+    if (!hearth__bloom_guard_would_deny(guard, hash)) {
         return HEARTH__BLOOM_MAYBE;
     }
     uint64_t every = guard->config.audit;
@@ -134,6 +151,14 @@ enum hearth__bloom_answer hearth__bloom_guard_ask(hearth__bloom_guard *guard, ui
                     1) % every ==
                        0;
     return audited ? HEARTH__BLOOM_AUDITED : HEARTH__BLOOM_DENIED;
+}
+
+void hearth__bloom_guard_confirm(hearth__bloom_guard *guard, int64_t until_ms) {
+    atomic_store(&guard->until_ms, until_ms);
+}
+
+void hearth__bloom_guard_insert(hearth__bloom_guard *guard, uint64_t hash) {
+    (void)hearth__bloom_insert(atomic_load(&guard->current), hash);
 }
 
 bool hearth__bloom_guard_disable(hearth__bloom_guard *guard) {
@@ -178,7 +203,7 @@ int32_t hearth__bloom_guard_begin(hearth__bloom_guard *guard) {
     return status;
 }
 
-int32_t hearth__bloom_guard_begin_copy(hearth__bloom_guard *guard, uint64_t blocks) {
+int32_t hearth__bloom_guard_begin_empty(hearth__bloom_guard *guard, uint64_t blocks) {
     if (blocks == 0 || blocks > guard->config.max_bytes / 2 / HEARTH__BLOOM_BLOCK ||
         blocks > UINT32_MAX) {
         return HEARTH_E_TOO_LARGE;
@@ -189,10 +214,16 @@ int32_t hearth__bloom_guard_begin_copy(hearth__bloom_guard *guard, uint64_t bloc
     int32_t status = begin(guard, blocks);
     if (status != HEARTH_OK) {
         atomic_store(&guard->busy, false);
-        return status;
     }
-    hearth__bloom_merge(atomic_load(&guard->next), atomic_load(&guard->current));
-    return HEARTH_OK;
+    return status;
+}
+
+int32_t hearth__bloom_guard_begin_copy(hearth__bloom_guard *guard, uint64_t blocks) {
+    int32_t status = hearth__bloom_guard_begin_empty(guard, blocks);
+    if (status == HEARTH_OK) {
+        hearth__bloom_merge(atomic_load(&guard->next), atomic_load(&guard->current));
+    }
+    return status;
 }
 
 hearth__bloom *hearth__bloom_guard_next(hearth__bloom_guard *guard) {
@@ -233,7 +264,7 @@ int32_t hearth__bloom_guard_hold(hearth__bloom_guard *guard, const hearth__bloom
     if (!take(guard)) {
         return HEARTH_E_OVERLOAD;
     }
-    if (!is_certified(guard)) {
+    if (!is_certified(guard) || !is_in_time(atomic_load(&guard->until_ms))) {
         atomic_store(&guard->busy, false);
         return HEARTH_CONFLICT;
     }
@@ -254,7 +285,8 @@ hearth__bloom_guard_state hearth__bloom_guard_look(hearth__bloom_guard *guard) {
     hearth__bloom_guard_state state = {.estimate = hearth__bloom_estimate_of(current),
                                        .generation = hearth__bloom_guard_generation(guard),
                                        .bytes = hearth__bloom_bytes(current),
-                                       .certified = is_certified(guard)};
+                                       .certified = is_certified(guard) &&
+                                                    is_in_time(atomic_load(&guard->until_ms))};
     if (next != NULL && next != current) {
         state.bytes += hearth__bloom_bytes(next);
     }

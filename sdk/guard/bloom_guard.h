@@ -8,6 +8,8 @@
  *   begin    makes the next filter; when it returns, every add that comes goes into both
  *   give     a key that existed before
  *   publish  the next filter is the filter, certified, whole; the old one is freed when nobody holds it any more
+ *
+ * A filter that is shared is a copy of another one, and denies only until the time by which it is to be confirmed again.
  */
 #ifndef HEARTH_GUARD_BLOOM_GUARD_H
 #define HEARTH_GUARD_BLOOM_GUARD_H
@@ -50,6 +52,20 @@ enum hearth__bloom_answer hearth__bloom_guard_ask(hearth__bloom_guard *guard, ui
 /* A key exists that was denied: nothing is denied any more until the next filter is published. True: it was certified. */
 bool hearth__bloom_guard_disable(hearth__bloom_guard *guard);
 
+/* ---- a shared filter -------------------------------------------------------------------- */
+
+/* Denies nothing any more from that time on (hearth__boot_ms()), which is INT64_MAX at first. A thread at a time. */
+void hearth__bloom_guard_confirm(hearth__bloom_guard *guard, int64_t until_ms);
+
+/* A key of the shared filter: into the copy. Into a next one it comes from there. Only who replaces filters calls this. */
+void hearth__bloom_guard_insert(hearth__bloom_guard *guard, uint64_t hash);
+
+/* Whether the filter contains it, certified or not. */
+bool hearth__bloom_guard_contains(hearth__bloom_guard *guard, uint64_t hash);
+
+/* Whether it would be denied now. */
+bool hearth__bloom_guard_would_deny(hearth__bloom_guard *guard, uint64_t hash);
+
 /* ---- another filter --------------------------------------------------------------------- */
 
 /*
@@ -60,6 +76,9 @@ int32_t hearth__bloom_guard_begin(hearth__bloom_guard *guard);
 
 /* The same with a size that is given, and for all that the filter has now: what is added to it comes on top. */
 int32_t hearth__bloom_guard_begin_copy(hearth__bloom_guard *guard, uint64_t blocks);
+
+/* The same, and empty: for a copy of a shared filter. */
+int32_t hearth__bloom_guard_begin_empty(hearth__bloom_guard *guard, uint64_t blocks);
 
 /* The filter that was begun. */
 hearth__bloom *hearth__bloom_guard_next(hearth__bloom_guard *guard);

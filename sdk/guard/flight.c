@@ -141,11 +141,19 @@ static void let_go(hearth__flight *flight) {
     }
 }
 
-/* False: the deadline passed. */
+/* Of a flight that the caller holds. False: the deadline passed. Under the lock, but not all of the time. */
 static bool await_change(hearth__flight *flight, int64_t deadline_ns) {
     struct timespec until = {.tv_sec = deadline_ns / 1000000000,
                              .tv_nsec = deadline_ns % 1000000000};
-    return pthread_cond_timedwait(&flight->changed, &flight->flights->lock, &until) == 0;
+    bool held = hearth__fork_pause();
+    bool in_time =
+        pthread_cond_timedwait(&flight->changed, &flight->flights->lock, &until) == 0;
+    if (held) { /* in the order of both: never under the lock */
+        pthread_mutex_unlock(&flight->flights->lock);
+        hearth__fork_resume(held);
+        pthread_mutex_lock(&flight->flights->lock);
+    }
+    return in_time;
 }
 
 static void unlist(hearth__flight *flight) {

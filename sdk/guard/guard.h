@@ -6,6 +6,7 @@
 #include "guard/backoff.h"
 #include "guard/bloom_guard.h"
 #include "guard/bloom_image.h"
+#include "guard/bloom_share.h"
 #include "guard/breaker.h"
 #include "guard/early.h"
 #include "guard/flight.h"

@@ -24,40 +24,20 @@ static uint64_t self(void) {
 }
 
 struct hearth__limiter {
-    uint32_t places;      /* 0: no limit */
-    pthread_mutex_t lock; /* innermost; nobody waits under it */
-    hearth__place *taken; /* all but those that wait: running or lent */
-    hearth__place *line;  /* those that wait */
+    uint32_t places;        /* 0: no limit */
+    pthread_mutex_t lock;   /* innermost; nobody waits under it */
+    hearth__place *taken;   /* all but those that wait: running or lent */
+    hearth__place *line;    /* those that wait */
+    hearth__fork_fds forks; /* of none: for its call */
     uint64_t fork_generation;
     _Atomic uint32_t running; /* changed under the lock, as the next */
     _Atomic uint32_t waiting;
 };
 
-hearth__limiter *hearth__limiter_create(uint32_t places) {
-    hearth__limiter *limiter = hearth__alloc_zero(1, sizeof *limiter);
-    if (limiter == NULL) {
-        return NULL;
-    }
-    limiter->places = places;
-    limiter->fork_generation = hearth__fork_generation();
-    if (pthread_mutex_init(&limiter->lock, NULL) != 0) {
-        hearth__free(limiter);
-        return NULL;
-    }
-    return limiter;
-}
-
-void hearth__limiter_destroy(hearth__limiter *limiter) {
-    if (limiter != NULL) {
-        pthread_mutex_destroy(&limiter->lock);
-        hearth__free(limiter);
-    }
-}
-
-/* ---- under the lock --------------------------------------------------------------------- */
-
-/* In a forked child only the calling thread's places are left: no other thread is there to wait or to leave. */
-static void leave_parents(hearth__limiter *limiter) {
+/* In a forked child only the calling thread's places are left: no other thread is there to wait or to leave. Theirs are on their
+ * stacks, which the child's own threads get, so nobody may look at them later. */
+static void leave_parents(void *arg) {
+    hearth__limiter *limiter = arg;
     hearth__place *all = limiter->taken;
     hearth__place *place;
     hearth__place *next;
@@ -75,11 +55,35 @@ static void leave_parents(hearth__limiter *limiter) {
     }
 }
 
+hearth__limiter *hearth__limiter_create(uint32_t places) {
+    hearth__limiter *limiter = hearth__alloc_zero(1, sizeof *limiter);
+    if (limiter == NULL) {
+        return NULL;
+    }
+    limiter->places = places;
+    limiter->fork_generation = hearth__fork_generation();
+    if (pthread_mutex_init(&limiter->lock, NULL) != 0) {
+        hearth__free(limiter);
+        return NULL;
+    }
+    limiter->forks.in_child = leave_parents;
+    limiter->forks.arg = limiter;
+    hearth__fork_close_in_child(&limiter->forks);
+    return limiter;
+}
+
+void hearth__limiter_destroy(hearth__limiter *limiter) {
+    if (limiter != NULL) {
+        hearth__fork_forget(&limiter->forks);
+        pthread_mutex_destroy(&limiter->lock);
+        hearth__free(limiter);
+    }
+}
+
+/* ---- under the lock --------------------------------------------------------------------- */
+
 static void lock(hearth__limiter *limiter) {
     pthread_mutex_lock(&limiter->lock);
-    if (limiter->fork_generation != hearth__fork_generation()) {
-        leave_parents(limiter);
-    }
 }
 
 static void unlock(hearth__limiter *limiter) {

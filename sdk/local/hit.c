@@ -19,16 +19,21 @@
 /* A longer key is hashed by a loop, and is not worth the short way. */
 enum { KEY_SHORT = 128 };
 
-/* Whether an entry is a value, not marked stale, within both its lives at `until` (in entries' time) and beyond. */
-static inline bool fresh(uint64_t word1, uint32_t flags, const uint64_t *extra,
+/* Whether an entry is a value, not marked stale, within both its lives at `until` (in entries' time) and beyond, its source and its
+ * tags good. */
+static inline bool fresh(uint64_t word1, uint32_t flags, const hearth__local_raw *raw,
                          uint64_t until) {
     return hearth__entry_hard(word1) > until &&
            (flags & (HEARTH__ENTRY_ABSENT | HEARTH__ENTRY_STALE)) == 0 &&
-           ((flags & HEARTH__ENTRY_SOFT) == 0 || *extra >> 24 > until);
+           ((flags & HEARTH__ENTRY_SOFT) == 0 || *raw->extra >> 24 > until) &&
+           ((flags & HEARTH__ENTRY_ORIGIN) == 0 ||
+            (raw->until_ms - raw->opened_ms > (int64_t)until &&
+             (!hearth__raw_is_tagged(raw, flags) ||
+              raw->tags_until_ms > (int64_t)until + raw->opened_ms)));
 }
 
 static bool raw_is_fresh(const hearth__local_raw *raw, uint64_t until) {
-    return fresh(raw->word1, hearth__entry_flags(raw->word1), raw->extra, until);
+    return fresh(raw->word1, hearth__entry_flags(raw->word1), raw, until);
 }
 
 /* What is fresh until then is so by the exact clock too. */
@@ -54,18 +59,28 @@ static inline bool sight_begin(_Atomic uint64_t *bucket, uint64_t tag, hearth__s
 /* Takes the value and the words of an entry with these flags. False: it is not the key's, or changing, or longer than the
  * buffer. */
 static inline __attribute__((always_inline)) bool
-take_of(const hearth__sight *sight, const hearth__shard *shard, uint32_t flags, const void *key,
-        size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
+take_of(const hearth__local *local, const hearth__sight *sight, const hearth__shard *shard,
+        uint32_t flags, const void *key, size_t key_size, hearth__buffer *bytes,
+        hearth__local_raw *raw) {
     size_t key_at = hearth__entry_words(flags) * 8;
     if (!hearth__sight_is_key(sight, shard, key_at, key, key_size)) {
         return false;
     }
     size_t value_size = hearth__entry_value_size(sight->word0);
+    const unsigned char *value = sight->entry + key_at + hearth__padded(key_size);
+    hearth__sight_words(sight, flags, raw);
+    hearth__sight_source(local, flags, raw);
+    if (hearth__raw_is_tagged(raw, flags)) {
+        size_t tags = hearth__sight_tags(local, value, value_size, raw);
+        if (tags > value_size) {
+            return false;
+        }
+        value += tags;
+        value_size -= tags;
+    }
     if (value_size > bytes->capacity) {
         return false;
     }
-    hearth__sight_words(sight, flags, raw);
-    const unsigned char *value = sight->entry + key_at + hearth__padded(key_size);
     bytes->size = value_size;
     if (value_size <= HEARTH__RACY_INLINE_MAX) {
         hearth__racy_copy_inline(bytes->data, value, value_size);
@@ -82,15 +97,15 @@ take_of(const hearth__sight *sight, const hearth__shard *shard, uint32_t flags, 
 /* The same of any entry, which was asked for. One without flags is worth code of its own: no place in it depends on what comes
  * from memory. */
 static inline __attribute__((always_inline)) bool
-take(hearth__sight *sight, const hearth__shard *shard, const void *key, size_t key_size,
-     hearth__buffer *bytes, hearth__local_raw *raw) {
+take(const hearth__local *local, hearth__sight *sight, const hearth__shard *shard,
+     const void *key, size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
     hearth__sight_look(sight);
     uint32_t flags = hearth__sight_flags(sight, key_size);
     if (flags == 0) {
-        return take_of(sight, shard, 0, key, key_size, bytes, raw);
+        return take_of(local, sight, shard, 0, key, key_size, bytes, raw);
     }
     return flags <= HEARTH__SIGHT_FLAGS_MAX &&
-           take_of(sight, shard, flags, key, key_size, bytes, raw);
+           take_of(local, sight, shard, flags, key, key_size, bytes, raw);
 }
 
 /* ---- one -------------------------------------------------------------------------------- */
@@ -142,11 +157,12 @@ __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const v
         raw->opened_ms = local->opened_ms;
         hearth__sight_look(&sight);
         uint32_t flags = hearth__sight_flags(&sight, key_size);
-        hit = flags == 0 ? take_of(&sight, shard, 0, key, key_size, bytes, raw) &&
-                               fresh(sight.word1, 0, NULL, until)
-                         : flags <= HEARTH__SIGHT_FLAGS_MAX &&
-                               take_of(&sight, shard, flags, key, key_size, bytes, raw) &&
-                               fresh(sight.word1, flags, raw->extra, until);
+        hit = flags == 0
+                  ? take_of(local, &sight, shard, 0, key, key_size, bytes, raw) &&
+                        fresh(sight.word1, 0, NULL, until)
+                  : flags <= HEARTH__SIGHT_FLAGS_MAX &&
+                        take_of(local, &sight, shard, flags, key, key_size, bytes, raw) &&
+                        fresh(sight.word1, flags, raw, until);
     }
     if (!hit) {
         return go_on(local, key, key_size, bytes, raw, otherwise);
@@ -170,7 +186,7 @@ __attribute__((flatten)) int32_t hearth__local_peek(hearth__local *local, const 
     bool taken = false;
     if (sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight)) {
         hearth__sight_ask(&sight, shard);
-        taken = take(&sight, shard, key, key_size, bytes, raw);
+        taken = take(local, &sight, shard, key, key_size, bytes, raw);
     }
     return taken ? HEARTH_OK : hearth__shard_peek(local, key, key_size, bytes, raw);
 }
@@ -230,8 +246,8 @@ __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
     for (size_t i = 0; i < count; i++) {
         const hearth__local_ask *ask = &asks[i];
         ask->raw->opened_ms = local->opened_ms;
-        bool taken = sights[i].slot != 0 &&
-                     take(&sights[i], shards[i], ask->key, ask->key_size, ask->bytes, ask->raw);
+        bool taken = sights[i].slot != 0 && take(local, &sights[i], shards[i], ask->key,
+                                                 ask->key_size, ask->bytes, ask->raw);
         bool found = taken || hearth__shard_look(local, ask->key, ask->key_size, ask->bytes,
                                                  ask->raw) == HEARTH_OK;
         statuses[i] = found && raw_is_fresh(ask->raw, until) ? HEARTH_OK : HEARTH_MISS;

@@ -16,6 +16,10 @@ enum {
     SHARDS_MAX = 64,       /* but no more than these */
 };
 
+/* Number 0 is good for ever. */
+static const _Atomic int64_t no_source = HEARTH__LOCAL_FOREVER;
+static const _Atomic uint64_t no_tags = 0;
+
 /* ---- open and close --------------------------------------------------------------------- */
 
 static size_t smaller(size_t a, size_t b) {
@@ -78,6 +82,10 @@ int32_t hearth__local_open(const hearth__local_config *config, hearth__local **o
     local->counters = config->counters;
     local->owner = config->owner;
     local->opened_ms = config->now_ms;
+    local->until_ms = config->until_ms != NULL ? config->until_ms : &no_source;
+    local->source_mask = config->until_ms != NULL ? config->sources - 1 : 0;
+    local->tags_epoch = config->tags_epoch != NULL ? config->tags_epoch : &no_tags;
+    local->tags_trust_ms = config->tags_trust_ms;
     hearth__hash_secret_init(&local->secret);
     int32_t status = HEARTH_OK;
     if (config->max_bytes != 0) {
@@ -136,9 +144,15 @@ hearth__local_ticket hearth__local_sample(hearth__local *local, const void *key,
     uint64_t hash = hash_of(local, key, key_size);
     hearth__shard *shard = lock_shard_of(local, hash);
     const hearth__stripe *stripe = stripe_of(shard, hash);
-    hearth__local_ticket ticket = {.writes = stripe->begun, .valid = stripe->under_way == 0};
+    hearth__local_ticket ticket = {
+        .writes = stripe->begun, .changes = stripe->told, .valid = stripe->under_way == 0};
     pthread_mutex_unlock(&shard->lock);
     return ticket;
+}
+
+void hearth__local_ticket_catch_up(hearth__local *local, const void *key, size_t key_size,
+                                   hearth__local_ticket *ticket) {
+    ticket->changes = hearth__local_sample(local, key, key_size).changes;
 }
 
 void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size) {
@@ -168,6 +182,16 @@ bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size)
     return there;
 }
 
+void hearth__local_retag(hearth__local *local, const void *key, size_t key_size,
+                         const hearth__local_entry *entry) {
+    if (!hearth__local_is_off(local)) {
+        uint64_t hash = hash_of(local, key, key_size);
+        hearth__shard *shard = lock_shard_of(local, hash);
+        hearth__shard_retag(shard, hash, key, key_size, entry);
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
 bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
                         hearth__local_ticket ticket, const hearth__local_entry *entry,
                         const void *data, size_t size) {
@@ -178,7 +202,8 @@ bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
     hearth__shard *shard = lock_shard_of(local, hash);
     const hearth__stripe *stripe = stripe_of(shard, hash);
     bool kept = false;
-    if (ticket.valid && stripe->under_way == 0 && stripe->begun == ticket.writes) {
+    if (ticket.valid && stripe->under_way == 0 && stripe->begun == ticket.writes &&
+        stripe->told == ticket.changes) {
         kept = store(shard, hash, key, key_size, entry, data, size);
     } else {
         HEARTH__COUNT(local->counters, fills_refused);
@@ -209,6 +234,19 @@ void hearth__local_forget(hearth__local *local,
     }
 }
 
+void hearth__local_changed(hearth__local *local, const void *key, size_t key_size) {
+    if (hearth__local_is_off(local)) {
+        return;
+    }
+    uint64_t hash = hash_of(local, key, key_size);
+    hearth__shard *shard = lock_shard_of(local, hash);
+    (void)hearth__shard_remove(shard, hash, key, key_size);
+    hearth__stripe *stripe = stripe_of(shard, hash);
+    stripe->told++;
+    stripe->begun += stripe->told == 0;
+    pthread_mutex_unlock(&shard->lock);
+}
+
 hearth__local_ticket hearth__local_write_begin(hearth__local *local, const void *key,
                                                size_t key_size) {
     if (hearth__local_is_off(local)) {
@@ -217,11 +255,12 @@ hearth__local_ticket hearth__local_write_begin(hearth__local *local, const void 
     uint64_t hash = hash_of(local, key, key_size);
     hearth__shard *shard = lock_shard_of(local, hash);
     hearth__stripe *stripe = stripe_of(shard, hash);
-    (void)hearth__shard_remove(shard, hash, key, key_size);
+    bool had_copy = hearth__shard_remove(shard, hash, key, key_size);
     bool alone = stripe->under_way == 0;
     stripe->under_way++;
     stripe->begun++;
-    hearth__local_ticket ticket = {.writes = stripe->begun, .valid = alone};
+    hearth__local_ticket ticket = {
+        .writes = stripe->begun, .changes = stripe->told, .valid = alone, .had_copy = had_copy};
     pthread_mutex_unlock(&shard->lock);
     return ticket;
 }
@@ -236,7 +275,8 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
     hearth__shard *shard = lock_shard_of(local, hash);
     hearth__stripe *stripe = stripe_of(shard, hash);
     stripe->under_way--;
-    if (entry != NULL && ticket.valid && stripe->begun == ticket.writes) {
+    if (entry != NULL && ticket.valid && stripe->begun == ticket.writes &&
+        stripe->told == ticket.changes) {
         (void)store(shard, hash, key, key_size, entry, data, size);
     } else {
         (void)hearth__shard_remove(shard, hash, key, key_size);

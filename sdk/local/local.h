@@ -9,6 +9,7 @@
 #ifndef HEARTH_LOCAL_LOCAL_H
 #define HEARTH_LOCAL_LOCAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,13 @@ typedef struct hearth__local_config {
     int64_t now_ms;              /* hearth__boot_ms() */
     hearth__seats *counters;     /* hearth__local_seats_create(); outlives the tier */
     void *owner;                 /* for hearth__local_otherwise */
+    /* Until when entries of each source may be hits, on the clock of hearth__boot_ms(); a power of two of them, and number 0 for
+     * ever. NULL: there are no sources. Outlives the tier. */
+    const _Atomic int64_t *until_ms;
+    uint32_t sources;
+    /* Goes on whenever any tag may have been invalidated; NULL: no entry has tags. Outlives the tier. */
+    const _Atomic uint64_t *tags_epoch;
+    int64_t tags_trust_ms; /* so long after they were asked for, tags need not be looked at */
 } hearth__local_config;
 
 /* The least limit of a tier that is not off. */
@@ -56,11 +64,24 @@ typedef struct hearth__local_entry {
     uint32_t delta_ms; /* how long its load took; it is not kept */
     /* so long before its soft expiry it is no plain hit any more, but for the caller to judge; at most 4.6 hours are kept */
     uint32_t lead_ms;
+    /* The entry is a hit only as long as this source is good; 0: none. Not kept with a bare entry, and not told. */
+    uint16_t source;
+    /* Told: until when it was known to be good when the entry was read; HEARTH__LOCAL_FOREVER: no source. */
+    int64_t until_ms;
+    /* Whose tags are to be looked at: the entry is a plain hit only for a while after they were asked for, and while their epoch is still
+     * that of before they were looked at last. To be kept, the tags are at `tags`; told, they are behind the value. */
+    const void *tags;
+    size_t tags_size; /* 0: none */
+    uint64_t stamp;   /* by which they are judged */
+    uint64_t tags_epoch;
+    int64_t tags_ms; /* when they were asked for */
+    int64_t
+        tags_until_ms; /* told: it is no plain hit from then on; INT64_MIN: the epoch has gone on */
 } hearth__local_entry;
 
 /*
- * Looks a key up at the time `now_ms`. HEARTH_OK: there; the entry and the value. HEARTH_MISS: not
- * there, or past its hard expiry. HEARTH_E_NOMEM. Any thread; waits for no I/O.
+ * Looks a key up at the time `now_ms`. HEARTH_OK: there; the entry and the value, and behind it its tags, which are the caller's to
+ * judge. HEARTH_MISS: not there, past its hard expiry, or its source is no longer good. HEARTH_E_NOMEM. Any thread; waits for no I/O.
  */
 int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size,
                           int64_t now_ms, hearth__buffer *bytes, hearth__local_entry *entry);
@@ -70,6 +91,11 @@ typedef struct hearth__local_raw {
     uint64_t word1;
     uint64_t extra[4]; /* as many as its flags say */
     int64_t opened_ms;
+    int64_t until_ms;      /* of its source, if its flags say that it has one */
+    int64_t tags_until_ms; /* of its tags, as are the following, if it has some */
+    int64_t tags_ms;
+    size_t tags_size;
+    uint64_t stamp;
 } hearth__local_raw;
 
 /* What is to be done about a key that was no plain hit; `owner` as in the configuration. The buffer may hold anything. */
@@ -78,8 +104,9 @@ typedef int32_t hearth__local_otherwise(void *owner, const void *key, size_t key
 
 /*
  * The short way of hearth__local_get() for what nearly every hit is: HEARTH_OK: a value, not marked stale, within its soft
- * and hard lives, and not in the lead before the soft one's end. Anything else is left to `otherwise`, whose status is returned: so nobody above has to keep anything for
- * that case, which would be a sixth of a hit's instructions. It is complete: it goes through the gate of the tier's counters,
+ * and hard lives, not in the lead before the soft one's end, its source good, and its tags. Anything else is left to `otherwise`, whose status
+ * is returned: so nobody above has to keep anything for that case, which would be a sixth of a hit's instructions. It is complete:
+ * it goes through the gate of the tier's counters,
  * looks at the clock and counts its hit. Any thread.
  */
 int32_t hearth__local_hit(hearth__local *local, const void *key, size_t key_size,
@@ -110,24 +137,37 @@ void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *ent
 int32_t hearth__local_peek(hearth__local *local, const void *key, size_t key_size,
                            hearth__buffer *bytes, hearth__local_raw *raw);
 
-/* Whether it is a value, not marked stale, that is within its soft and hard lives at `until_ms`, and not in its lead. */
+/* Whether it is a value, not marked stale, that is within its soft and hard lives at `until_ms`, not in its lead, its source and its
+ * tags good until then. */
 bool hearth__local_is_fresh(const hearth__local_raw *raw, int64_t until_ms);
+
+/* The tags of the value of that version were looked at: from now on tags_epoch and tags_ms of `entry` say how far it is a plain hit. Any
+ * thread. */
+void hearth__local_retag(hearth__local *local, const void *key, size_t key_size,
+                         const hearth__local_entry *entry);
 
 /* Drops a key. True: it was there. Any thread. */
 bool hearth__local_evict(hearth__local *local, const void *key, size_t key_size);
 
 /* The state of a key's stripe, taken before a read of the remote tier or a load began. */
 typedef struct hearth__local_ticket {
-    uint32_t writes; /* begun so far */
-    bool valid;      /* none was under way */
+    uint32_t writes;  /* begun so far */
+    uint32_t changes; /* told of so far: hearth__local_changed() */
+    bool valid;       /* no write was under way */
+    bool had_copy;    /* of hearth__local_write_begin(): there was one */
 } hearth__local_ticket;
 
 hearth__local_ticket hearth__local_sample(hearth__local *local, const void *key,
                                           size_t key_size);
 
+/* Changes of the key that were told of up to now do not void a fill with this ticket: what is to be kept is looked at where it is
+ * stored from now on. This process's own writes since it was taken do. */
+void hearth__local_ticket_catch_up(hearth__local *local, const void *key, size_t key_size,
+                                   hearth__local_ticket *ticket);
+
 /*
- * Keeps what was read or loaded after `ticket` was taken, unless a write of the stripe is under way or came between.
- * True: it is kept. Any thread.
+ * Keeps what was read or loaded after `ticket` was taken, unless a write of the stripe is under way or came between, or a change
+ * of it was told. True: it is kept. Any thread.
  */
 bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
                         hearth__local_ticket ticket, const hearth__local_entry *entry,
@@ -135,8 +175,8 @@ bool hearth__local_fill(hearth__local *local, const void *key, size_t key_size,
 
 /*
  * Around a write of the remote tier by this process. begin drops the local copy and holds fills of the stripe off; end
- * keeps what was written (entry NULL: nothing is kept), unless another write of the stripe came between: then nobody knows
- * here which one the server did last. Every begin has its end.
+ * keeps what was written (entry NULL: nothing is kept), unless another write of the stripe came between, or a change was told: then
+ * nobody knows here which one the server did last. Every begin has its end.
  */
 hearth__local_ticket hearth__local_write_begin(hearth__local *local, const void *key,
                                                size_t key_size);
@@ -149,6 +189,9 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
 void hearth__local_forget(hearth__local *local,
                           bool (*wants)(void *arg, const void *key, size_t key_size),
                           void *arg);
+
+/* A key may have changed at its node, by whomever: drops it; fills under way for its stripe are void. Any thread. */
+void hearth__local_changed(hearth__local *local, const void *key, size_t key_size);
 
 /* Asks for the memory that a write of the key needs first, for whoever has something else to do meanwhile. */
 void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size);

@@ -137,7 +137,7 @@ void hearth__shard_divide(hearth__shard *shard) {
     uint64_t end = window_end(main, wanted);
     set(&shard->wanted_window, wanted);
     set(&window->end, end < lowest ? end : lowest);
-    set(&main->next_begin, highest > wanted ? highest : wanted);
+    set(&main->next_begin, highest); /* not where the window has yet to come: raise_border() */
     if (main->used == 0) {
         hearth__log_begin_at(main, main->next_begin);
         main->tail = main->begin;

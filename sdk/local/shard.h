@@ -7,6 +7,7 @@
  *   entry    word 0: sequence 32 | value size 32        odd sequence: being rewritten in place
  *            word 1: hard expiry 40 | key size 16 | flags 8
  *            extra words as the flags say, key, value; key and value each padded to 8
+ *   value    of an entry with tags: tags' epoch 64, when they were asked for 64, stamp 64, their size 64, tags padded to 8, value
  *
  * A position is a log's lap and the offset in the shard's memory. It never comes back (for 128 TiB), so a slot that still has its value proves
  * that its entry was not recycled: that is what readers rely on, who take no lock and write nothing but the slot's mark. What
@@ -57,8 +58,22 @@ enum hearth__entry_flag {
     HEARTH__ENTRY_SOFT = 4,    /* a word: soft expiry less the lead 40 | lead 24 */
     HEARTH__ENTRY_VERSION = 8, /* a word: version */
     HEARTH__ENTRY_ORIGIN =
-        16, /* two words: read 40 | content's low 24; born 40 | content's high 8 | 0 */
+        16, /* two words, the last: read 40 | content's low 24; born 40 | source 16 | content's high 8 */
     HEARTH__ENTRY_ONE_WORD = 32, /* how many words that makes, in the three bits from here on */
+};
+
+#define HEARTH__ENTRY_SOURCE_AT 8 /* in the last word, with HEARTH__ENTRY_ORIGIN */
+
+/* Beside the source, in its highest bit: the entry has tags. */
+#define HEARTH__ENTRY_TAGGED (UINT64_C(1) << (HEARTH__ENTRY_SOURCE_AT + 15))
+
+/* What stands before them, in words. */
+enum hearth__entry_tags_word {
+    HEARTH__TAGS_WORD_EPOCH,
+    HEARTH__TAGS_WORD_ASKED,
+    HEARTH__TAGS_WORD_STAMP,
+    HEARTH__TAGS_WORD_SIZE,
+    HEARTH__TAGS_WORDS,
 };
 
 /* A time in an entry: ms since the tier was opened, in 40 bits; all ones: never. */
@@ -88,6 +103,11 @@ static inline size_t hearth__padded(size_t size) {
     return (size + 7) & ~(size_t)7;
 }
 
+/* What tags of this size take before the value. */
+static inline size_t hearth__entry_tags_bytes(size_t tags_size) {
+    return tags_size != 0 ? (size_t)HEARTH__TAGS_WORDS * 8 + hearth__padded(tags_size) : 0;
+}
+
 static inline size_t hearth__entry_bytes(uint32_t flags, size_t key_size, size_t value_size) {
     return hearth__entry_words(flags) * 8 + hearth__padded(key_size) +
            hearth__padded(value_size);
@@ -98,7 +118,8 @@ static inline size_t hearth__entry_bytes(uint32_t flags, size_t key_size, size_t
 /* Writes of the keys that fall on it. */
 typedef struct hearth__stripe {
     uint32_t begun;     /* in all */
-    uint32_t under_way; /* now */
+    uint16_t under_way; /* now */
+    uint16_t told;      /* changes by others; each time it begins anew counts as a write */
 } hearth__stripe;
 
 /* On cache lines: what readers use, what writers use, both of which never change; what every store changes, and what few do. */
@@ -205,6 +226,10 @@ int32_t hearth__shard_peek(hearth__local *local, const void *key, size_t key_siz
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                          const hearth__local_entry *entry, const void *data, size_t size);
 
+/* Under the lock. hearth__local_retag(). */
+void hearth__shard_retag(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
+                         const hearth__local_entry *entry);
+
 /* Under the lock. True: it was there. */
 bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,
                           size_t key_size);
@@ -236,6 +261,11 @@ struct hearth__local {
     size_t shard_count; /* a power of two; 0: the tier is off */
     hearth__shard *shards;
     int64_t opened_ms;
+    const _Atomic int64_t
+        *until_ms; /* of each source, of which the numbers are less than a power of two, */
+    uint64_t source_mask; /* the one before it */
+    const _Atomic uint64_t *tags_epoch;
+    int64_t tags_trust_ms;
     uint64_t max_bytes;
     hearth__seats *counters;
     void *owner;

@@ -15,6 +15,7 @@ enum look { FOUND, NOT_FOUND, CHANGED, NO_MEMORY };
 
 /* What is looked for, and where the answer goes. */
 struct question {
+    const hearth__local *local;
     const void *key;
     size_t key_size;
     uint64_t hash;
@@ -23,6 +24,11 @@ struct question {
     bool is_fixed; /* bytes does not grow: of a value that does not fit only the size is told */
 };
 
+/* Tags go behind the value, where there is room: they took more before it. */
+static void copy_tags(unsigned char *to, const unsigned char *stored, size_t size) {
+    hearth__racy_copy(to, stored + (size_t)HEARTH__TAGS_WORDS * 8, size);
+}
+
 /* Reads the entry that a slot names, if it is the key's. */
 static enum look read_entry(const hearth__shard *shard, const struct question *question,
                             hearth__sight *sight) {
@@ -30,21 +36,35 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
         return hearth__sight_lasts(sight) ? NOT_FOUND : CHANGED;
     }
     hearth__buffer *bytes = question->bytes;
-    size_t value_size = hearth__entry_value_size(sight->word0);
-    bool fits = value_size <= bytes->capacity;
+    uint32_t flags = hearth__entry_flags(sight->word1);
+    size_t stored_size = hearth__entry_value_size(sight->word0);
+    bool fits = stored_size <= bytes->capacity;
     if (!fits && !question->is_fixed) {
         /* Nobody takes memory by a size that is not proved. */
         if (!hearth__sight_is_whole(sight)) {
             return CHANGED;
         }
-        if (!hearth__buffer_reserve(bytes, value_size)) {
+        if (!hearth__buffer_reserve(bytes, stored_size)) {
             return NO_MEMORY;
         }
-        fits = true;
     }
-    hearth__sight_words(sight, hearth__entry_flags(sight->word1), question->raw);
-    hearth__racy_copy(bytes->data, hearth__sight_value(sight, question->key_size),
-                      fits ? value_size : 0);
+    hearth__sight_words(sight, flags, question->raw);
+    hearth__sight_source(question->local, flags, question->raw);
+    const unsigned char *stored = hearth__sight_value(sight, question->key_size);
+    size_t tags = 0;
+    question->raw->tags_size = 0;
+    if (hearth__raw_is_tagged(question->raw, flags)) {
+        tags = hearth__sight_tags(question->local, stored, stored_size, question->raw);
+        if (tags > stored_size) {
+            return CHANGED;
+        }
+    }
+    size_t value_size = stored_size - tags;
+    fits = value_size <= bytes->capacity;
+    hearth__racy_copy(bytes->data, stored + tags, fits ? value_size : 0);
+    if (!question->is_fixed && tags != 0) {
+        copy_tags(bytes->data + value_size, stored, question->raw->tags_size);
+    }
     bytes->size = value_size;
     if (!hearth__sight_is_whole(sight)) {
         return CHANGED;
@@ -92,7 +112,8 @@ static enum look look(hearth__local *local, const void *key, size_t key_size,
     if (hearth__local_is_off(local)) {
         return NOT_FOUND;
     }
-    struct question question = {.key = key,
+    struct question question = {.local = local,
+                                .key = key,
                                 .key_size = key_size,
                                 .hash = hearth__hash_key(&local->secret, key, key_size),
                                 .bytes = bytes,
@@ -121,6 +142,9 @@ int32_t hearth__local_get(hearth__local *local, const void *key, size_t key_size
         return status;
     }
     hearth__local_decode(&raw, entry);
+    if (now_ms >= entry->until_ms) {
+        return HEARTH_MISS;
+    }
     if (now_ms >= entry->hard_expiry_ms) {
         HEARTH__COUNT(local->counters, local_expirations);
         return HEARTH_MISS;
@@ -136,7 +160,8 @@ int32_t hearth__shard_peek(hearth__local *local, const void *key, size_t key_siz
     if (hearth__local_is_off(local)) {
         return HEARTH_MISS;
     }
-    const struct question question = {.key = key,
+    const struct question question = {.local = local,
+                                      .key = key,
                                       .key_size = key_size,
                                       .hash = hearth__hash_key(&local->secret, key, key_size),
                                       .bytes = bytes,
@@ -163,6 +188,7 @@ void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *ent
         .bare = (flags & HEARTH__ENTRY_ORIGIN) == 0,
         .soft_expiry_ms = HEARTH__LOCAL_FOREVER,
         .hard_expiry_ms = point_of(hearth__entry_hard(raw->word1), raw->opened_ms),
+        .until_ms = HEARTH__LOCAL_FOREVER,
     };
     if ((flags & HEARTH__ENTRY_SOFT) != 0) {
         entry->lead_ms = (uint32_t)(*extra & 0xffffff);
@@ -172,8 +198,15 @@ void hearth__local_decode(const hearth__local_raw *raw, hearth__local_entry *ent
         entry->version = *extra++;
     }
     if (!entry->bare) {
+        entry->until_ms = raw->until_ms;
         entry->read_ms = raw->opened_ms + ((int64_t)extra[0] >> 24);
         entry->born_ms = raw->opened_ms + ((int64_t)extra[1] >> 24);
         entry->content = (uint32_t)(extra[0] & 0xffffff) | (uint32_t)(extra[1] & 0xff) << 24;
+        if ((extra[1] & HEARTH__ENTRY_TAGGED) != 0) {
+            entry->tags_size = raw->tags_size;
+            entry->stamp = raw->stamp;
+            entry->tags_ms = raw->tags_ms;
+            entry->tags_until_ms = raw->tags_until_ms;
+        }
     }
 }

@@ -187,6 +187,7 @@ static void make_room_in_window(hearth__shard *shard, uint64_t bytes, hearth__wa
 /* Moves the main log's lowest entry, with which its present lap began, to its head. False: there is no room there. */
 static bool raise_lowest(hearth__shard *shard, hearth__walk *walk) {
     hearth__log *log = &shard->logs[HEARTH__MAIN];
+    log->is_raised = true; /* else it could be appended just before itself */
     const unsigned char *entry = log->space.base + log->begin;
     uint64_t bytes = hearth__entry_size(entry);
     uint64_t hash = hearth__hash_key(shard->secret, hearth__entry_key(entry),
@@ -216,6 +217,18 @@ static bool raise_lowest(hearth__shard *shard, hearth__walk *walk) {
  */
 enum { RAISES = 8 };
 
+/* The main log's tail is in the way: it stays if there is room for it, whatever it would be worth elsewhere. */
+static void lift_tail(hearth__shard *shard, hearth__walk *walk) {
+    struct tail tail;
+    if (look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
+        if (has_room(shard, HEARTH__MAIN, tail.bytes)) {
+            unsigned mark = hearth__slot_mark(hearth__slot_load(tail.place));
+            tail.verdict = (hearth__verdict){.keep = true, .to = {HEARTH__MAIN, mark}};
+        }
+        settle_tail(shard, HEARTH__MAIN, &tail, walk);
+    }
+}
+
 static void raise_border(hearth__shard *shard, uint64_t bytes, hearth__walk *walk) {
     const hearth__log *window = &shard->logs[HEARTH__WINDOW];
     hearth__log *main = &shard->logs[HEARTH__MAIN];
@@ -231,7 +244,7 @@ static void raise_border(hearth__shard *shard, uint64_t bytes, hearth__walk *wal
             hearth__log_begin_at(main, until);
             hearth__shard_divide(shard);
         } else if (main->turn == 0 || is_lap_empty || !raise_lowest(shard, walk)) {
-            judge_tail(shard, HEARTH__MAIN, walk);
+            lift_tail(shard, walk);
         }
     }
 }

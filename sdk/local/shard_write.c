@@ -3,6 +3,7 @@
 #include "base/racy.h"
 #include "base/stat.h"
 #include "local/shard_inner.h"
+#include "local/sight.h"
 
 #include <string.h>
 
@@ -145,12 +146,14 @@ static struct head compose(const hearth__shard *shard, const hearth__local_entry
         flags |= HEARTH__ENTRY_VERSION;
         head.words[head.count++] = entry->version;
     }
-    if (!entry->bare || entry->content != 0) {
+    if (!entry->bare || entry->content != 0 || entry->tags_size != 0) {
         uint64_t read = (uint64_t)(entry->read_ms - shard->opened_ms) << 24;
         uint64_t born = (uint64_t)(entry->born_ms - shard->opened_ms) << 24;
         flags |= HEARTH__ENTRY_ORIGIN;
         head.words[head.count++] = read | (entry->content & 0xffffff);
-        head.words[head.count++] = born | entry->content >> 24;
+        head.words[head.count++] = born | (uint64_t)entry->source << HEARTH__ENTRY_SOURCE_AT |
+                                   entry->content >> 24 |
+                                   (entry->tags_size != 0 ? HEARTH__ENTRY_TAGGED : 0);
     }
     flags |= (head.count - HEARTH__ENTRY_WORDS) * HEARTH__ENTRY_ONE_WORD;
     head.words[0] = value_size;
@@ -159,10 +162,32 @@ static struct head compose(const hearth__shard *shard, const hearth__local_entry
     return head;
 }
 
-static void write_value(unsigned char *entry, const struct head *head, size_t key_size,
-                        const void *data, size_t size) {
+/* Tags and what is known of them, before the value. */
+static unsigned char *write_tags(unsigned char *to, const hearth__local_entry *info) {
+    const uint64_t words[HEARTH__TAGS_WORDS] = {[HEARTH__TAGS_WORD_EPOCH] = info->tags_epoch,
+                                                [HEARTH__TAGS_WORD_ASKED] =
+                                                    (uint64_t)info->tags_ms,
+                                                [HEARTH__TAGS_WORD_STAMP] = info->stamp,
+                                                [HEARTH__TAGS_WORD_SIZE] = info->tags_size};
+    hearth__racy_write(to, words, sizeof words);
+    hearth__racy_write(to + sizeof words, info->tags, info->tags_size);
+    return to + hearth__entry_tags_bytes(info->tags_size);
+}
+
+static void write_value(unsigned char *entry, const struct head *head,
+                        const hearth__local_entry *info, size_t key_size, const void *data,
+                        size_t size) {
+    unsigned char *value = entry + head->count * 8 + hearth__padded(key_size);
     hearth__racy_write(entry + 8, &head->words[1], (head->count - 1) * 8);
-    hearth__racy_write(entry + head->count * 8 + hearth__padded(key_size), data, size);
+    if (info->tags_size != 0) {
+        value = write_tags(value, info);
+    }
+    hearth__racy_write(value, data, size);
+}
+
+/* What a value takes with its tags. */
+static size_t stored_size(const hearth__local_entry *info, size_t size) {
+    return size + hearth__entry_tags_bytes(info->tags_size);
 }
 
 /* Whether what is to be said has the words that the entry has, and in the same log. */
@@ -177,9 +202,10 @@ static bool fits_in_place(const unsigned char *entry, const struct head *head, u
 static bool rewrite(const hearth__shard *shard, unsigned char *entry,
                     const hearth__local_entry *info, size_t key_size, const void *data,
                     size_t size) {
-    struct head head = compose(shard, info, key_size, size,
+    size_t stored = stored_size(info, size);
+    struct head head = compose(shard, info, key_size, stored,
                                hearth__entry_flags(hearth__entry_word_at(entry, 1)));
-    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
+    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
     if (!fits_in_place(entry, &head, bytes)) {
         return false;
     }
@@ -187,7 +213,7 @@ static bool rewrite(const hearth__shard *shard, unsigned char *entry,
     uint64_t sequence = *word0 >> 32;
     __atomic_store_n(word0, (sequence + 1) << 32 | (*word0 & 0xffffffff), __ATOMIC_RELAXED);
     hearth__racy_fence_release();
-    write_value(entry, &head, key_size, data, size);
+    write_value(entry, &head, info, key_size, data, size);
     __atomic_store_n(word0, ((sequence + 2) & 0xffffffff) << 32 | head.words[0],
                      __ATOMIC_RELEASE);
     return true;
@@ -216,9 +242,9 @@ static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old,
 /* Appends a new entry and gives the key's slot to it. False: there was no room. */
 static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t old,
                    const void *key, size_t key_size, const struct head *head, uint64_t bytes,
-                   const void *data, size_t size, uint64_t now) {
+                   const hearth__local_entry *info, const void *data, size_t size) {
     hearth__walk walk = {
-        .now = now,
+        .now = relative(shard, info->read_ms),
         .moves = HEARTH__WALK_MOVES,
         .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
     hearth__place to = admit(shard, probe->hash, old, head, bytes);
@@ -232,7 +258,7 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     hearth__racy_fence_release();
     hearth__racy_write(entry, &head->words[0], 8);
     hearth__racy_write(entry + head->count * 8, key, key_size);
-    write_value(entry, head, key_size, data, size);
+    write_value(entry, head, info, key_size, data, size);
     /* Making room may have moved or dropped the old entry, so the slot is looked for only now. */
     _Atomic uint64_t *place = old != 0 ? find(shard, probe, key, key_size) : NULL;
     if (place != NULL) {
@@ -251,7 +277,8 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
 
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                          const hearth__local_entry *info, const void *data, size_t size) {
-    if (key_size > shard->max_entry_bytes || size > shard->max_entry_bytes - key_size) {
+    size_t stored = stored_size(info, size);
+    if (key_size > shard->max_entry_bytes || stored > shard->max_entry_bytes - key_size) {
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
@@ -262,17 +289,47 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         rewrite(shard, hearth__slot_entry(shard, old), info, key_size, data, size)) {
         return true;
     }
-    struct head head = compose(shard, info, key_size, size, 0);
+    struct head head = compose(shard, info, key_size, stored, 0);
     if (is_absence(&head)) {
         shard->absences_until = shard->appended + 2 * shard->values_end;
     }
-    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(size);
-    if (!append(shard, &probe, old, key, key_size, &head, bytes, data, size,
-                relative(shard, info->read_ms))) {
+    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
+    if (!append(shard, &probe, old, key, key_size, &head, bytes, info, data, size)) {
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
     return true;
+}
+
+/* Whether a live entry has tags, and this version. */
+static bool is_tagged_version(const hearth__shard *shard, const unsigned char *entry,
+                              uint64_t version) {
+    hearth__local_raw raw = {.opened_ms = shard->opened_ms,
+                             .word1 = hearth__entry_word_at(entry, 1)};
+    uint32_t flags = hearth__entry_flags(raw.word1);
+    hearth__local_entry kept;
+    memcpy(raw.extra, entry + (size_t)HEARTH__ENTRY_WORDS * 8,
+           (hearth__entry_words(flags) - HEARTH__ENTRY_WORDS) * 8);
+    hearth__local_decode(&raw, &kept);
+    return hearth__raw_is_tagged(&raw, flags) && kept.version == version;
+}
+
+void hearth__shard_retag(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
+                         const hearth__local_entry *info) {
+    hearth__probe probe = hearth__probe_of(shard, hash);
+    const _Atomic uint64_t *place = find(shard, &probe, key, key_size);
+    unsigned char *entry =
+        place != NULL ? hearth__slot_entry(shard, hearth__slot_load(place)) : NULL;
+    if (entry == NULL || !is_tagged_version(shard, entry, info->version)) {
+        return;
+    }
+    size_t at = hearth__entry_words(hearth__entry_flags(hearth__entry_word_at(entry, 1))) * 8 +
+                hearth__padded(key_size);
+    uint64_t *words = (uint64_t *)(void *)(entry + at);
+    /* Of a new epoch with an old time nothing is trusted for too long; an old epoch is not that of now, whatever the time. */
+    __atomic_store_n(&words[HEARTH__TAGS_WORD_EPOCH], info->tags_epoch, __ATOMIC_RELAXED);
+    __atomic_store_n(&words[HEARTH__TAGS_WORD_ASKED], (uint64_t)info->tags_ms,
+                     __ATOMIC_RELAXED);
 }
 
 bool hearth__shard_remove(hearth__shard *shard, uint64_t hash, const void *key,

@@ -83,6 +83,46 @@ static inline void hearth__sight_words(const hearth__sight *sight, uint32_t flag
     }
 }
 
+/*
+ * Until when its source is good, for the caller, whose words are there. After these and before the last look at the slot: who says
+ * that a source is good for longer has first dropped what is known to have changed.
+ */
+static inline void hearth__sight_source(const hearth__local *local, uint32_t flags,
+                                        hearth__local_raw *raw) {
+    if ((flags & HEARTH__ENTRY_ORIGIN) != 0) {
+        size_t last = (flags / HEARTH__ENTRY_ONE_WORD - 1) % HEARTH__ENTRY_EXTRA_WORDS;
+        uint64_t source = raw->extra[last] >> HEARTH__ENTRY_SOURCE_AT & local->source_mask;
+        raw->until_ms = local->until_ms[source]; /* atomic, and by acquire */
+    }
+}
+
+/* Whether the entry, whose words are there, has tags. */
+static inline bool hearth__raw_is_tagged(const hearth__local_raw *raw, uint32_t flags) {
+    size_t last = (flags / HEARTH__ENTRY_ONE_WORD - 1) % HEARTH__ENTRY_EXTRA_WORDS;
+    return (flags & HEARTH__ENTRY_ORIGIN) != 0 &&
+           (raw->extra[last] & HEARTH__ENTRY_TAGGED) != 0;
+}
+
+/*
+ * Until when the tags before a value are good, for the caller; how many bytes they take there. More than `size`: the entry is changing.
+ * The epoch is looked at last: whoever has it go on has told of the invalidation first.
+ */
+static inline size_t hearth__sight_tags(const hearth__local *local, const unsigned char *value,
+                                        size_t size, hearth__local_raw *raw) {
+    if (size < (size_t)HEARTH__TAGS_WORDS * 8) {
+        return size + 1;
+    }
+    uint64_t epoch = hearth__racy_word(value);
+    raw->tags_ms = (int64_t)hearth__racy_word(value + (size_t)HEARTH__TAGS_WORD_ASKED * 8);
+    raw->stamp = hearth__racy_word(value + (size_t)HEARTH__TAGS_WORD_STAMP * 8);
+    raw->tags_size = hearth__racy_word(value + (size_t)HEARTH__TAGS_WORD_SIZE * 8);
+    bool lasts = epoch == atomic_load_explicit(local->tags_epoch, memory_order_acquire);
+    /* Without a sign: of an entry that is changing it may be any number. */
+    raw->tags_until_ms =
+        lasts ? (int64_t)((uint64_t)raw->tags_ms + (uint64_t)local->tags_trust_ms) : INT64_MIN;
+    return raw->tags_size <= size ? hearth__entry_tags_bytes(raw->tags_size) : size + 1;
+}
+
 /* Whether the slot still names the same entry, whatever its mark: then what was read before is the entry's. */
 static inline bool hearth__sight_lasts(const hearth__sight *sight) {
     hearth__racy_fence_acquire();

@@ -21,7 +21,8 @@ typedef struct hearth__batch hearth__batch;
 typedef struct hearth__node_config {
     const hearth__remote_config *remote; /* its `url` too lives as long */
     const hearth__node_address *address;
-    const char *name; /* for messages */
+    const char *name;  /* for messages */
+    uint32_t listened; /* its number for the tracker, if there is one */
 } hearth__node_config;
 
 typedef struct hearth__backend {
@@ -42,6 +43,12 @@ typedef struct hearth__backend {
 
     /* As hearth__remote_generation(); NULL: it never changes. */
     uint64_t (*generation)(hearth__node *node);
+
+    /* As hearth__remote_distrusts(); NULL: never. */
+    bool (*distrusts)(const hearth__node *node, int64_t written_ms);
+
+    /* Makes idle connections that have a source answer; NULL: none ever has one. */
+    void (*refresh)(hearth__node *node);
 
     /*
      * Starts `count` operations on this node: takes or opens a connection and writes all

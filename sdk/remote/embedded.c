@@ -191,6 +191,22 @@ static int32_t touch(const struct place *place, const hearth__remote_op *op) {
     return HEARTH_OK;
 }
 
+/* What cannot be marked goes. */
+static int32_t mark(struct place *place, hearth__remote_op *op) {
+    unsigned char *bytes = hearth__entry_value(place->entry);
+    size_t size = hearth__entry_size(place->entry);
+    hearth__envelope envelope;
+    if (hearth__verb_status(op->verb, holding_at(place)) != HEARTH_OK ||
+        hearth__envelope_parse(bytes, size, op->key, op->key_size, false, &envelope) !=
+            HEARTH__ENVELOPE_OK) {
+        hearth__table_remove(place->table, place->entry);
+        return HEARTH_MISS;
+    }
+    op->found_version = envelope.version;
+    hearth__envelope_mark(bytes, size - envelope.body_size, op->key, op->key_size);
+    return HEARTH_OK;
+}
+
 static int32_t increment(struct place *place, hearth__remote_op *op) {
     int64_t number = 0;
     unsigned char digits[HEARTH__DIGITS_MAX];
@@ -229,7 +245,7 @@ static void change_lease(hearth__remote_op *op, struct place *place) {
     }
 }
 
-/* TOUCH, INCREMENT and DELETE: what changes an entry in its place. */
+/* TOUCH, INCREMENT, DELETE and MARK: what changes an entry in its place. */
 static void change(hearth__remote_op *op, struct place *place) {
     op->status = hearth__verb_status(op->verb, holding_at(place));
     if (op->verb == HEARTH__DELETE && place->entry != NULL) {
@@ -238,6 +254,8 @@ static void change(hearth__remote_op *op, struct place *place) {
         op->status = touch(place, op);
     } else if (op->verb == HEARTH__INCREMENT && op->status == HEARTH_OK) {
         op->status = increment(place, op);
+    } else if (op->verb == HEARTH__MARK && op->status >= 0 && place->entry != NULL) {
+        op->status = mark(place, op);
     }
 }
 
@@ -259,7 +277,7 @@ static int32_t may_store(const hearth__remote_op *op, const struct place *place)
 /* Copies header and body before the lock is taken. */
 static int32_t prepare(const hearth__remote_op *op, const struct place *place,
                        hearth__entry **fresh) {
-    unsigned char header[HEARTH__ENVELOPE_LEASE];
+    unsigned char header[HEARTH__ENVELOPE_BARE];
     size_t header_size = hearth__envelope_compose(op, false, header);
     *fresh = NULL;
     if (op->data_size > SIZE_MAX - header_size ||
@@ -306,10 +324,14 @@ static void execute(hearth__node *node, struct tier *tier, hearth__remote_op *op
     case HEARTH__FILL:
         store(op, &place);
         return;
+    case HEARTH__FILTER:
+        op->status = HEARTH_E_UNSUPPORTED;
+        return;
     case HEARTH__GET:
     case HEARTH__TOUCH:
     case HEARTH__INCREMENT:
     case HEARTH__DELETE:
+    case HEARTH__MARK:
     case HEARTH__EXTEND:
     case HEARTH__RELEASE:
         break;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 400 lines: the whole of the wire format stands in one file. */
 #include "remote/envelope.h"
 
 #include "base/clock.h"
@@ -10,9 +11,11 @@
 enum {
     FORMAT = 1,
     FIELD_HEAD = 4, /* type, 0, length */
+    FIELD_TAGS = 1,
     FIELD_FULL_KEY = 2,
     FIELD_TOKEN = 4,
-    MUST_KNOWN = 0, /* the must flags that this version can read */
+    MUST_TAGS = 8,
+    MUST_KNOWN = MUST_TAGS, /* the must flags that this version can read */
 };
 
 /* Where the header's parts stand. */
@@ -78,11 +81,18 @@ static bool carries_token(const hearth__remote_op *op) {
     return op->kind == HEARTH__KIND_LEASE && op->token != NULL;
 }
 
+static bool carries_tags(const hearth__remote_op *op) {
+    return op->kind == HEARTH__KIND_VALUE && op->tags_size != 0;
+}
+
 size_t hearth__envelope_size(const hearth__remote_op *op, bool with_key) {
     if (op->kind == HEARTH__KIND_INTEGER || op->kind == HEARTH__KIND_FOREIGN) {
         return 0;
     }
     size_t size = carries_token(op) ? HEARTH__ENVELOPE_LEASE : HEARTH__ENVELOPE_HEADER;
+    if (carries_tags(op)) {
+        size += FIELD_HEAD + HEARTH__ENVELOPE_STAMP + op->tags_size;
+    }
     return size + (with_key ? FIELD_HEAD + op->key_size : 0);
 }
 
@@ -96,26 +106,54 @@ static unsigned char *put_field(unsigned char *field, unsigned char type, const 
     return field + FIELD_HEAD + size;
 }
 
+static unsigned char *put_tags(unsigned char *field, const hearth__remote_op *op) {
+    field[0] = FIELD_TAGS;
+    field[1] = 0;
+    put(field + 2, HEARTH__ENVELOPE_STAMP + op->tags_size, 2);
+    put(field + FIELD_HEAD, op->stamp, HEARTH__ENVELOPE_STAMP);
+    memcpy(field + FIELD_HEAD + HEARTH__ENVELOPE_STAMP, op->tags, op->tags_size);
+    return field + FIELD_HEAD + HEARTH__ENVELOPE_STAMP + op->tags_size;
+}
+
+/* All of the header but the sums. */
+static void put_head(const hearth__remote_op *op, size_t size, unsigned char *header) {
+    memset(header, 0, HEARTH__ENVELOPE_HEADER);
+    memcpy(header, HEARTH__ENVELOPE_MAGIC, 4);
+    header[AT_FORMAT] = FORMAT;
+    header[AT_KIND] = (unsigned char)op->kind;
+    put(header + AT_HEADER_SIZE, size, 2);
+    put(header + AT_MUST, carries_tags(op) ? MUST_TAGS : 0, 2);
+    put(header + AT_CONTENT, op->content, 4);
+    put(header + AT_VERSION, op->version, 8);
+    put(header + AT_DELTA, op->delta_ms, 4);
+    put(header + AT_SOFT, life(op->age_ms, op->soft_ttl_ms), 4);
+    put(header + AT_HARD, life(op->age_ms, op->ttl_ms), 4);
+}
+
+bool hearth__envelope_is_of(const hearth__remote_op *op, const void *bytes, size_t size) {
+    unsigned char header[HEARTH__ENVELOPE_HEADER];
+    size_t header_size = hearth__envelope_size(op, false);
+    if (header_size == 0 || size < sizeof header) {
+        return false;
+    }
+    put_head(op, header_size, header);
+    return memcmp(header, bytes, AT_BODY_SUM) == 0;
+}
+
 size_t hearth__envelope_compose(const hearth__remote_op *op, bool with_key,
                                 unsigned char *header) {
     size_t size = hearth__envelope_size(op, with_key);
     if (size == 0) {
         return 0;
     }
-    memset(header, 0, HEARTH__ENVELOPE_HEADER);
-    memcpy(header, HEARTH__ENVELOPE_MAGIC, 4);
-    header[AT_FORMAT] = FORMAT;
-    header[AT_KIND] = (unsigned char)op->kind;
-    put(header + AT_HEADER_SIZE, size, 2);
-    put(header + AT_CONTENT, op->content, 4);
-    put(header + AT_VERSION, op->version, 8);
-    put(header + AT_DELTA, op->delta_ms, 4);
-    put(header + AT_SOFT, life(op->age_ms, op->soft_ttl_ms), 4);
-    put(header + AT_HARD, life(op->age_ms, op->ttl_ms), 4);
+    put_head(op, size, header);
     put(header + AT_BODY_SUM, hearth__hash64(op->data, op->data_size), 4);
     unsigned char *field = header + HEARTH__ENVELOPE_HEADER;
     if (carries_token(op)) { /* first: servers compare it where it stands */
         field = put_field(field, FIELD_TOKEN, op->token, HEARTH__TOKEN_BYTES);
+    }
+    if (carries_tags(op)) {
+        field = put_tags(field, op);
     }
     if (with_key) {
         (void)put_field(field, FIELD_FULL_KEY, op->key, op->key_size);
@@ -176,10 +214,30 @@ bool hearth__envelope_has_token(const void *data, size_t size, const unsigned ch
            memcmp(bytes + HEARTH__ENVELOPE_TOKEN_AT, token, HEARTH__TOKEN_BYTES) == 0;
 }
 
-/* Walks the fields: whether they end where the header does, and the full key, if there, is the
- * key. */
+/* Whether tags end where their field does. */
+static bool tags_fit(const unsigned char *tags, size_t size) {
+    size_t at = 0;
+    while (at < size && tags[at] != 0) {
+        at += 1 + (size_t)tags[at];
+    }
+    return size != 0 && size <= HEARTH__TAGS_BYTES && at == size;
+}
+
+/* Takes the field of tags. */
+static bool take_tags(const unsigned char *field, size_t length, hearth__envelope *envelope) {
+    if (length < HEARTH__ENVELOPE_STAMP) {
+        return false;
+    }
+    envelope->stamp = take(field, HEARTH__ENVELOPE_STAMP);
+    envelope->tags = field + HEARTH__ENVELOPE_STAMP;
+    envelope->tags_size = length - HEARTH__ENVELOPE_STAMP;
+    return tags_fit(envelope->tags, envelope->tags_size);
+}
+
+/* Walks the fields: whether they end where the header does, the full key, if there, is the key, and tags are there if they
+ * must be. */
 static bool fields_fit(const unsigned char *bytes, size_t header_size, const void *key,
-                       size_t key_size, bool must_have_key) {
+                       size_t key_size, bool must_have_key, hearth__envelope *envelope) {
     bool has_key = false;
     size_t at = HEARTH__ENVELOPE_HEADER;
     while (at < header_size) {
@@ -196,9 +254,13 @@ static bool fields_fit(const unsigned char *bytes, size_t header_size, const voi
                 return false;
             }
         }
+        if (bytes[at] == FIELD_TAGS && !take_tags(bytes + at + FIELD_HEAD, length, envelope)) {
+            return false;
+        }
         at += FIELD_HEAD + length;
     }
-    return has_key || !must_have_key;
+    bool must_have_tags = (take(bytes + AT_MUST, 2) & MUST_TAGS) != 0;
+    return (has_key || !must_have_key) && must_have_tags == (envelope->tags != NULL);
 }
 
 static bool sums_match(const unsigned char *bytes, size_t size, size_t header_size,
@@ -219,6 +281,15 @@ static enum hearth__envelope_verdict parse_bare(const unsigned char *bytes, size
     }
     envelope->kind = HEARTH__KIND_FOREIGN;
     return HEARTH__ENVELOPE_FOREIGN;
+}
+
+static void take_head(const unsigned char *bytes, hearth__envelope *envelope) {
+    envelope->kind = (enum hearth__kind)bytes[AT_KIND];
+    envelope->content = take32(bytes + AT_CONTENT);
+    envelope->version = take(bytes + AT_VERSION, 8);
+    envelope->delta_ms = take32(bytes + AT_DELTA);
+    envelope->soft_ms = take32(bytes + AT_SOFT);
+    envelope->hard_ms = take32(bytes + AT_HARD);
 }
 
 enum hearth__envelope_verdict hearth__envelope_parse(const void *data, size_t size,
@@ -246,14 +317,10 @@ enum hearth__envelope_verdict hearth__envelope_parse(const void *data, size_t si
         return HEARTH__ENVELOPE_NEWER;
     }
     if (!sums_match(bytes, size, header_size, key, key_size) ||
-        !fields_fit(bytes, header_size, key, key_size, must_have_key)) {
+        !fields_fit(bytes, header_size, key, key_size, must_have_key, envelope)) {
         return HEARTH__ENVELOPE_DAMAGED;
     }
-    envelope->kind = (enum hearth__kind)bytes[AT_KIND];
-    envelope->content = take32(bytes + AT_CONTENT);
-    envelope->delta_ms = take32(bytes + AT_DELTA);
-    envelope->soft_ms = take32(bytes + AT_SOFT);
-    envelope->hard_ms = take32(bytes + AT_HARD);
+    take_head(bytes, envelope);
     envelope->body = bytes + header_size;
     envelope->body_size = size - header_size;
     return HEARTH__ENVELOPE_OK;
@@ -264,6 +331,18 @@ void hearth__envelope_renew(unsigned char *header, size_t header_size, const voi
                             int64_t ttl_ms) {
     put(header + AT_SOFT, life(age_ms, soft_ttl_ms), 4);
     put(header + AT_HARD, life(age_ms, ttl_ms), 4);
+    seal(header, header_size, key, key_size);
+}
+
+uint64_t hearth__envelope_marked_version(uint64_t version) {
+    return (version & ~UINT64_C(0xffff)) | ((version + 1) & 0xffff);
+}
+
+void hearth__envelope_mark(unsigned char *header, size_t header_size, const void *key,
+                           size_t key_size) {
+    uint64_t version = take(header + AT_VERSION, 8);
+    header[AT_KIND] = HEARTH__KIND_STALE;
+    put(header + AT_VERSION, hearth__envelope_marked_version(version), 8);
     seal(header, header_size, key, key_size);
 }
 
@@ -333,6 +412,25 @@ static void judge_lives(hearth__remote_op *op, const hearth__envelope *envelope,
                            : (int64_t)envelope->soft_ms - op->found_age_ms;
 }
 
+/* The body, and behind it, beyond its size, the tags. */
+static bool copy_body(hearth__remote_op *op, const hearth__envelope *envelope) {
+    hearth__buffer *body = op->body;
+    if (body == NULL) {
+        return true;
+    }
+    if ((envelope->tags_size != 0 &&
+         !hearth__buffer_reserve(body, envelope->body_size + envelope->tags_size)) ||
+        !hearth__buffer_assign(body, envelope->body, envelope->body_size)) {
+        return false;
+    }
+    if (envelope->tags_size != 0) {
+        memcpy(body->data + body->size, envelope->tags, envelope->tags_size);
+    }
+    op->found_tags_size = envelope->tags_size;
+    op->found_stamp = envelope->stamp;
+    return true;
+}
+
 bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
                              const void *bytes, size_t size, bool must_have_key,
                              int64_t server_ttl_ms, bool server_expires_exactly) {
@@ -361,8 +459,30 @@ bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote
         op->status = HEARTH_ABSENT;
         return true;
     }
-    bool kept =
-        op->body == NULL || hearth__buffer_assign(op->body, envelope.body, envelope.body_size);
-    op->status = kept ? HEARTH_OK : HEARTH_E_NOMEM;
+    op->status = copy_body(op, &envelope) ? HEARTH_OK : HEARTH_E_NOMEM;
+    return true;
+}
+
+bool hearth__envelope_confirm(hearth__remote_op *op, const void *data, size_t size,
+                              int64_t server_ttl_ms) {
+    const unsigned char *bytes = data;
+    hearth__envelope envelope = {0};
+    if (hearth__envelope_header_size(bytes, size) != HEARTH__ENVELOPE_HEADER ||
+        (take(bytes + AT_MUST, 2) & ~(uint64_t)MUST_KNOWN) != 0 ||
+        take32(bytes + AT_HEADER_SUM) !=
+            header_sum(bytes, HEARTH__ENVELOPE_HEADER, op->key, op->key_size)) {
+        return false;
+    }
+    take_head(bytes, &envelope);
+    if (envelope.version != op->known_version ||
+        (envelope.kind != HEARTH__KIND_VALUE && envelope.kind != HEARTH__KIND_STALE)) {
+        return false;
+    }
+    judge_lives(op, &envelope, server_ttl_ms);
+    op->status = HEARTH_OK;
+    op->found = envelope.kind;
+    op->found_version = envelope.version;
+    op->found_content = envelope.content;
+    op->found_delta_ms = envelope.delta_ms;
     return true;
 }

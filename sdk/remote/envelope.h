@@ -12,7 +12,10 @@
  *   12  4   content                      48     fields: type (1), 0 (1), length (2), bytes;
  *   16  8   version                             type 2 is the full key, where the key on the
  *                                               wire is not the key; type 4, the first where it
- *                                               is there, a lease's token
+ *                                               is there, a lease's token; type 1 the clock's
+ *                                               stamp (8) and tags, each after its length (1)
+ *
+ * Must flags: 8: the value has tags. Who does not know that loads around it: it may have been invalidated by one of them.
  *
  * The header's sum binds the key: a value under a wrong key, cut or damaged, is never an answer.
  * The body has a sum of its own, so that a new life rewrites 48 bytes.
@@ -29,8 +32,12 @@ enum {
     /* A lease: the header, and the token as the first field. */
     HEARTH__ENVELOPE_TOKEN_AT = HEARTH__ENVELOPE_HEADER + 4,
     HEARTH__ENVELOPE_LEASE = HEARTH__ENVELOPE_TOKEN_AT + HEARTH__TOKEN_BYTES,
-    /* The most that stands before a body: that and a full key as a field. */
-    HEARTH__ENVELOPE_MAX = HEARTH__ENVELOPE_LEASE + 4 + HEARTH__FULL_KEY_MAX,
+    HEARTH__ENVELOPE_STAMP = 8,
+    /* The most that stands before a body where the key on the wire is the key: the header, and tags. */
+    HEARTH__ENVELOPE_BARE =
+        HEARTH__ENVELOPE_HEADER + 4 + HEARTH__ENVELOPE_STAMP + HEARTH__TAGS_BYTES,
+    /* And where it is not: a full key as a field too. */
+    HEARTH__ENVELOPE_MAX = HEARTH__ENVELOPE_BARE + 4 + HEARTH__FULL_KEY_MAX,
 };
 
 #define HEARTH__ENVELOPE_MAGIC "\x89HRT"
@@ -45,6 +52,9 @@ typedef struct hearth__envelope {
     uint32_t delta_ms;
     uint32_t soft_ms; /* from the version's time */
     uint32_t hard_ms;
+    uint64_t stamp;
+    const unsigned char *tags; /* within what was parsed; NULL: none */
+    size_t tags_size;
     const unsigned char *body; /* within what was parsed */
     size_t body_size;
 } hearth__envelope;
@@ -58,9 +68,12 @@ enum hearth__envelope_verdict {
     HEARTH__ENVELOPE_NEWER,   /* a format or a must flag that this version does not know */
 };
 
+/* Whether bytes begin as what the op stores does, sums aside: they are of its version, with its lives. */
+bool hearth__envelope_is_of(const hearth__remote_op *op, const void *bytes, size_t size);
+
 /*
  * Writes what comes before the body of a store into `header` (HEARTH__ENVELOPE_MAX bytes of
- * room, or HEARTH__ENVELOPE_LEASE when `with_key` is false): kind, content, version, delta,
+ * room, or HEARTH__ENVELOPE_BARE when `with_key` is false): kind, content, version, delta,
  * lives (counted from the version's time by op->age_ms) and sums. Returns its size; 0 for an
  * INTEGER, which has no header, and for a FOREIGN value, which is stored as it is.
  */
@@ -86,6 +99,16 @@ enum hearth__envelope_verdict hearth__envelope_parse(const void *bytes, size_t s
 void hearth__envelope_renew(unsigned char *header, size_t header_size, const void *key,
                             size_t key_size, int64_t age_ms, int64_t soft_ttl_ms,
                             int64_t ttl_ms);
+
+/*
+ * Marks the value at `bytes` (header and fields) stale, in place, and gives it another version of the same time, from which its lives
+ * count. The key as above.
+ */
+void hearth__envelope_mark(unsigned char *header, size_t header_size, const void *key,
+                           size_t key_size);
+
+/* The version that a mark leaves. */
+uint64_t hearth__envelope_marked_version(uint64_t version);
 
 /* The size of header and fields as the header says; 0: these 48 bytes are no header of ours. */
 size_t hearth__envelope_header_size(const unsigned char *bytes, size_t size);
@@ -114,6 +137,13 @@ bool hearth__envelope_left(const void *bytes, size_t size, int64_t *left_ms);
 bool hearth__envelope_answer(const hearth__remote_config *config, hearth__remote_op *op,
                              const void *bytes, size_t size, bool must_have_key,
                              int64_t server_ttl_ms, bool server_expires_exactly);
+
+/*
+ * Answers a GET that has the op's known version already, from a value's header alone: OK and found_... if that is it, and its sum
+ * matches. False: it is something else, or has fields, and nothing is told of it.
+ */
+bool hearth__envelope_confirm(hearth__remote_op *op, const void *bytes, size_t size,
+                              int64_t server_ttl_ms);
 
 /* True: `size` bytes are a number from 0 to 2^63-1 in canonical ASCII digits; *number is it. */
 bool hearth__envelope_is_integer(const void *bytes, size_t size, int64_t *number);

@@ -69,6 +69,13 @@ static void load(hearth__lane *lane, const hearth__exchange *exchange) {
     }
 }
 
+void hearth__lane_adopt(hearth__lane *lane, hearth__exchange *exchange) {
+    exchange->lane = lane;
+    atomic_store(&exchange->state, HEARTH__EXCHANGE_LEFT);
+    atomic_fetch_add_explicit(&lane->orphans, (int32_t)exchange->count, memory_order_relaxed);
+    load(lane, exchange);
+}
+
 void hearth__lane_unload(hearth__lane *lane, const hearth__exchange *exchange) {
     atomic_fetch_sub_explicit(&lane->load, 1, memory_order_relaxed);
     if (exchange->bulky) {

@@ -43,6 +43,9 @@ bool hearth__lanes_stop(const hearth__lanes *lanes);
 /* How many connections were lost so far, those included whose end nobody has come across yet. */
 uint64_t hearth__lanes_lost(hearth__lanes *lanes);
 
+/* Makes idle connections that have a source answer, or closes them. Blocks for stall_ms each. */
+void hearth__lanes_refresh(hearth__lanes *lanes);
+
 /*
  * An exchange for up to `requests` requests, to be filled (lane_codec.h) and then given to
  * hearth__lanes_begin() or hearth__exchange_discard(). NULL: no memory.

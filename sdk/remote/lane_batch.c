@@ -135,6 +135,7 @@ static bool take(void *arg, uint32_t index, const hearth__notes *notes, hearth__
         batch->at++;
     }
     batch->errands[batch->at].op->heard = true;
+    batch->errands[batch->at].op->source = notes->source;
     return batch->verbs->take(batch->node, batch->errands[batch->at].op, notes, kept);
 }
 

@@ -27,7 +27,12 @@ typedef struct hearth__notes {
     uint64_t cas;     /* the item's unique number */
     uint32_t opaque;  /* what a reply must repeat */
     uint32_t flags;   /* the item's */
+    bool checks;      /* a store is followed by a look at what is there */
+    size_t first;     /* not 0: its first reply can come when so many of its bytes are sent */
     int64_t began_ns; /* when it was asked for, or 0 */
+    uint32_t source;  /* of the connection that answered: the lane's to write */
+    uint32_t
+        epoch; /* not 0: whom it has told of changes from here on, if it is answered by HEARTH_OK */
 } hearth__notes;
 
 enum hearth__heard {
@@ -96,6 +101,21 @@ typedef struct hearth__codec {
     /* Judges the answer to the greeting's request at `index`; `welcome` begins as HEARTH_OK. */
     void (*welcome)(void *node, uint32_t index, const hearth__notes *notes, hearth__kept kept,
                     hearth__welcome *welcome);
+
+    /* Adds a request that every server answers at once. NULL: it is never needed. HEARTH_OK, HEARTH_E_NOMEM. */
+    int32_t (*ping)(hearth__exchange *exchange);
+
+    /* Adds what reads and sets a source's key, and judges the answer to its request at `index`: false: it was not done. NULL: it
+     * is never asked for, or nothing is added: it is not to be, just now. HEARTH_OK, HEARTH_E_NOMEM. */
+    int32_t (*canary)(void *node, hearth__exchange *exchange, uint32_t source);
+    bool (*take_canary)(void *node, uint32_t index, const hearth__notes *notes,
+                        hearth__kept kept);
+
+    /* Adds what says whom to tell of changes, if anybody is to be. NULL: the configuration has no tracker. HEARTH_OK, HEARTH_E_NOMEM. */
+    int32_t (*redirect)(void *node, hearth__exchange *exchange);
+
+    /* The answer to that, for the log. NULL as that is. Under no lock. */
+    void (*redirected)(void *node, const hearth__notes *notes, hearth__kept kept);
 
     /* Tells, for the log, that a connection was closed for a parse()'s error. Under no lock. */
     void (*ended)(void *node, int32_t status);

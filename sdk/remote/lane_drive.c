@@ -82,6 +82,13 @@ static void answer(hearth__drive *drive, hearth__exchange *exchange, hearth__kep
     }
 }
 
+/* How much of an exchange is sent before its request's next reply can come. */
+static size_t needed_by(const hearth__request *request) {
+    const hearth__notes *notes = &request->notes;
+    return notes->first != 0 && notes->heard == 0 ? request->begin + notes->first
+                                                  : request->end;
+}
+
 static bool hear(void *arg, const void *reply) {
     hearth__drive *drive = arg;
     hearth__lane *lane = drive->lane;
@@ -94,9 +101,13 @@ static bool hear(void *arg, const void *reply) {
     if (lane->sent <= first->begin + request->begin) {
         return false; /* nobody can have answered it */
     }
-    bool half_sent = lane->sent < first->begin + request->end;
+    bool half_sent = lane->sent < first->begin + needed_by(request);
+    request->notes.source = atomic_load_explicit(&lane->source, memory_order_relaxed);
     enum hearth__heard heard = codec_of(lane)->hear(&request->notes, reply, half_sent, &kept);
     if (heard == HEARTH__HEARD_ALL) {
+        if (request->notes.epoch != 0) {
+            hearth__lane_redirected(lane, &request->notes, kept);
+        }
         lane->doomed = lane->doomed || half_sent;
         answer(drive, first, kept);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A lane, between the files that make it up: lane.c shares it, lane_send.c sends, lane_drive.c reads
- * and answers, lane_open.c connects, lane_reopen.c does so in the background, lane_pick.c picks one of
+ * and answers, lane_open.c connects, lane_source.c has changes told, lane_refresh.c asks where nobody does, lane_reopen.c does so in the background, lane_pick.c picks one of
  * a node's (lane_crowd.c, where many ask at once), which lanes.c has.
  *
  * A lane's driver is the thread that has the right to its socket, its parser and what is in
@@ -75,6 +75,11 @@ struct hearth__lane {
     bool deaf;               /* the server takes no more; what it said may still be read */
     bool doomed;             /* it is to be closed when what came is delivered */
     bool used;               /* it served somebody before */
+    uint32_t epoch;          /* of whom it has told of changes, or tried to; 0: nobody */
+    int64_t told_ms;         /* before it was to be said whom to tell */
+    _Atomic uint32_t
+        source; /* 0: nobody is told; changed by the driver, and to 0 by who finds it deaf */
+    _Atomic bool deaf_source; /* it had one: the connection is to be closed when it is idle */
     void *parser;
     unsigned char *chunk; /* what one read brings */
 };
@@ -126,6 +131,9 @@ enum hearth__joined hearth__lane_join(hearth__lane *lane, hearth__exchange *exch
 
 /* Queues an exchange on a lane that the caller drives. */
 void hearth__lane_queue(hearth__lane *lane, hearth__exchange *exchange);
+
+/* Takes an exchange that nobody waits for; the caller drives, and puts it in flight. */
+void hearth__lane_adopt(hearth__lane *lane, hearth__exchange *exchange);
 
 /* An exchange is no longer the lane's. */
 void hearth__lane_unload(hearth__lane *lane, const hearth__exchange *exchange);
@@ -181,6 +189,18 @@ void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome 
 
 /* Closes the socket and frees what it needed. */
 void hearth__lane_close(hearth__lane *lane);
+
+/* ---- lane_source.c ---- */
+
+/* Ends the connection's source, if it has one. */
+void hearth__lane_close_source(hearth__lane *lane);
+
+/* If somebody else is to be told of changes than before: what says so, in flight ahead of all that was not sent yet. NULL: nothing is
+ * to be said, or there is no memory. */
+hearth__exchange *hearth__lane_redirect(hearth__lane *lane);
+
+/* The server has answered to that, or to the same in the greeting. */
+void hearth__lane_redirected(hearth__lane *lane, const hearth__notes *notes, hearth__kept kept);
 
 /* ---- lane_crowd.c ---- */
 

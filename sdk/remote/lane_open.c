@@ -74,6 +74,9 @@ static int32_t prepare(hearth__lane *lane) {
     lane->heard_requests = 0;
     lane->patient = hearth__socket_set_wait(lane->fd, HEARTH__LANE_WAIT_MS);
     lane->deaf = lane->doomed = lane->used = false;
+    lane->epoch = 0;
+    lane->told_ms = hearth__boot_ms();
+    atomic_store(&lane->deaf_source, false);
     atomic_store(&lane->bulky, false);
     atomic_store(&lane->orphans, 0);
     atomic_store(&lane->misfits, 0);
@@ -126,6 +129,7 @@ void hearth__lane_open(hearth__lane *lane, int64_t deadline_ns, hearth__welcome 
 }
 
 void hearth__lane_close(hearth__lane *lane) {
+    hearth__lane_close_source(lane);
     int fd =
         atomic_exchange(&lane->fd, -1); /* first: a child must not close a number used anew */
     if (fd >= 0) {

@@ -17,6 +17,11 @@ static void take_queue(hearth__lane *lane) {
     if (taken.first == NULL) {
         return;
     }
+    hearth__exchange *redirect = hearth__lane_redirect(lane);
+    if (redirect != NULL) {
+        redirect->next = taken.first;
+        taken.first = redirect;
+    }
     atomic_store_explicit(&lane->moved_ns, taken.last->sent_ns, memory_order_relaxed);
     for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
         at->begin = lane->asked;

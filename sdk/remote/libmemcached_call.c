@@ -190,6 +190,9 @@ static memcached_return_t send_store(memcached_st *client, const hearth__wire_ke
     case HEARTH__MC_SWAP:
         return memcached_cas(client, key->data, key->size, bytes, store->size, exptime,
                              store->flags, store->cas);
+    case HEARTH__MC_APPEND:
+        return memcached_append(client, key->data, key->size, bytes, store->size, exptime,
+                                store->flags);
     case HEARTH__MC_SET:
         break;
     }

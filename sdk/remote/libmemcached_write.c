@@ -180,6 +180,47 @@ static int32_t touch(const struct run *run) {
     return status;
 }
 
+/* Its end is known by the header alone: what has none there goes too. */
+static int32_t mark_over(const struct run *run, const hearth__lmc_item *item) {
+    const hearth__remote_op *op = run->op;
+    hearth__buffer *joined = &run->lane->connection->joined;
+    hearth__envelope envelope;
+    int64_t left_ms = 0;
+    if (parse(run, item, &envelope) != HEARTH__ENVELOPE_OK ||
+        !hearth__envelope_left(item->bytes, item->size, &left_ms) || left_ms <= 0) {
+        return HEARTH_MISS;
+    }
+    if (!hearth__buffer_assign(joined, item->bytes, item->size)) {
+        return HEARTH_E_NOMEM;
+    }
+    run->op->found_version = envelope.version;
+    hearth__envelope_mark(joined->data, item->size - envelope.body_size, op->key, op->key_size);
+    hearth__mc_store swap = {.mode = HEARTH__MC_SWAP,
+                             .exptime = hearth__mc_exptime(left_ms, true),
+                             .cas = item->cas};
+    return store(run, &swap);
+}
+
+static int32_t mark(const struct run *run) {
+    int32_t status = HEARTH_CONFLICT;
+    for (int i = 0; i < MAX_TRIES && status == HEARTH_CONFLICT; i++) {
+        hearth__lmc_item item;
+        status = hearth__lmc_read(run->lane, &run->key, &item);
+        if (status != HEARTH_OK || !item.there) {
+            return status != HEARTH_OK ? status : HEARTH_MISS;
+        }
+        status = hearth__verb_status(HEARTH__MARK, holding_of(run, &item));
+        if (status == HEARTH_OK) {
+            status = mark_over(run, &item);
+        }
+    }
+    if (status == HEARTH_MISS) { /* what cannot be marked goes */
+        int32_t gone = hearth__lmc_delete(run->lane, &run->key);
+        status = gone < 0 ? gone : HEARTH_MISS;
+    }
+    return status;
+}
+
 /* The server counts to 2^64-1: what is beyond our numbers is undone. */
 static int32_t take_back(const struct run *run, bool up, uint64_t amount) {
     uint64_t sum = 0;
@@ -256,6 +297,10 @@ int32_t hearth__lmc_write(hearth__lmc_lane *lane, hearth__remote_op *op) {
         return increment(run);
     case HEARTH__DELETE:
         return delete (run);
+    case HEARTH__MARK:
+        return mark(run);
+    case HEARTH__FILTER:
+        return HEARTH_E_UNSUPPORTED;
     case HEARTH__GET:
         break;
     }

@@ -97,14 +97,18 @@ static char *put_meta_store(char *at, const hearth__mc_store *store) {
     }
     if (store->mode == HEARTH__MC_ADD) {
         at = put(at, " ME");
+    } else if (store->mode == HEARTH__MC_APPEND) {
+        at = put(at, " MA");
     }
     return store->mode == HEARTH__MC_SWAP ? put_flag(at, " C", store->cas) : at;
 }
 
 bool hearth__mc_compose_store(hearth__buffer *out, const hearth__mc_target *target,
                               const hearth__mc_store *store) {
-    static const char *const verbs[] = {
-        [HEARTH__MC_SET] = "set ", [HEARTH__MC_ADD] = "add ", [HEARTH__MC_SWAP] = "cas "};
+    static const char *const verbs[] = {[HEARTH__MC_SET] = "set ",
+                                        [HEARTH__MC_ADD] = "add ",
+                                        [HEARTH__MC_SWAP] = "cas ",
+                                        [HEARTH__MC_APPEND] = "append "};
     char *at = begin_on_key(out, target, target->meta ? "ms " : verbs[store->mode]);
     if (at == NULL) {
         return false;

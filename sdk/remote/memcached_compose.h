@@ -49,9 +49,10 @@ bool hearth__mc_compose_get(hearth__buffer *out, const hearth__mc_target *target
 bool hearth__mc_compose_flags(hearth__buffer *out, const hearth__mc_target *target);
 
 enum hearth__mc_mode {
-    HEARTH__MC_SET,  /* whatever is there */
-    HEARTH__MC_ADD,  /* where nothing is */
-    HEARTH__MC_SWAP, /* where still is what had this `cas` */
+    HEARTH__MC_SET,    /* whatever is there */
+    HEARTH__MC_ADD,    /* where nothing is */
+    HEARTH__MC_SWAP,   /* where still is what had this `cas` */
+    HEARTH__MC_APPEND, /* behind what is there, which keeps its life and flags */
 };
 
 typedef struct hearth__mc_store {

@@ -20,6 +20,7 @@ enum hearth__mc_asked {
     HEARTH__MC_ASK_REMOVE, /* to delete it, whatever it is */
     HEARTH__MC_ASK_TOUCH,
     HEARTH__MC_ASK_COUNT,
+    HEARTH__MC_ASK_APPEND,
     HEARTH__MC_ASKS,
     HEARTH__MC_ASK_META = 0x100,
 };

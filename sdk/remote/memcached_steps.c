@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 400 lines: what all verbs ask, and make of what is there, stands in one file. */
 #include "remote/memcached_steps.h"
 
 #include "remote/envelope.h"
@@ -23,7 +24,8 @@ static enum hearth__mc_asked first_of(enum hearth__verb verb) {
         [HEARTH__TOUCH] = HEARTH__MC_ASK_GET,     [HEARTH__INCREMENT] = HEARTH__MC_ASK_COUNT,
         [HEARTH__DELETE] = HEARTH__MC_ASK_DELETE, [HEARTH__LEASE] = HEARTH__MC_ASK_ADD,
         [HEARTH__FILL] = HEARTH__MC_ASK_GET,      [HEARTH__EXTEND] = HEARTH__MC_ASK_GET,
-        [HEARTH__RELEASE] = HEARTH__MC_ASK_GET,
+        [HEARTH__RELEASE] = HEARTH__MC_ASK_GET,   [HEARTH__MARK] = HEARTH__MC_ASK_GET,
+        [HEARTH__FILTER] = HEARTH__MC_ASK_GET,
     };
     return firsts[verb];
 }
@@ -40,7 +42,8 @@ int32_t hearth__mc_steps_init(hearth__mc_steps *steps, const hearth__remote_conf
     hearth__wire_key_init(&steps->key, op->key, op->key_size);
     bool integer =
         op->verb == HEARTH__INCREMENT || (stores(op) && op->kind == HEARTH__KIND_INTEGER);
-    return steps->key.hidden && integer ? HEARTH_E_UNSUPPORTED : HEARTH_OK;
+    bool refused = (steps->key.hidden && integer) || op->verb == HEARTH__FILTER;
+    return refused ? HEARTH_E_UNSUPPORTED : HEARTH_OK;
 }
 
 void hearth__mc_steps_fini(hearth__mc_steps *steps) {
@@ -56,12 +59,19 @@ static enum hearth__mc_mode mode_of(enum hearth__mc_asked asked) {
     return asked == HEARTH__MC_ASK_ADD ? HEARTH__MC_ADD : HEARTH__MC_SWAP;
 }
 
-/* What was looked at, with its new life. */
+/* Whether it stores what was looked at, with another header. */
+static bool renews(const hearth__remote_op *op) {
+    return op->verb == HEARTH__TOUCH || op->verb == HEARTH__MARK;
+}
+
+/* What was looked at, with its new life, or with what is left of it. */
 static bool compose_renewal(const hearth__mc_steps *steps, const hearth__mc_target *target,
                             hearth__mc_request *request) {
     hearth__mc_store store = {
         .mode = HEARTH__MC_SWAP,
-        .exptime = hearth__mc_exptime_of_renewal(steps->op, steps->renewed_age_ms),
+        .exptime = steps->op->verb == HEARTH__MARK
+                       ? hearth__mc_exptime(steps->left_ms, true)
+                       : hearth__mc_exptime_of_renewal(steps->op, steps->renewed_age_ms),
         .cas = steps->cas,
         .size = steps->renewed.size,
     };
@@ -119,8 +129,8 @@ static bool compose(const hearth__mc_steps *steps, const hearth__mc_target *targ
     case HEARTH__MC_ASK_SET:
     case HEARTH__MC_ASK_ADD:
     case HEARTH__MC_ASK_SWAP:
-        return steps->op->verb == HEARTH__TOUCH ? compose_renewal(steps, target, request)
-                                                : compose_store(steps, target, request);
+        return renews(steps->op) ? compose_renewal(steps, target, request)
+                                 : compose_store(steps, target, request);
     case HEARTH__MC_ASK_DELETE:
         return compose_delete(target, &request->head);
     case HEARTH__MC_ASK_REMOVE:
@@ -163,6 +173,7 @@ struct item {
     const void *bytes;
     size_t size;
     int64_t left_ms; /* as hearth__mc_left_ms() */
+    int64_t told_ms; /* by the server: as it has it */
 };
 
 /* `decr` fills up with blanks where the number had more digits. */
@@ -177,7 +188,8 @@ static size_t without_blanks(const unsigned char *bytes, size_t size) {
 
 static struct item item_of(const hearth__notes *notes, hearth__kept kept, int64_t passed_ms) {
     struct item item = {.answer = (enum hearth__mc_answer)notes->answer,
-                        .bytes = kept.bytes != NULL ? kept.bytes : ""};
+                        .bytes = kept.bytes != NULL ? kept.bytes : "",
+                        .told_ms = notes->ttl_ms};
     item.size = without_blanks(item.bytes, kept.size);
     item.left_ms = hearth__mc_left_ms(item.bytes, item.size, notes->ttl_ms, passed_ms);
     return item;
@@ -272,7 +284,17 @@ static bool take_get(hearth__mc_steps *steps, const struct item *item) {
     return true;
 }
 
-/* The value's bytes with a new life: HEARTH_OK; HEARTH_MISS: they are damaged or newer. */
+/* What is left of a value that is marked, in ms; 0: it has no end. False: nobody knows. */
+static bool left_of(const struct item *item, int64_t *left_ms) {
+    if (hearth__envelope_left(item->bytes, item->size, left_ms)) {
+        *left_ms = item->left_ms != HEARTH__TTL_UNKNOWN ? item->left_ms : *left_ms;
+        return *left_ms > 0;
+    }
+    *left_ms = item->told_ms != HEARTH__MC_FOR_EVER ? item->left_ms : 0;
+    return item->told_ms == HEARTH__MC_FOR_EVER || *left_ms > 0;
+}
+
+/* The value's bytes with a new life, or the mark: HEARTH_OK; HEARTH_MISS: they are damaged or newer. */
 static int32_t renew(hearth__mc_steps *steps, const struct item *item) {
     const hearth__remote_op *op = steps->op;
     hearth__envelope envelope;
@@ -282,6 +304,12 @@ static int32_t renew(hearth__mc_steps *steps, const struct item *item) {
     }
     if (!hearth__buffer_assign(&steps->renewed, item->bytes, item->size)) {
         return HEARTH_E_NOMEM;
+    }
+    if (op->verb == HEARTH__MARK) {
+        steps->op->found_version = envelope.version;
+        hearth__envelope_mark(steps->renewed.data, item->size - envelope.body_size, op->key,
+                              op->key_size);
+        return left_of(item, &steps->left_ms) ? HEARTH_OK : HEARTH_MISS;
     }
     steps->renewed_age_ms = hearth__envelope_age(&envelope, item->left_ms);
     hearth__envelope_renew(steps->renewed.data, item->size - envelope.body_size, op->key,
@@ -302,6 +330,19 @@ static bool look_for_touch(hearth__mc_steps *steps, const struct item *item) {
     return status == HEARTH_OK ? go_on(steps, HEARTH__MC_ASK_SWAP) : finish(steps, status);
 }
 
+/* What is there and cannot be marked goes: also a lease, whose holder may have read what the mark is for. */
+static bool look_for_mark(hearth__mc_steps *steps, const struct item *item) {
+    int32_t status = hearth__verb_status(HEARTH__MARK, holding_of(item));
+    status = status == HEARTH_OK ? renew(steps, item) : status;
+    if (status == HEARTH_OK) {
+        return go_on(steps, HEARTH__MC_ASK_SWAP);
+    }
+    if (status == HEARTH_MISS && item->answer != HEARTH__MC_NOTHING) {
+        return go_on(steps, HEARTH__MC_ASK_REMOVE);
+    }
+    return finish(steps, status);
+}
+
 /* Decides by what is there. */
 static bool take_look(hearth__mc_steps *steps, const struct item *item) {
     hearth__remote_op *op = steps->op;
@@ -311,6 +352,8 @@ static bool take_look(hearth__mc_steps *steps, const struct item *item) {
         return take_get(steps, item);
     case HEARTH__TOUCH:
         return look_for_touch(steps, item);
+    case HEARTH__MARK:
+        return look_for_mark(steps, item);
     case HEARTH__INCREMENT: /* it was no number */
         status = hearth__verb_status(HEARTH__INCREMENT, holding_of(item));
         return finish(steps, status == HEARTH_OK ? HEARTH_E_TYPE : status);
@@ -388,7 +431,8 @@ bool hearth__mc_take(hearth__mc_steps *steps, const hearth__notes *notes, hearth
     case HEARTH__MC_ASK_DELETE:
         return finish(steps, deleted(notes));
     case HEARTH__MC_ASK_REMOVE:
-        return finish(steps, HEARTH_E_TOO_LARGE);
+        return finish(steps,
+                      steps->op->verb == HEARTH__MARK ? HEARTH_MISS : HEARTH_E_TOO_LARGE);
     default:
         return done ? finish(steps, HEARTH_OK) : look_again(steps);
     }

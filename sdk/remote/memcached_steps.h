@@ -20,7 +20,8 @@ typedef struct hearth__mc_steps {
     enum hearth__mc_asked next; /* what is asked next */
     unsigned conflicts;
     uint64_t cas;           /* of what was looked at */
-    hearth__buffer renewed; /* TOUCH: the value with its new life */
+    hearth__buffer renewed; /* TOUCH, MARK: the value with its new header */
+    int64_t left_ms;        /* MARK: as it has it; 0: it has no end */
     int64_t renewed_age_ms;
     bool takes_back; /* the sum was beyond our numbers */
     bool misfit;     /* what was read is damaged, or of another key */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/thread_buffer.h"
 #include "remote/memcached_compose.h"
+#include "remote/memcached_filter.h"
 #include "remote/memcached_node.h"
 #include "remote/memcached_steps.h"
 
@@ -194,6 +195,10 @@ static int32_t run_all(struct run *run) {
 
 static void run_steps(hearth__node *node, hearth__remote_op *op, int64_t deadline_ns) {
     struct run run = {.node = node, .deadline_ns = deadline_ns};
+    if (op->verb == HEARTH__FILTER) {
+        hearth__mc_filter_run(node, op, deadline_ns);
+        return;
+    }
     int32_t status = hearth__mc_steps_init(&run.steps, node->config.remote, op);
     if (status == HEARTH_OK) {
         status = run_all(&run);

@@ -2,6 +2,7 @@
 /* The Redis backend: its protocol over the lanes. */
 #include "remote/backend.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "remote/lane_batch.h"
 #include "remote/redis_codec.h"
@@ -34,6 +35,15 @@ static bool stop(const hearth__node *node) {
     return hearth__lanes_stop(node->lanes);
 }
 
+static bool distrusts(const hearth__node *node, int64_t written_ms) {
+    return hearth__redis_run_is_doubtful(&node->run) &&
+           hearth__redis_run_distrusts(&node->run, written_ms, hearth__boot_ms());
+}
+
+static void refresh(hearth__node *node) {
+    hearth__lanes_refresh(node->lanes);
+}
+
 static const hearth__lane_verbs verbs = {
     .compose = hearth__redis_compose,
     .take = hearth__redis_take,
@@ -49,7 +59,7 @@ static void begin(hearth__node *node, hearth__remote_op **ops, size_t count, boo
 
 static bool is_store_too_large(const hearth__remote_op *op) {
     return op->status == HEARTH_E_TOO_LARGE && op->verb != HEARTH__GET &&
-           op->verb != HEARTH__INCREMENT;
+           op->verb != HEARTH__INCREMENT && op->verb != HEARTH__FILTER;
 }
 
 /*
@@ -63,6 +73,7 @@ static void drop_older(hearth__node *node, hearth__remote_op *op, int64_t deadli
     empty.kind = HEARTH__KIND_LEASE;
     empty.data = "";
     empty.data_size = 0;
+    empty.check = false;
     empty.soft_ttl_ms = 0;
     empty.ttl_ms = 1;
     empty.status = HEARTH__PENDING;
@@ -96,6 +107,8 @@ const hearth__backend hearth__backend_redis = {
     .close = close_node,
     .stop = stop,
     .generation = generation,
+    .distrusts = distrusts,
+    .refresh = refresh,
     .begin = begin,
     .finish = finish,
 };

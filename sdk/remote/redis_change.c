@@ -20,9 +20,11 @@ static enum hearth__holding holding_of(const hearth__redis_sight *sight) {
 
 size_t hearth__redis_sight_wanted(const hearth__redis_sight *sight,
                                   const hearth__remote_op *op) {
-    return op->verb == HEARTH__TOUCH && holding_of(sight) == HEARTH__HOLDS_VALUE
-               ? hearth__envelope_header_size(sight->bytes.data, sight->bytes.size)
-               : 0;
+    enum hearth__holding holding = holding_of(sight);
+    bool renews =
+        (op->verb == HEARTH__TOUCH && holding == HEARTH__HOLDS_VALUE) ||
+        (op->verb == HEARTH__MARK && hearth__verb_status(op->verb, holding) == HEARTH_OK);
+    return renews ? hearth__envelope_header_size(sight->bytes.data, sight->bytes.size) : 0;
 }
 
 static uint32_t take32(const unsigned char *at) {
@@ -44,7 +46,7 @@ static bool is_sound(const unsigned char *header, size_t header_size,
     return memcmp(scratch, header, header_size) == 0;
 }
 
-/* The value's header with new lives: HEARTH_OK; HEARTH_MISS: it is damaged or newer. */
+/* The value's header with new lives, or its mark: HEARTH_OK; HEARTH_MISS: it is damaged or newer. */
 static int32_t renew(const hearth__remote_op *op, hearth__redis_sight *sight,
                      unsigned char *renewed) {
     size_t size = sight->bytes.size;
@@ -62,10 +64,14 @@ static int32_t renew(const hearth__remote_op *op, hearth__redis_sight *sight,
     if (!is_sound(header, header_size, op, scratch)) {
         return HEARTH_MISS;
     }
-    envelope.hard_ms = take32(header + HARD_AT);
-    int64_t age_ms = hearth__envelope_age(&envelope, sight->ttl_ms);
-    hearth__envelope_renew(scratch, header_size, op->key, op->key_size, age_ms, op->soft_ttl_ms,
-                           op->ttl_ms);
+    if (op->verb == HEARTH__MARK) {
+        hearth__envelope_mark(scratch, header_size, op->key, op->key_size);
+    } else {
+        envelope.hard_ms = take32(header + HARD_AT);
+        int64_t age_ms = hearth__envelope_age(&envelope, sight->ttl_ms);
+        hearth__envelope_renew(scratch, header_size, op->key, op->key_size, age_ms,
+                               op->soft_ttl_ms, op->ttl_ms);
+    }
     memcpy(renewed, scratch, HEARTH__ENVELOPE_HEADER);
     return HEARTH_OK;
 }
@@ -77,17 +83,38 @@ static hearth__redis_command *add(hearth__redis_change *change, const char *verb
     return command;
 }
 
-static void decide_touch(const hearth__remote_op *op, hearth__redis_sight *sight,
-                         hearth__redis_change *change) {
-    if (holding_of(sight) == HEARTH__HOLDS_VALUE) {
-        change->status = renew(op, sight, change->header.bytes);
-        if (change->status != HEARTH_OK) {
-            return;
-        }
+static void rewrite_header(const hearth__remote_op *op, hearth__redis_sight *sight,
+                           hearth__redis_change *change) {
+    change->status = renew(op, sight, change->header.bytes);
+    if (change->status == HEARTH_OK) {
         change->renews = true;
         hearth__redis_command *command = add(change, "SETRANGE", op);
         hearth__redis_text(command, "0");
         hearth__redis_word(command, change->header.bytes, HEARTH__ENVELOPE_HEADER);
+    }
+}
+
+/* What is no value, or a damaged one, must not stay as it is: who made it knew nothing of what the mark is for. */
+static void decide_mark(hearth__remote_op *op, hearth__redis_sight *sight,
+                        hearth__redis_change *change) {
+    if (change->status == HEARTH_OK) {
+        rewrite_header(op, sight, change);
+    }
+    if (change->status == HEARTH_OK) {
+        (void)hearth__envelope_version(sight->bytes.data, sight->bytes.size,
+                                       &op->found_version);
+    } else if (change->status == HEARTH_MISS && holding_of(sight) != HEARTH__HOLDS_NOTHING) {
+        (void)add(change, "DEL", op);
+    }
+}
+
+static void decide_touch(const hearth__remote_op *op, hearth__redis_sight *sight,
+                         hearth__redis_change *change) {
+    if (holding_of(sight) == HEARTH__HOLDS_VALUE) {
+        rewrite_header(op, sight, change);
+        if (change->status != HEARTH_OK) {
+            return;
+        }
     }
     if (op->ttl_ms == 0) {
         (void)add(change, "PERSIST", op);
@@ -125,13 +152,15 @@ static int32_t status_over(const hearth__remote_op *op, const hearth__redis_sigh
     return hearth__swap_status(bytes, sight->bytes.size, op->if_version);
 }
 
-void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
+void hearth__redis_decide(hearth__remote_op *op, hearth__redis_sight *sight,
                           hearth__redis_change *change) {
     *change = (hearth__redis_change){.status = status_over(op, sight)};
     if (op->verb == HEARTH__DELETE) { /* also what is no value */
         if (holding_of(sight) != HEARTH__HOLDS_NOTHING) {
             (void)add(change, "DEL", op);
         }
+    } else if (op->verb == HEARTH__MARK) {
+        decide_mark(op, sight, change);
     } else if (change->status != HEARTH_OK) {
         return;
     } else if (op->verb == HEARTH__TOUCH) {

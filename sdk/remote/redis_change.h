@@ -20,7 +20,7 @@ typedef struct hearth__redis_change {
     size_t count;   /* of commands; 0: nothing is to be written */
     hearth__redis_command commands[2];
     hearth__redis_number numbers[2];
-    bool renews; /* TOUCH: a header is replaced */
+    bool renews; /* TOUCH, MARK: a header is replaced */
     hearth__redis_header header;
 } hearth__redis_change;
 
@@ -28,8 +28,8 @@ typedef struct hearth__redis_change {
 size_t hearth__redis_sight_wanted(const hearth__redis_sight *sight,
                                   const hearth__remote_op *op);
 
-/* Decides. The sight's buffer may grow. */
-void hearth__redis_decide(const hearth__remote_op *op, hearth__redis_sight *sight,
+/* Decides. The sight's buffer may grow. Of the op, MARK's found_version is set. */
+void hearth__redis_decide(hearth__remote_op *op, hearth__redis_sight *sight,
                           hearth__redis_change *change);
 
 #endif

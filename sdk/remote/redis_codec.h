@@ -9,6 +9,10 @@
 /* notes.asked: what a request is. notes.answer is then the type of its last reply
  * (REDIS_REPLY_...), notes.status what it means if that is an error, notes.number an integer, and
  * what is kept a string or an error's words. */
+/*
+ * With notes.checks PTTL's integer and GETRANGE's string follow, in notes.ttl_ms (-2: it is not to be kept) and kept; all else is of the
+ * store's own reply, and of an error's words only the code is left, in notes.cas, and in notes.opaque whether it refuses scripts.
+ */
 enum hearth__redis_asked {
     HEARTH__REDIS_ASKED_GET,     /* answered by a string or nil */
     HEARTH__REDIS_ASKED_TTL_GET, /* by PTTL's integer, in notes.ttl_ms, and then the same; an error

@@ -36,7 +36,7 @@
     "elseif head:sub(1,4)=='\\137HRT' then\n" \
     "  at=7\n" \
     "  if #head==48 and head:byte(5)==1 and head:byte(7)+256*head:byte(8)>=48\n" \
-    "      and head:sub(9,10)=='\\0\\0' then\n" \
+    "      and (head:byte(9)==0 or head:byte(9)==8) and head:byte(10)==0 then\n" \
     "    at=({1,3,4,2})[head:byte(6)+1] or 7\n" \
     "  end\n" \
     "elseif #head<=19 and head:find('^%d+$') and (#head==1 or head:byte(1)~=48)\n" \
@@ -64,7 +64,8 @@ static const char hearth__lua_store[] =
 #define HEARTH__LUA_OVER_VERSION \
     "if head=='' and redis.call('EXISTS',key)==0 then return 1 end\n" \
     "if #head<24 or head:sub(1,4)~='\\137HRT' or head:byte(5)>1\n" \
-    "    or head:sub(9,10)~='\\0\\0' or head:sub(17,24)~=ARGV[1] then\n" \
+    "    or (head:byte(9)~=0 and head:byte(9)~=8) or head:byte(10)~=0\n" \
+    "    or head:sub(17,24)~=ARGV[1] then\n" \
     "  return 4\n" \
     "end\n"
 
@@ -107,9 +108,16 @@ static const char hearth__lua_increment[] =
     "if type(done)=='table' then return done end\n"
     "return redis.call('GET',key)\n";
 
-/* FILL, EXTEND and RELEASE: `head` begins as the lease with the token ARGV[1] does, as hearth__envelope_has_token() has it. */
+/*
+ * FILL, EXTEND and RELEASE: `head` begins as the lease with the token ARGV[1] does, as hearth__envelope_has_token() has it. GETEX
+ * without options changes nothing, but counts as a write: so what follows is not told to those who are told of what this connection
+ * has read. Servers before 6.2 do not know it.
+ */
 #define HEARTH__LUA_LEASE \
-    HEARTH__LUA_LOOK("67") \
+    "local key=KEYS[1]\n" \
+    "local head=redis.pcall('GETEX',key)\n" \
+    "if not head then return 1 end\n" \
+    "if type(head)=='table' then head=redis.pcall('GETRANGE',key,0,67) end\n" \
     "if type(head)=='table' then\n" \
     "  if not head.err:find('WRONGTYPE',1,true) then return head end\n" \
     "  return 4\n" \
@@ -151,6 +159,23 @@ static const char hearth__lua_renew[] =
     "local done=redis.pcall('SETRANGE',key,0,ARGV[2])\n"
     "if type(done)=='table' then return done end\n"
     HEARTH__LUA_LIFE;
+
+/* MARK: the header ARGV[1] becomes ARGV[2], and its life goes on; what begins so and cannot be marked goes. */
+#define HEARTH__LUA_AS_SEEN \
+    HEARTH__LUA_HEAD("47") \
+    "if head~=ARGV[1] then return 4 end\n"
+
+static const char hearth__lua_mark[] =
+    HEARTH__LUA_AS_SEEN
+    "local done=redis.pcall('SETRANGE',key,0,ARGV[2])\n"
+    "if type(done)=='table' then return done end\n"
+    "return 0\n";
+
+static const char hearth__lua_remove[] =
+    HEARTH__LUA_AS_SEEN
+    "local done=redis.pcall('DEL',key)\n"
+    "if type(done)=='table' then return done end\n"
+    "return 1\n";
 
 /* SWAP of the header alone, which becomes ARGV[2]: the body is that of the version, and begins where it does there. */
 static const char hearth__lua_swap_header[] =

@@ -39,11 +39,15 @@ struct steps {
     hearth__outcome outcome; /* of the last round */
 };
 
+/* It cannot be said what is to be written before the value was seen. */
+static bool looks_first(const hearth__remote_op *op) {
+    return op->verb == HEARTH__TOUCH || op->verb == HEARTH__MARK;
+}
+
 bool hearth__redis_needs_steps(hearth__node *node, const hearth__remote_op *op) {
-    return op->verb == HEARTH__TOUCH ||
-           (hearth__redis_needs_script(op->verb) &&
-            atomic_load_explicit(&node->scripts, memory_order_relaxed) !=
-                HEARTH__REDIS_SCRIPTS_ALLOWED);
+    return looks_first(op) || (hearth__redis_needs_script(op->verb) &&
+                               atomic_load_explicit(&node->scripts, memory_order_relaxed) !=
+                                   HEARTH__REDIS_SCRIPTS_ALLOWED);
 }
 
 /* ---- a round: commands that are sent together, and their answers ----------------------------- */
@@ -210,13 +214,30 @@ static void compose_touch(const struct steps *steps, hearth__redis_change *chang
     }
 }
 
-/* The write of a TOUCH, if nothing changed since look(). */
-static int32_t touch_by_script(struct steps *steps, hearth__redis_change *change) {
+static void compose_mark(const struct steps *steps, const hearth__redis_change *change,
+                         hearth__redis_command *command) {
+    const hearth__buffer *seen = &steps->sight.bytes;
+    hearth__redis_script(command, change->renews ? hearth__lua_mark : hearth__lua_remove,
+                         steps->op);
+    hearth__redis_word(command, seen->size != 0 ? (const void *)seen->data : "",
+                       seen->size < HEARTH__ENVELOPE_HEADER ? seen->size
+                                                            : HEARTH__ENVELOPE_HEADER);
+    if (change->renews) {
+        hearth__redis_word(command, change->header.bytes, HEARTH__ENVELOPE_HEADER);
+    }
+}
+
+/* The write of a TOUCH or MARK, if nothing changed since look(). */
+static int32_t change_by_script(struct steps *steps, hearth__redis_change *change) {
     hearth__redis_command command;
     hearth__redis_column column = hearth__redis_column_of(HEARTH__TOUCH);
     hearth__notes notes = expect(HEARTH__REDIS_ASKED_SCRIPT);
-    notes.flags = HEARTH__TOUCH;
-    compose_touch(steps, change, &column, &command);
+    notes.flags = steps->op->verb;
+    if (steps->op->verb == HEARTH__MARK) {
+        compose_mark(steps, change, &command);
+    } else {
+        compose_touch(steps, change, &column, &command);
+    }
     steps->scripted = true;
     int32_t status = ask(steps, &command, &notes, 1, 0);
     steps->scripted = false;
@@ -224,7 +245,7 @@ static int32_t touch_by_script(struct steps *steps, hearth__redis_change *change
         return status;
     }
     if (steps->got == REDIS_REPLY_INTEGER) {
-        change->status = hearth__redis_verdict(HEARTH__TOUCH, steps->integer);
+        change->status = hearth__redis_verdict(steps->op->verb, steps->integer);
     }
     if (change->status == HEARTH_CONFLICT) {
         steps->conflicts++;
@@ -240,6 +261,7 @@ static bool take_script(void *arg, uint32_t index, const hearth__notes *notes,
                         hearth__kept kept) {
     struct steps *steps = arg;
     (void)index;
+    steps->op->source = notes->source;
     steps->forbidden = hearth__redis_refuses_scripts(notes, kept);
     return steps->forbidden || hearth__redis_take(steps->node, steps->op, notes, kept);
 }
@@ -284,7 +306,7 @@ static int32_t try_steps(struct steps *steps) {
         steps->op->status = change.status;
         return release(steps);
     }
-    return steps->lane != NULL ? transact(steps, &change) : touch_by_script(steps, &change);
+    return steps->lane != NULL ? transact(steps, &change) : change_by_script(steps, &change);
 }
 
 /* The same, as a transaction. */
@@ -311,7 +333,7 @@ static int32_t try_once(struct steps *steps) {
         }
         return status;
     }
-    int32_t status = steps->op->verb == HEARTH__TOUCH ? try_steps(steps) : try_script(steps);
+    int32_t status = looks_first(steps->op) ? try_steps(steps) : try_script(steps);
     if (steps->forbidden) {
         atomic_store(&steps->node->scripts, HEARTH__REDIS_SCRIPTS_FORBIDDEN);
     }
@@ -328,8 +350,7 @@ static int32_t try_all(struct steps *steps) {
         status = try_once(steps);
     }
     if (status == HEARTH_OK && steps->op->status == HEARTH__PENDING) {
-        bool may_conflict = steps->op->verb == HEARTH__TOUCH ||
-                            steps->op->verb == HEARTH__SWAP ||
+        bool may_conflict = looks_first(steps->op) || steps->op->verb == HEARTH__SWAP ||
                             hearth__verb_is_of_lease(steps->op->verb);
         steps->op->status = may_conflict ? HEARTH_CONFLICT : HEARTH_E_UNAVAILABLE;
     }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "remote/envelope.h"
 #include "remote/redis_codec.h"
+#include "remote/redis_filter.h"
 #include "remote/redis_scripts.h"
 #include "remote/verbs.h"
 
@@ -35,7 +36,7 @@ bool hearth__redis_needs_script(enum hearth__verb verb) {
 
 bool hearth__redis_refuses_scripts(const hearth__notes *notes, hearth__kept kept) {
     return notes->answer == REDIS_REPLY_ERROR &&
-           (hearth__redis_begins_with(kept.bytes, kept.size, "NOPERM") ||
+           (notes->opaque != 0 || hearth__redis_begins_with(kept.bytes, kept.size, "NOPERM") ||
             hearth__redis_begins_with(kept.bytes, kept.size, "ERR unknown command"));
 }
 
@@ -81,6 +82,13 @@ void hearth__redis_set(hearth__redis_command *command, const hearth__remote_op *
     }
 }
 
+/* The header of what is there. */
+static void say_head(const hearth__remote_op *op, hearth__redis_command *command) {
+    hearth__redis_verb(command, "GETRANGE", op);
+    hearth__redis_text(command, "0");
+    hearth__redis_text(command, "47");
+}
+
 static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) {
     hearth__redis_command command;
     int32_t status = HEARTH_OK;
@@ -88,7 +96,11 @@ static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) 
         hearth__redis_verb(&command, "PTTL", op);
         status = hearth__redis_say(exchange, &command);
     }
-    hearth__redis_verb(&command, "GET", op);
+    if (op->known_version != 0) {
+        say_head(op, &command);
+    } else {
+        hearth__redis_verb(&command, "GET", op);
+    }
     return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
@@ -200,7 +212,10 @@ static int32_t say(const hearth__remote_op *op, hearth__exchange *exchange) {
     case HEARTH__EXTEND:
     case HEARTH__RELEASE:
         return say_on_lease(op, exchange);
+    case HEARTH__FILTER:
+        return hearth__redis_say_filter(op, exchange);
     case HEARTH__TOUCH:
+    case HEARTH__MARK:
         break;
     }
     return HEARTH_E_PROTOCOL;
@@ -213,16 +228,34 @@ static uint32_t asked_by(const hearth__remote_op *op) {
     if (op->verb == HEARTH__LEASE) {
         return HEARTH__REDIS_ASKED_SET_NEW;
     }
+    if (op->verb == HEARTH__FILTER) {
+        return HEARTH__REDIS_ASKED_STRING;
+    }
     return op->verb == HEARTH__SET ? HEARTH__REDIS_ASKED_SET : HEARTH__REDIS_ASKED_SCRIPT;
+}
+
+/* A look at what was stored: from here on its changes are told. */
+static int32_t say_check(const hearth__remote_op *op, hearth__exchange *exchange) {
+    hearth__redis_command command;
+    hearth__redis_verb(&command, "PTTL", op);
+    int32_t status = hearth__redis_say(exchange, &command);
+    say_head(op, &command);
+    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
 }
 
 int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
                               hearth__exchange *exchange) {
-    const hearth__notes notes = {.asked = asked_by(op),
-                                 .flags = (uint32_t)op->verb,
-                                 .began_ns = op->want_ttl ? hearth__monotonic_ns() : 0};
+    hearth__notes notes = {.asked = asked_by(op),
+                           .flags = (uint32_t)op->verb,
+                           .checks = op->check,
+                           .began_ns = op->want_ttl || op->check ? hearth__monotonic_ns() : 0};
     (void)node;
+    size_t before = hearth__exchange_bytes(exchange);
     int32_t status = say(op, exchange);
+    if (status == HEARTH_OK && op->check) {
+        notes.first = hearth__exchange_bytes(exchange) - before;
+        status = say_check(op, exchange);
+    }
     if (status == HEARTH_OK) {
         hearth__exchange_ask(exchange, &notes);
     }
@@ -274,9 +307,10 @@ int32_t hearth__redis_refusal(hearth__node *node, int32_t status, hearth__kept w
 
 int32_t hearth__redis_verdict(enum hearth__verb verb, int64_t number) {
     static const char *const known[] = {
-        [HEARTH__ADD] = "03",    [HEARTH__REPLACE] = "01",    [HEARTH__SWAP] = "014",
-        [HEARTH__TOUCH] = "014", [HEARTH__INCREMENT] = "167", [HEARTH__DELETE] = "01",
-        [HEARTH__FILL] = "014",  [HEARTH__EXTEND] = "014",    [HEARTH__RELEASE] = "014",
+        [HEARTH__ADD] = "03",      [HEARTH__REPLACE] = "01",    [HEARTH__SWAP] = "014",
+        [HEARTH__TOUCH] = "014",   [HEARTH__INCREMENT] = "167", [HEARTH__DELETE] = "01",
+        [HEARTH__MARK] = "014",    [HEARTH__FILL] = "014",      [HEARTH__EXTEND] = "014",
+        [HEARTH__RELEASE] = "014",
     };
     if (number < 0 || number > 9 || strchr(known[verb], (int)('0' + number)) == NULL) {
         return HEARTH_E_PROTOCOL;
@@ -310,6 +344,13 @@ static bool take_get(hearth__node *node, hearth__remote_op *op, const hearth__no
                      hearth__kept kept) {
     int64_t left_ms = op->want_ttl ? left_of(notes) : HEARTH__TTL_UNKNOWN;
     bool came_between = left_ms == -2; /* after PTTL: nobody knows its life */
+    if (op->known_version != 0) {
+        op->status = HEARTH_MISS;
+        op->changed =
+            kept.size != 0 &&
+            (came_between || !hearth__envelope_confirm(op, kept.bytes, kept.size, left_ms));
+        return true;
+    }
     if (notes->answer == REDIS_REPLY_NIL || came_between) {
         op->status = HEARTH_MISS;
         return true;
@@ -318,8 +359,22 @@ static bool take_get(hearth__node *node, hearth__remote_op *op, const hearth__no
                                    left_ms, true);
 }
 
+/* What the look behind a store saw. */
+static void take_check(hearth__remote_op *op, const hearth__notes *notes, hearth__kept kept) {
+    op->left_ms = left_of(notes);
+    op->checked = !kept.lost && op->left_ms != 0 && op->left_ms != -2 && kept.bytes != NULL &&
+                  hearth__envelope_is_of(op, kept.bytes, kept.size);
+}
+
 bool hearth__redis_take(hearth__node *node, hearth__remote_op *op, const hearth__notes *notes,
                         hearth__kept kept) {
+    if (notes->checks && notes->status == HEARTH_OK) {
+        take_check(op, notes, kept);
+        kept = (hearth__kept){0};
+    } else if (notes->checks && kept.bytes == NULL) {
+        kept = (hearth__kept){.bytes = &notes->cas,
+                              .size = strnlen((const char *)&notes->cas, sizeof notes->cas)};
+    }
     if (kept.lost) {
         op->status = HEARTH_E_NOMEM;
     } else if (notes->status != HEARTH_OK) {
@@ -333,6 +388,9 @@ bool hearth__redis_take(hearth__node *node, hearth__remote_op *op, const hearth_
         return take_get(node, op, notes, kept);
     } else if (op->verb == HEARTH__SET) {
         op->status = HEARTH_OK;
+    } else if (op->verb == HEARTH__FILTER) {
+        bool kept_all = hearth__buffer_assign(op->body, kept.bytes, kept.size);
+        op->status = kept_all ? HEARTH_OK : HEARTH_E_NOMEM;
     } else if (op->verb == HEARTH__LEASE) {
         op->status = notes->answer == REDIS_REPLY_NIL ? HEARTH_EXISTS : HEARTH_OK;
     } else {

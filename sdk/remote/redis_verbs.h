@@ -14,8 +14,8 @@ bool hearth__redis_needs_script(enum hearth__verb verb);
 bool hearth__redis_refuses_scripts(const hearth__notes *notes, hearth__kept kept);
 
 /*
- * Adds to an exchange what asks for the operation (not for TOUCH, which needs to see the value
- * first). HEARTH_OK; HEARTH_E_NOMEM, HEARTH_E_TOO_LARGE: part of it may be said.
+ * Adds to an exchange what asks for the operation (not for TOUCH and MARK, which need to see
+ * the value first). HEARTH_OK; HEARTH_E_NOMEM, HEARTH_E_TOO_LARGE: part of it may be said.
  */
 int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
                               hearth__exchange *exchange);
@@ -51,7 +51,7 @@ void hearth__redis_verb(hearth__redis_command *command, const char *verb,
 
 /* What stands before a value, or a lease. */
 typedef struct hearth__redis_header {
-    unsigned char bytes[HEARTH__ENVELOPE_LEASE];
+    unsigned char bytes[HEARTH__ENVELOPE_BARE];
 } hearth__redis_header;
 
 /* The plain SET of what the op stores. `header` and `number` are used until the command is said. */

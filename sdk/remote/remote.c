@@ -24,6 +24,7 @@ struct node {
     hearth__node *state;
     hearth__node_address address;
     char name[NAME_SIZE];
+    uint32_t listened; /* for the tracker */
     _Atomic uint64_t requests;
     _Atomic uint64_t errors;
 };
@@ -65,8 +66,12 @@ static int32_t copy_url(const hearth__remote_url *url, hearth__remote_url *copy)
 /* ---- nodes ------------------------------------------------------------------------------ */
 
 static void destroy_node(const hearth__remote *remote, struct node *node) {
+    const hearth__tracker *tracker = remote->config.tracker;
     if (node->state != NULL) {
         remote->backend->close(node->state);
+    }
+    if (node->state != NULL && tracker != NULL) {
+        tracker->unlisten(tracker->arg, node->listened);
     }
     hearth__free(node->address.host);
     hearth__free(node);
@@ -84,9 +89,22 @@ static int32_t open_node(const hearth__remote *remote, const hearth__node_addres
     } else {
         (void)snprintf(node->name, sizeof node->name, "%s", address->host);
     }
-    hearth__node_config config = {
-        .remote = &remote->config, .address = &node->address, .name = node->name};
-    return remote->backend->open(&config, &node->state);
+    const hearth__tracker *tracker = remote->config.tracker;
+    if (tracker != NULL) {
+        status = tracker->listen(tracker->arg, address->host, address->port, &node->listened);
+        if (status != HEARTH_OK) {
+            return status;
+        }
+    }
+    hearth__node_config config = {.remote = &remote->config,
+                                  .address = &node->address,
+                                  .name = node->name,
+                                  .listened = node->listened};
+    status = remote->backend->open(&config, &node->state);
+    if (status != HEARTH_OK && tracker != NULL) {
+        tracker->unlisten(tracker->arg, node->listened);
+    }
+    return status;
 }
 
 int32_t hearth__remote_add(hearth__remote *remote, const hearth__node_address *address,
@@ -119,6 +137,12 @@ void hearth__remote_remove(hearth__remote *remote, uint32_t number) {
     struct node *node = remote->nodes[number];
     remote->nodes[number] = NULL;
     destroy_node(remote, node);
+}
+
+void hearth__remote_refresh(hearth__remote *remote, uint32_t number) {
+    if (remote->backend->refresh != NULL) {
+        remote->backend->refresh(remote->nodes[number]->state);
+    }
 }
 
 bool hearth__remote_stop(const hearth__remote *remote, uint32_t number) {
@@ -176,10 +200,19 @@ uint64_t hearth__remote_new_version(hearth__remote *remote) {
     return (uint64_t)hearth__wall_ms() << 16 | (counter & 0xffff);
 }
 
+uint64_t hearth__remote_marked_version(uint64_t version) {
+    return hearth__envelope_marked_version(version);
+}
+
 uint64_t hearth__remote_generation(const hearth__remote *remote, uint32_t node) {
     return remote->backend->generation != NULL
                ? remote->backend->generation(remote->nodes[node]->state)
                : 0;
+}
+
+bool hearth__remote_distrusts(const hearth__remote *remote, uint32_t node, int64_t written_ms) {
+    return remote->backend->distrusts != NULL &&
+           remote->backend->distrusts(remote->nodes[node]->state, written_ms);
 }
 
 bool hearth__remote_is_integer(const void *data, size_t size) {
@@ -216,6 +249,7 @@ struct share {
     uint32_t node;
     size_t first; /* in the sorted operations */
     size_t count;
+    uint32_t source; /* where nodes tell of all changes */
     hearth__batch *batch;
 };
 
@@ -242,11 +276,28 @@ static size_t divide(hearth__remote_op *ops, size_t count, size_t *places, size_
     return used;
 }
 
+/* Before anything is asked: of what changes from here on is told. */
+static uint32_t source_of(const hearth__remote *remote, const struct node *node) {
+    const hearth__tracker *tracker = remote->config.tracker;
+    bool is_one = tracker != NULL && tracker->source != NULL;
+    return is_one ? tracker->source(tracker->arg, node->listened) : 0;
+}
+
+static void note_source(const hearth__remote *remote, hearth__remote_op **ops, size_t count,
+                        uint32_t source) {
+    const hearth__tracker *tracker = remote->config.tracker;
+    for (size_t i = 0; source != 0 && i < count; i++) {
+        bool covered = tracker->covers(tracker->arg, ops[i]->key, ops[i]->key_size);
+        ops[i]->source = covered ? source : 0;
+    }
+}
+
 static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share *shares,
                 size_t count, int64_t deadline_ns) {
     const hearth__backend *backend = remote->backend;
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];
+        share->source = source_of(remote, remote->nodes[share->node]);
         backend->begin(remote->nodes[share->node]->state, sorted + share->first, share->count,
                        count == 1, deadline_ns, &share->batch);
     }
@@ -255,6 +306,7 @@ static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share
         struct node *node = remote->nodes[share->node];
         backend->finish(node->state, sorted + share->first, share->count, deadline_ns,
                         share->batch);
+        note_source(remote, sorted + share->first, share->count, share->source);
         account(remote, node, sorted + share->first, share->count);
     }
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    HOST_BYTES = 256,
     NAP_NS = 1000000,
     ERROR_TEXT = 96,
     KEEP_IDLE_S = 60, /* of silence, before the kernel asks the peer whether it is there */
@@ -187,4 +188,23 @@ bool hearth__socket_set_wait(int fd, int64_t ms) {
     const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
            fcntl(fd, F_SETFL, 0) == 0;
+}
+
+int32_t hearth__remote_connect(const char *host, uint16_t port, int64_t deadline_ns,
+                               _Atomic int *fd, char *why, size_t why_size) {
+    char own[HOST_BYTES];
+    const hearth__node_address node = {.host = own, .port = port};
+    hearth__addresses addresses = {.count = 0};
+    size_t used = 0;
+    int32_t status = HEARTH_OK;
+    if ((size_t)snprintf(own, sizeof own, "%s", host) >= sizeof own) {
+        (void)snprintf(why, why_size, "its name is too long");
+        return HEARTH_E_INVALID;
+    }
+    if (!hearth__addresses_of_number(&node, &addresses)) {
+        status = hearth__addresses_look_up(&node, &addresses, why, why_size);
+    }
+    return status == HEARTH_OK
+               ? hearth__socket_open(&addresses, deadline_ns, fd, &used, why, why_size)
+               : status;
 }

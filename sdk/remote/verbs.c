@@ -29,46 +29,46 @@ enum hearth__holding hearth__holding_of(const void *data, size_t size) {
     return of_kind[bytes[HEARTH__ENVELOPE_KIND_AT]];
 }
 
+/* What a verb does to what is there: a column of the table below. */
+enum column { ADDS, REPLACES, TOUCHES, COUNTS, DELETES, MARKS, COLUMNS };
+
+static enum column column_of(enum hearth__verb verb) {
+    static const unsigned char columns[] = {
+        [HEARTH__ADD] = ADDS,         [HEARTH__REPLACE] = REPLACES, [HEARTH__TOUCH] = TOUCHES,
+        [HEARTH__INCREMENT] = COUNTS, [HEARTH__DELETE] = DELETES,   [HEARTH__MARK] = MARKS,
+    };
+    return columns[verb];
+}
+
 /* Nothing is stored over what cannot be read, but a SET and, by its version, a SWAP do. */
 int32_t hearth__verb_status(enum hearth__verb verb, enum hearth__holding holding) {
     enum { OK = HEARTH_OK, MISS = HEARTH_MISS, EXISTS = HEARTH_EXISTS, TYPE = HEARTH_E_TYPE };
     /* clang-format off */
-    static const struct {
-        int32_t add, replace, touch, increment, delete;
-    } table[HEARTH__HOLDINGS] = {
-        /*                            add     replace touch increment delete */
-        [HEARTH__HOLDS_NOTHING]    = {OK,     MISS,   MISS, MISS,     MISS},
-        [HEARTH__HOLDS_VALUE]      = {EXISTS, OK,     OK,   TYPE,     OK},
-        [HEARTH__HOLDS_STALE]      = {OK,     OK,     MISS, TYPE,     OK},
-        [HEARTH__HOLDS_ABSENT]     = {OK,     MISS,   MISS, MISS,     MISS},
-        [HEARTH__HOLDS_LEASE]      = {OK,     MISS,   MISS, MISS,     MISS},
-        [HEARTH__HOLDS_INTEGER]    = {EXISTS, OK,     OK,   OK,       OK},
-        [HEARTH__HOLDS_FOREIGN]    = {EXISTS, OK,     OK,   TYPE,     OK},
-        [HEARTH__HOLDS_UNREADABLE] = {EXISTS, MISS,   MISS, TYPE,     OK},
+    static const int32_t table[HEARTH__HOLDINGS][COLUMNS] = {
+        /*                            ADDS    REPLACES TOUCHES COUNTS DELETES MARKS */
+        [HEARTH__HOLDS_NOTHING]    = {OK,     MISS,    MISS,   MISS,  MISS,   MISS},
+        [HEARTH__HOLDS_VALUE]      = {EXISTS, OK,      OK,     TYPE,  OK,     OK},
+        [HEARTH__HOLDS_STALE]      = {OK,     OK,      MISS,   TYPE,  OK,     OK},
+        [HEARTH__HOLDS_ABSENT]     = {OK,     MISS,    MISS,   MISS,  MISS,   MISS},
+        [HEARTH__HOLDS_LEASE]      = {OK,     MISS,    MISS,   MISS,  MISS,   MISS},
+        [HEARTH__HOLDS_INTEGER]    = {EXISTS, OK,      OK,     OK,    OK,     TYPE},
+        [HEARTH__HOLDS_FOREIGN]    = {EXISTS, OK,      OK,     TYPE,  OK,     TYPE},
+        [HEARTH__HOLDS_UNREADABLE] = {EXISTS, MISS,    MISS,   TYPE,  OK,     MISS},
     };
     /* clang-format on */
     switch (verb) {
-    case HEARTH__ADD:
-        return table[holding].add;
-    case HEARTH__REPLACE:
-        return table[holding].replace;
-    case HEARTH__TOUCH:
-        return table[holding].touch;
-    case HEARTH__INCREMENT:
-        return table[holding].increment;
-    case HEARTH__DELETE:
-        return table[holding].delete;
     case HEARTH__LEASE:
         return holding == HEARTH__HOLDS_NOTHING ? HEARTH_OK : HEARTH_EXISTS;
-    case HEARTH__GET:
-    case HEARTH__SET:
-    case HEARTH__SWAP:
-    case HEARTH__FILL:
-    case HEARTH__EXTEND:
-    case HEARTH__RELEASE:
-        break;
+    case HEARTH__ADD:
+    case HEARTH__REPLACE:
+    case HEARTH__TOUCH:
+    case HEARTH__INCREMENT:
+    case HEARTH__DELETE:
+    case HEARTH__MARK:
+        return table[holding][column_of(verb)];
+    default: /* whatever is there */
+        return HEARTH_OK;
     }
-    return HEARTH_OK;
 }
 
 int32_t hearth__swap_status(const void *bytes, size_t size, uint64_t if_version) {

@@ -24,9 +24,9 @@ enum hearth__holding {
 enum hearth__holding hearth__holding_of(const void *bytes, size_t size);
 
 /*
- * The status of ADD, REPLACE, TOUCH, INCREMENT, DELETE or LEASE over `holding`. Only with HEARTH_OK
- * something is stored; DELETE removes whatever is there, also with HEARTH_MISS. TOUCH and
- * INCREMENT may still fail on what the value turns out to be.
+ * The status of ADD, REPLACE, TOUCH, INCREMENT, DELETE, MARK or LEASE over `holding`. Only with HEARTH_OK
+ * something is stored; DELETE removes whatever is there, also with HEARTH_MISS, and so does MARK with HEARTH_MISS. TOUCH and
+ * INCREMENT may still fail on what the value turns out to be, and MARK removes what turns out to be damaged.
  */
 int32_t hearth__verb_status(enum hearth__verb verb, enum hearth__holding holding);
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens and closes a cache, routes its keys. */
+/* Opens and closes a cache, routes its keys. Longer than 400 lines: both need all that a cache is made of. */
+#include "tier/broadcast.h"
+#include "tier/bus.h"
 #include "tier/lease.h"
 #include "tier/load.h"
+#include "tier/namespace.h"
+#include "tier/queue.h"
+#include "tier/stats_socket.h"
+#include "tier/tags.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum {
-    TTL_MODE_MS = 1000
-}; /* how long a local copy lives that nothing invalidates, unless told otherwise */
 
 void hearth__value_clear(hearth_value *value) {
     value->bytes.size = 0;
@@ -26,9 +28,11 @@ static void decide_local(hearth *cache) {
     cache->sole_writer = cache->url.kind == HEARTH__EMBEDDED;
     cache->plain = cache->sole_writer ? HEARTH__PLAIN_SOLE_WRITER : HEARTH__PLAIN;
     cache->local_max_ttl_ms = config->local_max_ttl_ms;
-    if (cache->local_max_ttl_ms < 0) {
+    if (cache->local_max_ttl_ms < 0 &&
+        config->coherence_mode != HEARTH__COHERENCE_BUS && /* else bus.c says, */
+        !hearth__tracking_wanted(cache)) {                 /* or tracking.c */
         bool pushed = cache->sole_writer && config->coherence_mode == HEARTH__COHERENCE_AUTO;
-        cache->local_max_ttl_ms = pushed ? INT64_MAX : TTL_MODE_MS;
+        cache->local_max_ttl_ms = pushed ? INT64_MAX : HEARTH__TTL_MODE_MS;
     }
     cache->keeps_local = config->local_max_bytes != 0 && cache->local_max_ttl_ms != 0;
 }
@@ -45,7 +49,16 @@ static int32_t open_local(hearth *cache) {
         .policy = local_policies[cache->config.local_policy],
         .now_ms = hearth__boot_ms(),
         .counters = cache->counters,
+        .tags_epoch = hearth__tag_table_epoch(cache->tags),
+        .tags_trust_ms = hearth__tags_trust_ms(cache),
         .owner = cache};
+    if (cache->listener != NULL) {
+        config.until_ms = hearth__listener_until_ms(cache->listener);
+        config.sources = HEARTH__SOURCES;
+    } else if (cache->bus.bus != NULL) {
+        config.until_ms = hearth__bus_until_ms(cache->bus.bus);
+        config.sources = HEARTH__SOURCES;
+    }
     return hearth__local_open(&config, &cache->local);
 }
 
@@ -56,15 +69,22 @@ static int32_t open_remote(hearth *cache) {
         .url = &url,
         .lanes = (uint32_t)cache->config.remote_lanes,
         .timeout_ms = cache->config.remote_timeout_ms,
+        .restart_distrust_ms = cache->config.remote_restart_distrust_ms,
         .stall_ms = cache->config.remote_stall_ms,
         .max_value_bytes = (size_t)cache->config.remote_max_value_bytes,
         .embedded_max_bytes = (size_t)cache->config.embedded_max_bytes,
         .accept_foreign = cache->config.remote_accept_foreign != 0,
         .memcached_client =
             (enum hearth__memcached_client)cache->config.remote_memcached_client,
+        .tracker = cache->listener != NULL ? &cache->tracker : NULL,
         .counters = cache->counters,
         .log = cache->log};
     return hearth__remote_open(&config, &cache->remote);
+}
+
+static int32_t open_coherence(hearth *cache) {
+    int32_t status = hearth__tracking_open(cache);
+    return status == HEARTH_OK ? hearth__bus_open(cache) : status;
 }
 
 static int32_t open_rooms(hearth *cache) {
@@ -77,17 +97,28 @@ static int32_t open_rooms(hearth *cache) {
     cache->limiter = hearth__limiter_create((uint32_t)cache->config.load_max_concurrent);
     cache->early_beta = hearth__rate_of(cache->config.early_beta);
     cache->workers = hearth__load_workers_create(cache);
+    cache->tags = hearth__tag_table_create();
     if (cache->counters == NULL || cache->log == NULL || cache->flights == NULL ||
-        cache->backoff == NULL || cache->limiter == NULL || cache->workers == NULL) {
+        cache->backoff == NULL || cache->limiter == NULL || cache->workers == NULL ||
+        cache->tags == NULL) {
         return HEARTH_E_NOMEM;
     }
     decide_local(cache);
-    int32_t status = open_local(cache);
+    int32_t status = hearth__queues_open(cache);
+    if (status == HEARTH_OK) {
+        status = open_coherence(cache);
+    }
+    if (status == HEARTH_OK) {
+        status = open_local(cache);
+    }
     if (status == HEARTH_OK) {
         status = hearth__nodes_open(cache);
     }
     if (status == HEARTH_OK) {
         status = hearth__guard_open(cache);
+    }
+    if (status == HEARTH_OK) {
+        status = hearth__shared_open(cache);
     }
     if (status == HEARTH_OK) {
         status = hearth__lease_open(cache);
@@ -99,18 +130,28 @@ static int32_t open_rooms(hearth *cache) {
 }
 
 static void destroy(hearth *cache) {
+    hearth__stats_socket_close(cache);
+    hearth__tracking_stop(cache);
+    hearth__bus_leave(cache);
     hearth__nodes_close(cache);
     hearth__remote_close(cache->remote);
     hearth__local_close(cache->local);
+    hearth__tracking_close(cache);
+    hearth__bus_close(cache);
     hearth__workers_destroy(cache->workers);
+    hearth__queues_close(cache);
     hearth__backoff_destroy(cache->backoff);
     hearth__limiter_destroy(cache->limiter);
+    hearth__tag_table_destroy(cache->tags);
     hearth__lease_close(cache);
     hearth__flights_destroy(cache->flights);
+    hearth__shared_close(cache);
     hearth__bloom_guard_destroy(cache->guard.filter);
     hearth__members_close(cache);
+    hearth__namespaces_close(cache);
     hearth__log_destroy(cache->log);
     hearth__seats_destroy(cache->counters);
+    hearth__free(cache->latencies);
     hearth__remote_url_fini(&cache->url);
     hearth__config_fini(&cache->config);
     hearth__free(cache);
@@ -141,7 +182,7 @@ static int32_t check_together(const hearth__config *config, char *why, size_t wh
             (long long)config->guard_max_bytes, (unsigned long long)guard_bytes);
         return HEARTH_E_INVALID;
     }
-    return HEARTH_OK;
+    return hearth__broadcast_check(config, why, why_size);
 }
 
 static int32_t parse_url(hearth *cache, char *why, size_t why_size) {
@@ -149,10 +190,18 @@ static int32_t parse_url(hearth *cache, char *why, size_t why_size) {
     size_t used = written > 0 ? (size_t)written : 0;
     int32_t status = hearth__remote_url_parse(cache->config.remote_url, &cache->url, why + used,
                                               why_size - used);
-    if (status == HEARTH_OK) {
-        why[0] = '\0';
+    if (status != HEARTH_OK) {
+        return status;
     }
-    return status;
+    why[0] = '\0';
+    if (cache->config.coherence_mode == HEARTH__COHERENCE_TRACKING &&
+        cache->url.kind != HEARTH__REDIS) {
+        (void)snprintf(why, why_size,
+                       "coherence.mode: tracking is what Redis does, and remote.url is of "
+                       "another kind: say auto or ttl");
+        return HEARTH_E_UNSUPPORTED;
+    }
+    return HEARTH_OK;
 }
 
 int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_size,
@@ -172,7 +221,19 @@ int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_s
     }
     status = parse_url(cache, why, why_size);
     if (status == HEARTH_OK) {
+        status = hearth__bus_check(cache, why, why_size);
+    }
+    if (status == HEARTH_OK) {
+        status = hearth__shared_check(cache, why, why_size);
+    }
+    if (status == HEARTH_OK) {
         status = open_rooms(cache);
+    }
+    if (status == HEARTH_OK) {
+        status = hearth__namespaces_begin(cache);
+    }
+    if (status == HEARTH_OK) {
+        status = hearth__stats_socket_open(cache, why, why_size);
     }
     if (status != HEARTH_OK) {
         destroy(cache);
@@ -183,14 +244,20 @@ int32_t hearth__cache_open(const hearth__config *config, char *why, size_t why_s
 }
 
 int32_t hearth__cache_close(hearth *cache) {
+    if (cache->whole != cache) {
+        return hearth__namespace_close(cache);
+    }
     if (hearth__flights_is_leader(cache->flights) || hearth__guard_is_scanning(cache)) {
         return HEARTH_E_DEADLOCK;
     }
     hearth__guard_close(cache);
+    hearth__queues_shut(cache);
     hearth__workers_shut(cache->workers);
     hearth__seats_shut(cache->counters);
+    hearth__queues_join(cache);
     hearth__workers_join(cache->workers);
     hearth__lease_stop(cache);
+    hearth__shared_stop(cache);
     destroy(cache);
     return HEARTH_OK;
 }
@@ -203,10 +270,16 @@ void hearth__cache_leave(hearth *cache) {
     hearth__seats_leave(cache->counters);
 }
 
+void hearth__cache_left(hearth *const *inside) {
+    hearth__cache_leave(*inside);
+}
+
 /* ---- routes ----------------------------------------------------------------------------- */
 
 static uint32_t place_of(const hearth__route *route) {
-    return hearth__ring_pick(route->members->placement->ring, route->key, route->key_size);
+    const hearth__ring *ring = route->members->placement->ring;
+    return route->is_hashed ? hearth__ring_pick_hash(ring, route->hash)
+                            : hearth__ring_pick(ring, route->key, route->key_size);
 }
 
 static void find_owner(const hearth *cache, hearth__route *route) {
@@ -214,13 +287,48 @@ static void find_owner(const hearth *cache, hearth__route *route) {
     route->node = route->members->nodes[place_of(route)];
 }
 
-int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
+/* Of a key with a generation, which the ring does not see: what it hashes is written first. */
+static int32_t init_marked(const hearth *cache, const void *key, size_t key_size,
                            hearth__route *route) {
+    hearth__key_part placed = hearth__key_placed(key, key_size);
+    size_t prefix = cache->prefix_size;
+    unsigned char *full = route->few;
     route->heap = NULL;
     route->members = NULL;
+    route->key_size = prefix + key_size;
+    if (route->key_size > sizeof route->few) {
+        full = route->heap = hearth__alloc(route->key_size);
+    }
+    if (full == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    memcpy(full, cache->config.remote_prefix, prefix);
+    memcpy(full + prefix, placed.data, placed.size);
+    route->hash = hearth__ring_hash(full, prefix + placed.size);
+    route->is_hashed = true;
+    memcpy(full + prefix, key, key_size);
+    route->key = full;
+    find_owner(cache, route);
+    return HEARTH_OK;
+}
+
+int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
+                           hearth__route *route) {
+    return hearth__key_is_marked(key)
+               ? init_marked(cache, key, key_size, route)
+               : hearth__route_init_beside(cache, "", key, key_size, route);
+}
+
+int32_t hearth__route_init_beside(const hearth *cache, const char *before, const void *key,
+                                  size_t key_size, hearth__route *route) {
+    size_t before_size = strlen(before);
+    size_t own_size = before_size + cache->prefix_size;
+    route->heap = NULL;
+    route->members = NULL;
+    route->is_hashed = false;
     route->key = key;
-    route->key_size = cache->prefix_size + key_size;
-    if (cache->prefix_size != 0) {
+    route->key_size = own_size + key_size;
+    if (own_size != 0) {
         unsigned char *full = route->few;
         if (route->key_size > sizeof route->few) {
             full = route->heap = hearth__alloc(route->key_size);
@@ -228,8 +336,9 @@ int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size
         if (full == NULL) {
             return HEARTH_E_NOMEM;
         }
-        memcpy(full, cache->config.remote_prefix, cache->prefix_size);
-        memcpy(full + cache->prefix_size, key, key_size);
+        memcpy(full, before, before_size);
+        memcpy(full + before_size, cache->config.remote_prefix, cache->prefix_size);
+        memcpy(full + own_size, key, key_size);
         route->key = full;
     }
     find_owner(cache, route);
@@ -272,8 +381,12 @@ hearth__remote_op hearth__route_op(const hearth__route *route, enum hearth__verb
 
 bool hearth__route_is_leftover(const hearth__route *route, int64_t wall_ms) {
     const hearth__members *members = route->members;
-    return hearth__history_is_leftover(&members->history, members->placement, route->key,
-                                       route->key_size, wall_ms);
+    if (members->history.count == 0) {
+        return false;
+    }
+    uint32_t hash =
+        route->is_hashed ? route->hash : hearth__ring_hash(route->key, route->key_size);
+    return hearth__history_is_leftover(&members->history, members->placement, hash, wall_ms);
 }
 
 static int32_t give_name(const hearth__node_address *address, char *name, size_t name_size) {

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the tier room share. */
+/* What the files of the tier room share. Longer than 400 lines: what is behind the handle, and a section for each file. */
 #ifndef HEARTH_TIER_CACHE_H
 #define HEARTH_TIER_CACHE_H
 
 #include "base/bell.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/stat.h"
 #include "base/workers.h"
+#include "coherence/coherence.h"
 #include "guard/guard.h"
 #include "local/local.h"
 #include "remote/remote.h"
 #include "tier/members.h"
+#include "tier/tag_table.h"
 #include "tier/tier.h"
 
 #include <pthread.h>
@@ -24,6 +27,32 @@ struct hearth__existence {
     _Atomic(const void *) scanning; /* by which thread the application's keys are asked for */
 };
 
+/* Keys on their way to the thread below. */
+enum { HEARTH__GUARD_SUSPECTS = 16, HEARTH__GUARD_UNTOLD = 256 };
+
+/* The filter that processes share (guard_shared.c), and the thread that copies it (guard_copy.c), started with its first use. */
+struct hearth__guard_shared {
+    char *key; /* its name at the server; NULL: none is shared */
+    size_t key_size;
+    pthread_t thread;
+    _Atomic uint64_t
+        started_in;             /* which process has the thread (base/fork.h), and 1; 0: none */
+    _Atomic uint64_t head_lock; /* odd: somebody writes the head that was seen last */
+    _Atomic uint64_t head[3];
+    _Atomic int64_t seen_until_ms; /* boot time: the head is younger than guard.view_ms */
+    _Atomic uint64_t copied;       /* the id of the filter that is copied here; 0: none */
+    _Atomic uint64_t copying;      /* odd: just now */
+    _Atomic uint64_t making;       /* the id of the one that is made here */
+    _Atomic uint64_t published;    /* the id of the one that was made here last */
+    uint64_t position;             /* of the copy, in the log; the thread's own, as are */
+    uint64_t refused;              /* the id of a filter with a false negative */
+    bool told_too_large;
+    _Atomic uint64_t
+        suspects[HEARTH__GUARD_SUSPECTS]; /* hashes that exist and were denied; 0: none */
+    _Atomic uint64_t untold[HEARTH__GUARD_UNTOLD]; /* hashes that are to be inserted */
+    _Atomic bool overflowed;                       /* there were more */
+};
+
 /* The thread that extends leases (lease_extend.c), started with the first of them. */
 struct hearth__lease_extender {
     pthread_mutex_t lock; /* of what follows, but for the bell */
@@ -35,8 +64,41 @@ struct hearth__lease_extender {
     hearth__bell bell;
 };
 
-/* Behind the public handle. */
+/* Calls that do not wait (queue.h). */
+struct hearth__queues {
+    hearth__workers *drivers;
+    hearth__workers *loaders;
+    pthread_mutex_t lock; /* of the list and the clock's beginning and end */
+    hearth_queue *first;
+    uint64_t last_id;
+    pthread_t clock;
+    bool clock_started;
+    bool clock_ends;
+    uint64_t clock_generation; /* of the process whose thread it is */
+    _Atomic uint64_t clock_of; /* the same, once it runs */
+    _Atomic bool clock_sleeps; /* until the bell rings */
+    hearth__bell clock_bell;
+};
+
+/* What processes tell each other (bus.h). */
+typedef struct hearth__bus_seat {
+    hearth__bus *bus;              /* NULL: they do not */
+    const hearth__remote_url *url; /* where: the cache's own, or */
+    hearth__remote_url own_url;
+    char host[256];
+    char *stream;
+} hearth__bus_seat;
+
+typedef struct hearth__latencies hearth__latencies; /* latencies.h */
+
+/* Behind the public handle; and behind that of a namespace, which has what is in front of the counters, these, the log and the
+ * options only. */
 struct hearth {
+    hearth *whole; /* itself; of a namespace: the cache whose tiers it shares */
+    _Atomic(struct hearth__namespace *) space; /* NULL: keys are as they are given */
+    struct hearth__namespace *namespaces;      /* all that were opened */
+    pthread_mutex_t namespaces_lock;
+    bool has_namespaces_lock;
     hearth__config config;
     hearth__seats *counters;
     hearth__log *log;
@@ -47,7 +109,12 @@ struct hearth {
     hearth__limiter *limiter; /* of loads */
     double early_beta;
     struct hearth__existence guard;
+    struct hearth__tag_table *tags;
+    _Atomic uint64_t invalidations; /* of tags, begun by this process */
+    _Atomic bool asks_tags;         /* somebody does, before they are not trusted any more */
+    struct hearth__guard_shared shared;
     hearth__workers *workers;
+    struct hearth__queues queues;
     hearth__leases *leases;
     int64_t lease_ttl_ms;
     struct hearth__lease_extender extender;
@@ -57,11 +124,22 @@ struct hearth {
     hearth__remote_url url;            /* of opening; its nodes are the members' */
     struct hearth__node_guard *guards; /* of its nodes; NULL: embedded, which is never down */
     hearth__hints_budget hints_budget;
+    hearth__bus_seat bus;
     size_t prefix_size;
-    int64_t local_max_ttl_ms; /* INT64_MAX: a local copy lives as long as the value */
-    bool keeps_local;         /* there is a local tier */
-    enum hearth__plain plain; /* of its local hits */
-    bool takes_leases;        /* for what is missing, since other processes can miss it too */
+    int64_t local_max_ttl_ms;      /* INT64_MAX: a local copy lives as long as the value */
+    bool keeps_local;              /* there is a local tier */
+    int64_t plain;                 /* of its local hits */
+    hearth__listener *listener;    /* NULL: nodes do not tell of changes */
+    hearth__tracker tracker;       /* what the remote room asks of it */
+    hearth__buffer broadcast;      /* beginnings of keys of which nodes tell all changes */
+    hearth__beginning *beginnings; /* in there; NULL: nodes tell of what was read */
+    size_t beginnings_count;
+    hearth__bell told;                         /* rings when a change was told, */
+    _Atomic uint32_t awaits_told;              /* if somebody awaits it */
+    hearth__histogram canaries;                /* how soon they were heard */
+    struct hearth__stats_socket *stats_socket; /* NULL: none, and then */
+    hearth__latencies *latencies;              /* are not measured */
+    bool takes_leases; /* for what is missing, since other processes can miss it too */
     bool sole_writer; /* nobody else can change the remote tier: local copies are never stale */
 };
 
@@ -70,6 +148,8 @@ typedef struct hearth__route {
     const void *key;
     size_t key_size;
     uint32_t node;
+    bool is_hashed;           /* what the ring hashes is not the key: */
+    uint32_t hash;            /* of that */
     uint32_t place;           /* of the hold */
     hearth__members *members; /* NULL: none are held */
     void *heap;               /* NULL: the key needed no memory of its own */
@@ -79,6 +159,10 @@ typedef struct hearth__route {
 /* Finds the route. HEARTH_OK, HEARTH_E_NOMEM; ended by fini. The route must not move. */
 int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
                            hearth__route *route);
+/* The same for a key of the library's own, named by `before` in front of the prefix: not within anybody's. */
+int32_t hearth__route_init_beside(const hearth *cache, const char *before, const void *key,
+                                  size_t key_size, hearth__route *route);
+
 void hearth__route_fini(hearth__route *route);
 
 /* Finds the owner anew if the members have changed. */
@@ -134,6 +218,50 @@ uint64_t hearth__nodes_queued(const hearth *cache, uint32_t node);
 bool hearth__renewal_is_due(const hearth *cache, const void *key, size_t key_size,
                             const hearth__local_entry *entry, int64_t now_ms);
 
+/* ---- tracking.c: changes that nodes tell of ---- */
+
+/* How long a local copy lives that nothing invalidates, unless told otherwise. */
+enum { HEARTH__TTL_MODE_MS = 1000 };
+
+/* Whether the nodes are to be listened to: whether one grants it is known when it is asked. Once the url and the options are there. */
+bool hearth__tracking_wanted(const hearth *cache);
+
+/* Once the url and the options are there. HEARTH_OK, with or without; HEARTH_E_NOMEM. */
+int32_t hearth__tracking_open(hearth *cache);
+
+/* Ends its threads, while all else is there still; and the rest of it, when nothing is any more. */
+void hearth__tracking_stop(hearth *cache);
+void hearth__tracking_close(hearth *cache);
+
+/* When something is asked of nodes, and the source of what is answered where nobody is told of changes. */
+typedef struct hearth__tracking_moment {
+    int64_t sent_ms;
+    uint32_t untold;
+} hearth__tracking_moment;
+
+/* Around what is asked of nodes; each answer has its source then. */
+hearth__tracking_moment hearth__tracking_begin(hearth *cache);
+void hearth__tracking_heard(hearth *cache, hearth__remote_op *ops, size_t count,
+                            const hearth__tracking_moment *moment);
+
+/* Whether changes of what that source brought are told; its number as it is kept. */
+bool hearth__tracking_tells(const hearth *cache, uint32_t source);
+
+/* Whether what this process stores can have a copy that is told of. Where nodes tell of all changes they tell of this one too. */
+static inline bool hearth__tracking_keeps_own(const hearth *cache) {
+    return cache->listener == NULL || cache->beginnings == NULL;
+}
+
+/* How long a copy of it may live. */
+int64_t hearth__tracking_life_ms(const hearth *cache, uint32_t source);
+
+/* Just before what was loaded is stored: what is told of until now does not void its copies, all else does. */
+void hearth__tracking_begin_fills(hearth *cache, hearth_fill *const *fills, size_t count);
+
+/* What is known of a value that was stored, and seen there. */
+void hearth__tracking_checked(const hearth__remote_op *op, int64_t sent_ms,
+                              hearth__local_entry *entry);
+
 /* ---- chain.c ---- */
 
 /* Flights whose results are the chain's. NULL: out of memory. */
@@ -151,10 +279,13 @@ bool hearth__guard_is_scanning(const hearth *cache);
 uint64_t hearth__guard_bytes_needed(const hearth__config *config);
 
 /* Whether a key is known not to exist. */
-enum hearth__bloom_answer hearth__guard_ask(const hearth *cache, const void *key,
-                                            size_t key_size);
+enum hearth__bloom_answer hearth__guard_ask(hearth *cache, const void *key, size_t key_size);
+/* A key may come to exist by what this process writes. */
+void hearth__guard_add_own(hearth *cache, const void *key, size_t key_size);
+/* The same of all keys that are written. */
+void hearth__guard_add_all_own(hearth *cache, const hearth__write *writes, size_t count);
 /* A key was seen to exist. If it was denied, nothing is any more. */
-void hearth__guard_found(const hearth *cache, const void *key, size_t key_size);
+void hearth__guard_found(hearth *cache, const void *key, size_t key_size);
 
 /* Logs why something was refused, and gives the status back; for one of bloom_guard.h; for a guard that is off. */
 int32_t hearth__guard_refuse(const hearth *cache, int32_t status, const char *why);
@@ -163,6 +294,68 @@ int32_t hearth__guard_off(const hearth *cache);
 
 /* The filter that was begun is the filter. */
 void hearth__guard_publish(const hearth *cache, uint64_t generation);
+
+/* Gives writers the time that guard.view_ms grants between an add and the key at its source, so often. False: the cache is closed. */
+bool hearth__guard_wait(hearth *cache, int times);
+
+/* Strokes of the guard's bell. */
+enum { HEARTH__GUARD_CLOSING = 1, HEARTH__GUARD_WORK = 2, HEARTH__GUARD_LOOKED = 4 };
+
+/* ---- guard_shared.c: one filter for all processes ---- */
+
+/* Whether the options fit; else why not. HEARTH_OK, HEARTH_E_INVALID, HEARTH_E_UNSUPPORTED. */
+int32_t hearth__shared_check(const hearth *cache, char *why, size_t why_size);
+/* HEARTH_OK, with or without it, as the options say; HEARTH_E_NOMEM. */
+int32_t hearth__shared_open(hearth *cache);
+void hearth__shared_close(hearth *cache);
+
+static inline bool hearth__shared_is_on(const hearth *cache) {
+    return cache->shared.key != NULL;
+}
+
+/* guard_copy.c: starts the thread, if it does not run in this process; ends it, when nobody is inside. */
+void hearth__shared_start(hearth *cache);
+void hearth__shared_stop(hearth *cache);
+
+/*
+ * Inserts a key into the filter of all, and answers when the server has. HEARTH_OK; HEARTH_E_TIMEOUT, HEARTH_E_UNAVAILABLE,
+ * HEARTH_E_PROTOCOL, HEARTH_E_NOMEM: it may be there or not.
+ */
+int32_t hearth__shared_add(hearth *cache, uint64_t hash);
+
+/* The same, now or as soon as the server answers. */
+void hearth__shared_add_later(hearth *cache, uint64_t hash);
+/* The same of many, in as few round trips as that takes. The hashes are the callee's to move. */
+void hearth__shared_add_all_later(hearth *cache, uint64_t *hashes, size_t count);
+
+/* A key exists that would be denied: it may have come since the last look. */
+void hearth__shared_suspect(hearth *cache, uint64_t hash);
+
+/* ---- guard_publish.c: the shared filter made anew ---- */
+
+/* Begins one at the server. HEARTH_OK and its id; HEARTH_E_OVERLOAD: another process makes one; HEARTH_E_TOO_LARGE; as above. */
+int32_t hearth__shared_begin(hearth *cache, uint32_t blocks, uint64_t *id);
+
+/* It is to have all that this one has, and is the filter of all. HEARTH_CONFLICT: it is not there any more. */
+int32_t hearth__shared_publish(hearth *cache, uint64_t id, const hearth__bloom *filter);
+void hearth__shared_abandon(hearth *cache, uint64_t id);
+/* hearth__bloom_guard_begin(), once the thread does not copy just now. */
+int32_t hearth__shared_begin_here(hearth *cache);
+/* Until what was published last is copied here, but not long. */
+void hearth__shared_await(hearth *cache);
+
+/* A step at the server that has the filter. HEARTH_OK and what it answers; else why there is no answer. */
+int32_t hearth__shared_exchange(hearth *cache, enum hearth__filter_step step, const void *words,
+                                size_t size, hearth__buffer *answer);
+
+/* The head that was seen last. Who writes while another does leaves it; who reads meanwhile gets none, and false. */
+void hearth__shared_write_head(struct hearth__guard_shared *shared,
+                               const hearth__bloom_head *head);
+bool hearth__shared_read_head(const struct hearth__guard_shared *shared,
+                              hearth__bloom_head *head);
+
+/* Blocks in a piece that is read or sent. */
+uint32_t hearth__shared_piece(const hearth *cache, uint32_t first, uint32_t blocks);
 
 /* ---- fill.c: what an answer or a load may leave in the tiers ---- */
 
@@ -183,6 +376,10 @@ uint32_t hearth__answer_lead_ms(const hearth *cache, const hearth__answer *answe
 /* What is kept of an answer locally: the same, but no longer than local.max_ttl_ms after it was asked for. */
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
                                                const hearth__answer *answer);
+
+/* The same of a value with tags, which have to last until it is kept. */
+void hearth__answer_tag_entry(const hearth__tags_check *check, const void *tags,
+                              size_t tags_size, uint64_t stamp, hearth__local_entry *entry);
 
 /* The point `left_ms` after `from_ms`, on the clock of hearth__boot_ms(); -1: never. */
 int64_t hearth__expiry_ms(int64_t from_ms, int64_t left_ms);
@@ -206,6 +403,7 @@ typedef struct hearth__fill_plan {
     bool is_whole;               /* and it was a value, not damaged */
     hearth__local_ticket ticket; /* from before anything was asked */
     bool keep_local;
+    bool is_told; /* the taking of the flight's lease is a change that the node tells of */
 } hearth__fill_plan;
 
 /* One load of one key: what the loader says, and how it is stored. */
@@ -215,14 +413,22 @@ struct hearth_fill {
     size_t key_size;
     const hearth_write_options *write;
     hearth__fill_plan plan;
-    hearth__buffer *bytes;       /* the caller's value */
+    hearth__buffer *bytes; /* the caller's value */
+    hearth__buffer tags;   /* that the loader named */
+    uint64_t stamp;        /* of the tags' clock, from before; 0: none */
+    hearth__tags_check
+        tags_check;         /* by which they were good, with epoch 0: they were not looked at */
+    uint64_t invalidations; /* of tags, begun by this process before */
     const hearth_value *present; /* the value that there is; NULL: none */
     uint64_t version;
     int64_t began_ms;
+    uint32_t source; /* of what is read from there on, where processes tell each other */
     bool filled;
     bool absent;
-    bool unchanged;  /* the present value is the answer */
-    bool has_ttl;    /* the loader chose it */
+    bool unchanged; /* the present value is the answer */
+    bool has_ttl;   /* the loader chose it */
+    /* what becomes of a value that lacks a tag, which would outlive its invalidation; HEARTH_OK: it has all */
+    int32_t untagged;
     int32_t refused; /* why hearth_fill_value() took nothing; HEARTH_OK: it did not refuse */
     int64_t ttl_ms;
     int64_t soft_ttl_ms;
@@ -230,6 +436,7 @@ struct hearth_fill {
     bool is_retry;  /* of a key that has a value still, and whose last load failed */
     bool stores;    /* writers of the key wait until it has */
     bool told_node; /* its node was asked to store it, whatever became of that */
+    bool thrown;    /* the loader was left by an exception */
     hearth__lives lives;
     hearth__answer answer; /* if `status` is one */
     /* what came of it: HEARTH_OK, HEARTH_ABSENT, HEARTH_E_LOADER, HEARTH_E_TOO_LARGE, HEARTH_E_NOMEM */
@@ -269,7 +476,8 @@ void hearth__limit_succeeded(const hearth_fill *fill);
 
 /* ---- fill.c ---- */
 
-/* Calls the loader for one key whose fill is set up to `bytes`. The answer is stored nowhere yet. */
+/* Calls the loader for one key whose fill is set up to `bytes`. The answer is stored nowhere yet. What the loader throws goes
+ * through here, and the load has failed: the fill says so. */
 void hearth__fill_load(hearth_fill *fill, const hearth_loader *loader);
 
 /* The same for many keys by one call of load_many. `keys` and `key_sizes` are those of the fills. */

@@ -13,8 +13,10 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/unwind.h"
 #include "tier/lease.h"
 #include "tier/load.h"
+#include "tier/tags.h"
 
 /* ---- the local tier --------------------------------------------------------------------- */
 
@@ -24,8 +26,39 @@ static int64_t exact_if_needed(const hearth__read *read, int64_t coarse_ms) {
     int64_t edge = coarse_ms + HEARTH__COARSE_LAG_MS;
     bool needed = entry->hard_expiry_ms <= edge ||
                   entry->soft_expiry_ms - (int64_t)entry->lead_ms <= edge ||
-                  read->options->max_stale_ms != HEARTH_STALE_ANY;
+                  entry->until_ms <= edge || read->options->max_stale_ms != HEARTH_STALE_ANY;
     return needed ? hearth__boot_ms() : coarse_ms;
+}
+
+/* Looks at the tags of a local copy, which stand behind its value, unless that was done lately. False: they end it. */
+static bool take_tags(hearth__read *read) {
+    hearth *cache = read->cache;
+    hearth__answer *answer = &read->value->answer;
+    hearth__local_entry *entry = &answer->entry;
+    const hearth__buffer *bytes = &read->value->bytes;
+    hearth__tags_check check;
+    answer->tagged = entry->tags_size != 0;
+    answer->invalidations = read->invalidations;
+    if (!answer->tagged || hearth__boot_ms() < entry->tags_until_ms) {
+        answer->tags_ms = entry->tags_ms;
+        return true;
+    }
+    bool asks = !hearth__read_wants(read, HEARTH_READ_NO_REMOTE);
+    enum hearth__tags_verdict verdict = (asks ? hearth__tags_judge : hearth__tags_judge_known)(
+        cache, bytes->data + bytes->size, entry->tags_size, entry->stamp, &check);
+    if (verdict == HEARTH__TAGS_GONE) {
+        return false;
+    }
+    answer->tags_ms = verdict != HEARTH__TAGS_UNKNOWN ? check.asked_ms : entry->tags_ms;
+    entry->stale = entry->stale || verdict != HEARTH__TAGS_GOOD;
+    if (verdict == HEARTH__TAGS_GOOD) {
+        entry->tags_epoch = check.epoch;
+        entry->tags_ms = check.asked_ms;
+        hearth__local_retag(cache->local, read->key, read->key_size, entry);
+    } else if (verdict == HEARTH__TAGS_UNKNOWN) {
+        HEARTH__COUNT(cache->counters, values_unchecked);
+    }
+    return true;
 }
 
 int32_t hearth__read_ask_local(hearth__read *read) {
@@ -39,10 +72,17 @@ int32_t hearth__read_ask_local(hearth__read *read) {
     if (status != HEARTH_OK) {
         return status;
     }
+    answer->entry.stale =
+        answer->entry.stale || hearth__read_wants(read, HEARTH__READ_UNTRUSTED);
+    if (!take_tags(read)) {
+        return HEARTH_MISS;
+    }
     answer->now_ms = exact_if_needed(read, now);
     answer->tier = HEARTH_TIER_LOCAL;
     answer->sole_writer = read->cache->sole_writer;
+    answer->grace_ms = read->cache->plain >> HEARTH__PLAIN_GRACE;
     if (answer->now_ms >= answer->entry.hard_expiry_ms ||
+        answer->now_ms >= answer->entry.until_ms ||
         hearth__answer_bound_ms(answer) > read->options->max_stale_ms) {
         return HEARTH_MISS;
     }
@@ -102,24 +142,76 @@ hearth__remote_op hearth__read_question(const hearth__read *read, const hearth__
     return op;
 }
 
+/* What its tags say of a value that a node gave. */
+static enum hearth__tags_verdict ask_tags(const hearth__read *read, const hearth__remote_op *op,
+                                          hearth__tags_check *check) {
+    if (op->status != HEARTH_OK || op->found_tags_size == 0) {
+        return HEARTH__TAGS_GOOD;
+    }
+    enum hearth__tags_verdict verdict =
+        hearth__tags_judge(read->cache, op->body->data + op->body->size, op->found_tags_size,
+                           op->found_stamp, check);
+    if (verdict == HEARTH__TAGS_UNKNOWN) {
+        HEARTH__COUNT(read->cache->counters, values_unchecked);
+    }
+    return verdict;
+}
+
+/* It is no answer, but a load may replace it. */
+static int32_t refuse_invalidated(hearth__read *read) {
+    HEARTH__COUNT(read->cache->counters, values_invalidated);
+    HEARTH__COUNT(read->cache->counters, remote_misses);
+    hearth__ended_drop(read->cache, read->key, read->key_size);
+    read->is_whole = false;
+    read->value->bytes.size = 0;
+    return HEARTH_MISS;
+}
+
+/* Keeps a copy of what a node said; `check`: of its tags. Whether it is kept. */
+static bool keep_local(const hearth__read *read, const hearth__remote_op *op,
+                       hearth__local_ticket ticket, const hearth__tags_check *check) {
+    const hearth__buffer *bytes = &read->value->bytes;
+    if (!hearth__read_keeps_local(read) || op->found == HEARTH__KIND_INTEGER) {
+        return false;
+    }
+    hearth__local_entry entry = hearth__answer_local_entry(read->cache, &read->value->answer);
+    if (op->found_tags_size != 0) {
+        hearth__answer_tag_entry(check, bytes->data + bytes->size, op->found_tags_size,
+                                 op->found_stamp, &entry);
+    }
+    return hearth__local_fill(read->cache->local, read->key, read->key_size, ticket, &entry,
+                              bytes->data, bytes->size);
+}
+
 int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op,
                                  hearth__local_ticket ticket, int64_t sent_ms) {
     read->replaces = op->found_version;
     read->is_whole = op->status == HEARTH_OK;
     read->is_leased = op->status == HEARTH_MISS && op->found == HEARTH__KIND_LEASE;
+    read->is_told = hearth__tracking_tells(read->cache, op->source);
     if (op->status != HEARTH_OK && op->status != HEARTH_ABSENT) {
         if (op->status == HEARTH_MISS) {
             HEARTH__COUNT(read->cache->counters, remote_misses);
+            hearth__ended_drop(read->cache, read->key, read->key_size);
         }
         return op->status;
     }
+    hearth__tags_check check = {0};
+    enum hearth__tags_verdict tags = ask_tags(read, op, &check);
+    if (tags == HEARTH__TAGS_GONE) {
+        return refuse_invalidated(read);
+    }
     HEARTH__COUNT(read->cache->counters, remote_hits);
     read->value->answer = hearth__answer_from_remote(read->cache, op, sent_ms);
-    if (hearth__read_keeps_local(read) && op->found != HEARTH__KIND_INTEGER) {
-        hearth__local_entry entry =
-            hearth__answer_local_entry(read->cache, &read->value->answer);
-        (void)hearth__local_fill(read->cache->local, read->key, read->key_size, ticket, &entry,
-                                 read->value->bytes.data, read->value->bytes.size);
+    if (op->found_tags_size != 0) {
+        read->value->answer.tagged = true;
+        read->value->answer.invalidations = read->invalidations;
+        read->value->answer.tags_ms =
+            tags != HEARTH__TAGS_UNKNOWN ? check.asked_ms : read->value->answer.entry.born_ms;
+        read->value->answer.entry.stale |= tags != HEARTH__TAGS_GOOD;
+    }
+    if (tags != HEARTH__TAGS_GOOD || !keep_local(read, op, ticket, &check)) {
+        hearth__ended_drop(read->cache, read->key, read->key_size);
     }
     return op->status;
 }
@@ -132,6 +224,10 @@ int64_t hearth__read_node_deadline_ns(const hearth__read *read) {
 
 /* HEARTH_OK (perhaps stale), HEARTH_ABSENT, HEARTH_MISS, or the node's error. */
 static int32_t ask_remote(hearth__read *read, const hearth__route *route, int64_t deadline_ns) {
+    int32_t status = HEARTH_MISS;
+    if (hearth__read_confirm(read, route, deadline_ns, &status)) {
+        return status;
+    }
     hearth__local_ticket ticket = hearth__route_sample(route, read->key, read->key_size);
     int64_t sent_ms = hearth__boot_ms();
     hearth__remote_op op = hearth__read_question(read, route);
@@ -167,8 +263,12 @@ int32_t hearth__read_deliver(hearth__read *read, int32_t status) {
 hearth__read hearth__read_begin(hearth *cache, const void *key, size_t key_size,
                                 const hearth_read_options *options, hearth_value *value) {
     hearth__value_clear(value);
-    return (hearth__read){
-        .cache = cache, .key = key, .key_size = key_size, .options = options, .value = value};
+    return (hearth__read){.cache = cache,
+                          .key = key,
+                          .key_size = key_size,
+                          .options = options,
+                          .value = value,
+                          .invalidations = hearth__tags_invalidations(cache)};
 }
 
 /* ---- get -------------------------------------------------------------------------------- */
@@ -177,6 +277,12 @@ int32_t hearth__read_judge(const hearth__read *read, int32_t status) {
     bool refused = status == HEARTH_OK && !hearth__read_wants(read, HEARTH_READ_ALLOW_STALE) &&
                    hearth__read_is_stale(read);
     return refused ? HEARTH_MISS : status;
+}
+
+int32_t hearth__read_get_end(hearth__read *read, int32_t status) {
+    int32_t found = hearth__read_judge(read, hearth__read_audit(read, status));
+    return hearth__read_wants(read, HEARTH_READ_ALLOW_STALE) ? hearth__read_ended(read, found)
+                                                             : found;
 }
 
 int64_t hearth__read_get_deadline_ns(const hearth *cache, const hearth_read_options *options) {
@@ -196,7 +302,7 @@ int32_t hearth__chain_get(hearth *cache, const void *key, size_t key_size,
         status = hearth__route_init(cache, key, key_size, &route);
         if (status == HEARTH_OK) {
             status = ask_remote(&read, &route, hearth__read_get_deadline_ns(cache, options));
-            status = hearth__read_judge(&read, hearth__read_audit(&read, status));
+            status = hearth__read_get_end(&read, status);
         }
         hearth__route_fini(&route);
     }
@@ -245,6 +351,12 @@ int32_t hearth__read_follow(hearth__read *read, hearth__flight *flight) {
     hearth__limit_take_back(read->cache);
     if (status == HEARTH_E_TIMEOUT) {
         HEARTH__COUNT(read->cache->counters, flight_timeouts);
+    }
+    const hearth__answer *answer = &read->value->answer;
+    if (status == HEARTH_OK && answer->tagged && answer->invalidations < read->invalidations) {
+        /* It began before a tag was invalidated, and this read after. */
+        hearth__value_clear(read->value);
+        return HEARTH_MISS;
     }
     return status;
 }
@@ -391,7 +503,8 @@ hearth_fill hearth__read_fill(const hearth__read *read, hearth__flight *flight,
                  .replaces = read->replaces,
                  .is_whole = read->is_whole,
                  .ticket = hearth__route_sample(route, read->key, read->key_size),
-                 .keep_local = hearth__read_keeps_local(read)}};
+                 .keep_local = hearth__read_keeps_local(read),
+                 .is_told = read->is_told && hearth__flight_lease(flight) != NULL}};
 }
 
 /* Who has a fresh answer, which is renewed early, waits for nothing. */
@@ -411,35 +524,62 @@ int64_t hearth__read_place_ns(const hearth__read *read) {
                : hearth__limit_until_ns(cache, read->deadline_ns);
 }
 
+/* A load on this thread. */
+struct loading {
+    hearth_fill fill;
+    hearth__place place;
+};
+
+/* Those who wait get what any load that fails leaves them. */
+static void land_thrown(hearth_fill *fill) {
+    const hearth_value *present = fill->present;
+    hearth__buffer_fini(&fill->tags);
+    if (present != NULL) {
+        hearth__load_land(fill->plan.flight, HEARTH_OK, &present->answer, &present->bytes);
+    } else {
+        hearth__load_land(fill->plan.flight, fill->status, NULL, NULL);
+    }
+}
+
+static void end_loading(struct loading *loading) {
+    hearth__limiter_leave(&loading->place);
+    if (loading->fill.thrown) {
+        land_thrown(&loading->fill);
+    }
+}
+
 /* Calls the loader on this thread, and fills the tiers. */
 static int32_t load(hearth__read *read, hearth__flight *flight, const hearth__route *route) {
-    hearth__place place;
-    if (!hearth__limit_enter(read->cache, &place, hearth__read_place_ns(read))) {
+    HEARTH__AT_END(end_loading) struct loading loading = {0};
+    if (!hearth__limit_enter(read->cache, &loading.place, hearth__read_place_ns(read))) {
         return HEARTH_E_OVERLOAD;
     }
-    hearth_fill fill = hearth__read_fill(read, flight, route);
-    hearth_fill *const fills[] = {&fill};
+    hearth_fill *fill = &loading.fill;
     hearth__remote_op op;
-    hearth__fill_load(&fill, read->loader);
-    hearth__limiter_leave(&place);
-    hearth__fill_store(fills, &op, 1);
-    if (fill.status >= 0) {
-        read->value->answer = fill.answer;
+    *fill = hearth__read_fill(read, flight, route);
+    hearth__fill_load(fill, read->loader);
+    hearth__limiter_leave(&loading.place);
+    hearth__fill_store(&fill, &op, 1);
+    if (fill->status >= 0) {
+        read->value->answer = fill->answer;
     }
-    return fill.status;
+    return fill->status;
+}
+
+static void fini_value(hearth_value *value) {
+    hearth__buffer_fini(&value->bytes);
 }
 
 /* The same beside the present value, and lands: with that one if it fails. */
 static int32_t load_beside(hearth__read *read, hearth__flight *flight,
                            const hearth__route *route) {
-    hearth_value fresh = {0};
+    HEARTH__AT_END(fini_value) hearth_value fresh = {0};
     hearth__read renewal = *read;
     renewal.value = &fresh;
     int32_t status = load(&renewal, flight, route);
     if (status >= 0) {
         swap_values(read->value, &fresh);
     }
-    hearth__buffer_fini(&fresh.bytes);
     (void)hearth__read_land(read, flight, status < 0 ? HEARTH_OK : status);
     return status;
 }
@@ -554,7 +694,7 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
         return look(cache, key, key_size, options, value);
     }
     hearth__read read = hearth__read_begin(cache, key, key_size, options, value);
-    hearth__route route;
+    HEARTH__AT_END(hearth__route_fini) hearth__route route;
     hearth__flight *led = NULL;
     read.loader = loader;
     read.write = write;
@@ -562,8 +702,8 @@ int32_t hearth__chain_fetch(hearth *cache, const void *key, size_t key_size,
     if (led != NULL) {
         status = load_or_hand_over(&read, led, &route, status);
     }
-    hearth__route_fini(&route);
-    return hearth__read_deliver(&read, hearth__read_audit(&read, status));
+    status = hearth__read_ended(&read, hearth__read_audit(&read, status));
+    return hearth__read_deliver(&read, status);
 }
 
 int32_t hearth__chain_fetch_begin(hearth *cache, const void *key, size_t key_size,
@@ -582,5 +722,5 @@ int32_t hearth__chain_fetch_begin(hearth *cache, const void *key, size_t key_siz
         status = hearth__read_land(&read, led, status == HEARTH_OK ? HEARTH_OK : begun);
     }
     hearth__route_fini(&route);
-    return hearth__read_deliver(&read, status);
+    return hearth__read_deliver(&read, hearth__read_ended(&read, status));
 }

@@ -60,7 +60,9 @@ static const char *words_of(const struct option *option) {
     } choices[] = {
         {offsetof(hearth__config, remote_memcached_client), "hearth libmemcached"},
         {offsetof(hearth__config, local_policy), "adaptive s3fifo lru"},
-        {offsetof(hearth__config, coherence_mode), "auto ttl"},
+        {offsetof(hearth__config, coherence_mode), "auto ttl tracking bus"},
+        {offsetof(hearth__config, coherence_writers), "any hearth"},
+        {offsetof(hearth__config, coherence_tracking), "default broadcast"},
     };
     size_t i = 0;
     while (choices[i].offset != option->offset) {

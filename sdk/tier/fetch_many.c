@@ -9,6 +9,7 @@
 #include "tier/fetch_many.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/unwind.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -22,15 +23,6 @@ static bool make_room(hearth__fetch_batch *batch, size_t count) {
     batch->askings = hearth__alloc_zero(count, sizeof *batch->askings);
     return batch->rooms != NULL && batch->ops != NULL && batch->fills != NULL &&
            batch->keys != NULL && batch->key_sizes != NULL && batch->askings != NULL;
-}
-
-static void free_room(hearth__fetch_batch *batch) {
-    hearth__free(batch->rooms);
-    hearth__free(batch->ops);
-    hearth__free(batch->fills);
-    hearth__free(batch->keys);
-    hearth__free(batch->key_sizes);
-    hearth__free(batch->askings);
 }
 
 static int by_key(const hearth__fetch_part *a, const hearth__fetch_part *b) {
@@ -275,6 +267,7 @@ static void follow(hearth__fetch_batch *batch) {
     hearth__fetch_part *part;
     LL_FOREACH(batch->parts, part) {
         if (part->need == HEARTH__NEED_A_LEADER) {
+            part->need = HEARTH__NEED_NOTHING; /* whoever follows leaves, whatever comes */
             part->status = batch->reloads ? hearth__read_reload(&part->read, &part->route)
                                           : hearth__read_follow(&part->read, part->flight);
             if (part->status == HEARTH_MISS &&
@@ -304,11 +297,25 @@ static void deliver(hearth__fetch_batch *batch, int32_t *statuses) {
         }
     }
     LL_FOREACH(batch->parts, part) {
-        int32_t status = hearth__read_audit(&part->read, part->status);
+        int32_t status =
+            hearth__read_ended(&part->read, hearth__read_audit(&part->read, part->status));
         statuses[part->place] = hearth__read_deliver(&part->read, status);
+    }
+}
+
+static void end_batch(hearth__fetch_batch *batch) {
+    hearth__fetch_part *part;
+    LL_FOREACH(batch->parts, part) {
+        hearth__fetch_give_up(part);
         hearth__buffer_fini(&part->fresh.bytes);
         hearth__route_fini(&part->route);
     }
+    hearth__free(batch->rooms);
+    hearth__free(batch->ops);
+    hearth__free(batch->fills);
+    hearth__free(batch->keys);
+    hearth__free(batch->key_sizes);
+    hearth__free(batch->askings);
 }
 
 /* Answers a key from the local tier or the guard; true: it has become a part of the batch. */
@@ -365,6 +372,7 @@ int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const 
     if (hits == count) {
         return HEARTH_OK;
     }
+    HEARTH__AT_END(end_batch)
     hearth__fetch_batch batch = {.cache = cache,
                                  .loader = loader,
                                  .reloads = (options->flags & HEARTH_READ_RELOAD) != 0,
@@ -383,6 +391,5 @@ int32_t hearth__chain_fetch_many(hearth *cache, size_t count, const void *const 
     if (batch.parts != NULL) {
         run(&batch, statuses);
     }
-    free_room(&batch);
     return result;
 }

@@ -70,4 +70,7 @@ void hearth__fetch_load_led(hearth__fetch_batch *batch);
 /* The same for one that was another process's. */
 void hearth__fetch_load_late(hearth__fetch_batch *batch, hearth__fetch_part *part);
 
+/* Ends a part's flight if nobody came back to do so, since a loader has thrown; else it has ended. */
+void hearth__fetch_give_up(hearth__fetch_part *part);
+
 #endif

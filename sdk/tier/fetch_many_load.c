@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a fetch of many keys loads: by one call of the loader where it takes many, else by one for each key. */
+#include "base/unwind.h"
 #include "tier/fetch_many.h"
+#include "tier/namespace_key.h"
 
 #include <utlist.h>
 
@@ -48,8 +50,9 @@ static void load_many(hearth__fetch_batch *batch) {
         if (hearth__fetch_leads(part)) {
             set_up(part);
             batch->fills[count] = &part->fill;
-            batch->keys[count] = part->read.key;
-            batch->key_sizes[count] = part->read.key_size;
+            hearth__key_part given = hearth__key_given(part->read.key, part->read.key_size);
+            batch->keys[count] = given.data;
+            batch->key_sizes[count] = given.size;
             count++;
         }
     }
@@ -83,7 +86,7 @@ static void load_each(hearth__fetch_batch *batch) {
 void hearth__fetch_load_led(hearth__fetch_batch *batch) {
     bool any = false;
     hearth__fetch_part *part;
-    hearth__place place;
+    HEARTH__AT_END(hearth__limiter_leave) hearth__place place = {0};
     LL_FOREACH(batch->parts, part) {
         any = any || hearth__fetch_leads(part);
     }
@@ -103,15 +106,22 @@ void hearth__fetch_load_led(hearth__fetch_batch *batch) {
     } else {
         load_each(batch);
     }
-    hearth__limiter_leave(&place);
 }
 
 void hearth__fetch_load_late(hearth__fetch_batch *batch, hearth__fetch_part *part) {
-    hearth__place place;
+    HEARTH__AT_END(hearth__limiter_leave) hearth__place place = {0};
     if (hearth__limit_enter(batch->cache, &place, hearth__read_place_ns(&part->read))) {
         load_one(batch, part);
-        hearth__limiter_leave(&place);
     } else {
         refuse(part);
     }
+}
+
+void hearth__fetch_give_up(hearth__fetch_part *part) {
+    if (hearth__fetch_leads(part) || part->need == HEARTH__NEED_ANOTHERS) {
+        hearth__fetch_land(part, HEARTH_E_LOADER);
+    } else if (part->need == HEARTH__NEED_A_LEADER && part->flight != NULL) {
+        hearth__flight_leave(part->flight);
+    }
+    hearth__buffer_fini(&part->fill.tags);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an answer or a load may leave in the tiers.
+ * What an answer or a load may leave in the tiers. Longer than 400 lines: all that a load may leave stands in one file.
  *
  * A load fills its node only in the place of the lease that this process holds there (FILL), or over the very version that was read
  * there (SWAP), never by a plain set (where there are no leases: only where nothing is, ADD); and only if no write of the key in this process detached it. What the node refuses is not kept locally either: who
@@ -9,7 +9,12 @@
  */
 #include "base/clock.h"
 #include "base/fork.h"
+#include "base/unwind.h"
+#include "tier/bus.h"
+#include "tier/latencies.h"
 #include "tier/lease.h"
+#include "tier/namespace_key.h"
+#include "tier/tags.h"
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
@@ -26,6 +31,8 @@ hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__rem
         .version = op->found_version,
         .content = op->found_content,
         .delta_ms = op->found_delta_ms,
+        .source = (uint16_t)op->source,
+        .until_ms = HEARTH__LOCAL_FOREVER,
     };
     return (hearth__answer){.entry = entry,
                             .now_ms = hearth__boot_ms(),
@@ -37,8 +44,27 @@ bool hearth__answer_is_stale(const hearth__answer *answer) {
     return answer->entry.stale || answer->now_ms >= answer->entry.soft_expiry_ms;
 }
 
+/* A copy is right as of when it was read, or of when its source was known to be good when it was a hit, whichever was later. */
+static int64_t bound_at(const hearth__answer *answer, int64_t now_ms) {
+    int64_t known_ms = answer->entry.read_ms;
+    if (answer->sole_writer) {
+        return 0;
+    }
+    if (answer->entry.until_ms != HEARTH__LOCAL_FOREVER &&
+        answer->entry.until_ms - answer->grace_ms > known_ms) {
+        known_ms = answer->entry.until_ms - answer->grace_ms;
+    }
+    if (answer->tags_ms != 0 && answer->tags_ms < known_ms) {
+        known_ms = answer->tags_ms;
+    }
+    if (answer->space_ms != 0 && answer->space_ms < known_ms) {
+        known_ms = answer->space_ms; /* nor later than its namespace's generation */
+    }
+    return now_ms - known_ms;
+}
+
 int64_t hearth__answer_bound_ms(const hearth__answer *answer) {
-    return answer->sole_writer ? 0 : answer->now_ms - answer->entry.read_ms;
+    return bound_at(answer, answer->now_ms);
 }
 
 /* A bare entry's age follows from its version, which has the wall clock's time. -1: it has none either. */
@@ -54,10 +80,14 @@ static int64_t age_ms(const hearth__local_entry *entry, int64_t now_ms) {
 void hearth__value_describe(const hearth_value *value, hearth_info *info) {
     hearth__answer plain = {.tier = HEARTH_TIER_LOCAL,
                             .now_ms = INT64_MIN, /* it was fresh */
-                            .sole_writer = value->plain == HEARTH__PLAIN_SOLE_WRITER};
+                            .sole_writer = value->plain == HEARTH__PLAIN_SOLE_WRITER,
+                            .grace_ms = value->plain >> HEARTH__PLAIN_GRACE};
     const hearth__answer *answer = &value->answer;
     if (value->plain != HEARTH__NOT_PLAIN) {
         hearth__local_decode(&value->raw, &plain.entry);
+        plain.tags_ms = plain.entry.tags_ms;
+        plain.space_ms =
+            (value->plain & HEARTH__PLAIN_SCOPED) != 0 ? value->answer.space_ms : 0;
         answer = &plain;
     }
     const hearth__local_entry *entry = &answer->entry;
@@ -72,7 +102,7 @@ void hearth__value_describe(const hearth_value *value, hearth_info *info) {
     info->ttl_left_ms = entry->hard_expiry_ms == HEARTH__LOCAL_FOREVER ? -1
                         : left > 0                                     ? left
                                                                        : 0;
-    info->staleness_bound_ms = answer->sole_writer ? 0 : now_ms - entry->read_ms;
+    info->staleness_bound_ms = bound_at(answer, now_ms);
     info->version = entry->version;
     info->content = entry->content;
 }
@@ -80,7 +110,8 @@ void hearth__value_describe(const hearth_value *value, hearth_info *info) {
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
                                                const hearth__answer *answer) {
     hearth__local_entry entry = answer->entry;
-    int64_t cap = hearth__expiry_ms(entry.read_ms, cache->local_max_ttl_ms);
+    int64_t cap =
+        hearth__expiry_ms(entry.read_ms, hearth__tracking_life_ms(cache, entry.source));
     if (entry.hard_expiry_ms > cap) {
         entry.hard_expiry_ms = cap;
     }
@@ -92,6 +123,16 @@ hearth__local_entry hearth__answer_local_entry(const hearth *cache,
         entry.soft_expiry_ms = expiry_ms;
     }
     return entry;
+}
+
+void hearth__answer_tag_entry(const hearth__tags_check *check, const void *tags,
+                              size_t tags_size, uint64_t stamp, hearth__local_entry *entry) {
+    entry->bare = false;
+    entry->tags = tags;
+    entry->tags_size = tags_size;
+    entry->stamp = stamp;
+    entry->tags_epoch = check->epoch;
+    entry->tags_ms = check->asked_ms;
 }
 
 /* ---- a load ----------------------------------------------------------------------------- */
@@ -161,6 +202,14 @@ int32_t hearth__fill_ttl(hearth_fill *fill, int64_t ttl_ms, int64_t soft_ttl_ms)
     return HEARTH_OK;
 }
 
+int32_t hearth__fill_tag(hearth_fill *fill, const void *tag, size_t size) {
+    int32_t status = tag != NULL ? hearth__tags_add(&fill->tags, tag, size) : HEARTH_E_INVALID;
+    if (status != HEARTH_OK) {
+        fill->untagged = status == HEARTH_E_INVALID ? HEARTH_E_LOADER : status;
+    }
+    return status;
+}
+
 static hearth__lives lives_of_fill(const hearth_fill *fill, const hearth_write_options *write) {
     int64_t ttl_ms = fill->has_ttl ? fill->ttl_ms : write->ttl_ms;
     int64_t soft_ttl_ms = fill->has_ttl ? fill->soft_ttl_ms : write->soft_ttl_ms;
@@ -179,13 +228,19 @@ static int32_t verdict(const hearth_fill *fill, int32_t said) {
     if (said != HEARTH_OK || !fill->filled) {
         return HEARTH_E_LOADER;
     }
-    return fill->absent ? HEARTH_ABSENT : HEARTH_OK;
+    return fill->absent ? HEARTH_ABSENT : fill->untagged;
 }
 
 /* Never 0, which is for what was not loaded. */
 static uint32_t delta_of(int64_t took_ms) {
     int64_t least = took_ms > 1 ? took_ms : 1;
     return least < UINT32_MAX ? (uint32_t)least : UINT32_MAX;
+}
+
+/* An absence has none: it ends soon by itself. A value that stays has those of before, if it has none now. */
+static bool is_tagged(const hearth_fill *fill) {
+    return !fill->absent &&
+           (fill->tags.size != 0 || (fill->unchanged && fill->present->answer.tagged));
 }
 
 /* What a loaded answer is, as of now. */
@@ -202,18 +257,25 @@ static hearth__answer answer_of_load(const hearth_fill *fill) {
         .version = fill->version,
         .content = fill->unchanged ? fill->present->answer.entry.content : fill->write->content,
         .delta_ms = delta_of(now - fill->began_ms),
+        .source = (uint16_t)fill->source,
+        .until_ms = HEARTH__LOCAL_FOREVER,
     };
     return (hearth__answer){.entry = entry,
                             .now_ms = now,
                             .tier = HEARTH_TIER_LOADED,
-                            .sole_writer = fill->cache->sole_writer};
+                            .sole_writer = fill->cache->sole_writer,
+                            .tagged = is_tagged(fill),
+                            .invalidations = fill->invalidations};
 }
 
 void hearth__fill_begin(hearth_fill *fill) {
     fill->version = hearth__remote_new_version(fill->cache->remote);
     fill->began_ms = hearth__boot_ms();
+    fill->source = hearth__bus_begin(fill->cache);
     fill->bytes->size = 0;
     hearth__limit_begin(fill);
+    fill->stamp = hearth__tags_stamp(fill->cache);
+    fill->invalidations = hearth__tags_invalidations(fill->cache);
 }
 
 void hearth__fill_end(hearth_fill *fill, int32_t said) {
@@ -238,39 +300,56 @@ void hearth__fill_end(hearth_fill *fill, int32_t said) {
     fill->answer = answer_of_load(fill);
 }
 
-/* A call of a loader, which began then, has returned. */
-static void count_call(hearth__seats *counters, int64_t began_ns) {
-    int64_t took_ms = (hearth__monotonic_ns() - began_ns) / 1000000;
-    hearth__seats_add(counters, HEARTH__STAT_load_ms, (uint64_t)took_ms);
+/* A call of a loader. */
+struct call {
+    hearth_fill *const *fills;
+    size_t count;
+    int64_t began_ns;
+    int32_t said;
+    bool returned;
+    bool held; /* off fork() */
+};
+
+static struct call begin_call(hearth_fill *const *fills, size_t count) {
+    HEARTH__COUNT(fills[0]->cache->counters, loads);
+    for (size_t i = 0; i < count; i++) {
+        hearth__fill_begin(fills[i]);
+    }
+    return (struct call){.fills = fills,
+                         .count = count,
+                         .began_ns = hearth__monotonic_ns(),
+                         .said = HEARTH_E_LOADER,
+                         .held = hearth__fork_pause()}; /* the application's code may fork */
+}
+
+/* The loader has returned, or has thrown. */
+static void end_call(const struct call *call) {
+    const hearth *cache = call->fills[0]->cache;
+    int64_t took_ns = hearth__monotonic_ns() - call->began_ns;
+    hearth__fork_resume(call->held);
+    hearth__seats_add(cache->counters, HEARTH__STAT_load_ms, (uint64_t)took_ns / 1000000);
+    hearth__latencies_loaded(cache->latencies, took_ns);
+    for (size_t i = 0; i < call->count; i++) {
+        call->fills[i]->thrown = !call->returned;
+        hearth__fill_end(call->fills[i], call->said);
+    }
 }
 
 void hearth__fill_load(hearth_fill *fill, const hearth_loader *loader) {
-    hearth__seats *counters = fill->cache->counters;
-    HEARTH__COUNT(counters, loads);
-    hearth__fill_begin(fill);
-    int64_t began_ns = hearth__monotonic_ns();
-    bool held = hearth__fork_pause(); /* the application's code may fork */
-    int32_t said = loader->load != NULL
-                       ? loader->load(loader->arg, fill->key, fill->key_size, fill)
-                       : loader->load_many(loader->arg, 1, &fill->key, &fill->key_size, &fill);
-    hearth__fork_resume(held);
-    count_call(counters, began_ns);
-    hearth__fill_end(fill, said);
+    hearth__key_part given = hearth__key_given(fill->key, fill->key_size);
+    const void *key = given.data;
+    HEARTH__AT_END(end_call) struct call call = begin_call(&fill, 1);
+    call.said = loader->load != NULL
+                    ? loader->load(loader->arg, key, given.size, fill)
+                    : loader->load_many(loader->arg, 1, &key, &given.size, &fill);
+    call.returned = true;
 }
 
 void hearth__fill_load_many(hearth_fill *const *fills, size_t count, const void *const *keys,
                             const size_t *key_sizes, const hearth_loader *loader) {
-    hearth__seats *counters = fills[0]->cache->counters;
-    HEARTH__COUNT(counters, loads);
-    for (size_t i = 0; i < count; i++) {
-        hearth__fill_begin(fills[i]);
-    }
-    int64_t began_ns = hearth__monotonic_ns();
-    int32_t said = loader->load_many(loader->arg, count, keys, key_sizes, fills);
-    count_call(counters, began_ns);
-    for (size_t i = 0; i < count; i++) {
-        hearth__fill_end(fills[i], said);
-    }
+    HEARTH__AT_END(end_call) struct call call = begin_call(fills, count);
+    call.said = loader->load_many(loader->arg, count, keys, key_sizes, fills);
+    call.returned = true;
 }
 
 /* ---- what is stored --------------------------------------------------------------------- */
@@ -294,15 +373,26 @@ static hearth__remote_op compose(const hearth_fill *fill, int64_t sent_ms) {
     op.ttl_ms = fill->lives.ttl_ms;
     op.soft_ttl_ms = fill->lives.soft_ttl_ms;
     op.if_version = plan->replaces;
-    op.same_body = fill->unchanged && plan->is_whole &&
+    op.tags = fill->tags.data;
+    op.tags_size = fill->absent ? 0 : fill->tags.size;
+    op.stamp = fill->stamp;
+    op.check = plan->keep_local && fill->cache->listener != NULL &&
+               hearth__tracking_keeps_own(fill->cache);
+    op.same_body = fill->unchanged && plan->is_whole && !fill->answer.tagged &&
                    fill->present->answer.entry.version == plan->replaces;
     return op;
 }
 
-static void store_local(const hearth_fill *fill) {
+/* `unseen`: the node has it now, or what came then, and whoever changes that is not told to us. */
+static void store_local(const hearth_fill *fill, bool unseen) {
     hearth *cache = fill->cache;
-    if (fill->plan.keep_local) {
+    bool judged = !fill->answer.tagged || fill->tags_check.epoch != 0;
+    if (fill->plan.keep_local && !unseen && judged) {
         hearth__local_entry entry = hearth__answer_local_entry(cache, &fill->answer);
+        if (fill->answer.tagged) {
+            hearth__answer_tag_entry(&fill->tags_check, fill->tags.data, fill->tags.size,
+                                     fill->stamp, &entry);
+        }
         (void)hearth__local_fill(cache->local, fill->key, fill->key_size, fill->plan.ticket,
                                  &entry, fill->bytes->data, fill->bytes->size);
     } else {
@@ -311,9 +401,33 @@ static void store_local(const hearth_fill *fill) {
     }
 }
 
+/* Whether a value with tags may be stored: with a stamp from before its load, by which none of them is out of date already. Without
+ * one, as a process has none before it first meets a tag, the next load has it. */
+static bool tags_allow(hearth_fill *fill) {
+    hearth *cache = fill->cache;
+    hearth__tags_check check = {0};
+    if (!fill->answer.tagged || fill->plan.route == NULL) {
+        return true;
+    }
+    bool known = hearth__tags_ask_stamp(cache) != 0 && fill->stamp != 0 && fill->tags.size != 0;
+    enum hearth__tags_verdict verdict = HEARTH__TAGS_UNKNOWN;
+    if (known) {
+        hearth__tags_tell(cache, fill->tags.data, fill->tags.size);
+        verdict =
+            hearth__tags_judge(cache, fill->tags.data, fill->tags.size, fill->stamp, &check);
+    }
+    fill->tags_check = check;
+    if (verdict == HEARTH__TAGS_UNKNOWN) {
+        HEARTH__COUNT(cache->counters, values_unchecked);
+    } else if (verdict != HEARTH__TAGS_GOOD) {
+        HEARTH__COUNT(cache->counters, fills_refused);
+    }
+    return verdict == HEARTH__TAGS_GOOD;
+}
+
 /* Writers of the key wait from here to finish(). False: there is nothing to store. */
-static bool may_store(const hearth_fill *fill) {
-    if (fill->status < 0) {
+static bool may_store(hearth_fill *fill) {
+    if (fill->status < 0 || !tags_allow(fill)) {
         return false;
     }
     if (!hearth__flight_store_begin(fill->plan.flight)) {
@@ -331,9 +445,12 @@ static bool may_store(const hearth_fill *fill) {
 
 /* Takes the node's answer; `op` NULL: none was asked. */
 static void finish(hearth_fill *fill, const hearth__remote_op *op, int64_t sent_ms) {
-    if (op != NULL && op->status == HEARTH_OK) {
-        fill->answer.entry.read_ms =
-            sent_ms; /* the node is known to have held just this then */
+    bool is_stored = op != NULL && op->status == HEARTH_OK;
+    if (is_stored) { /* the node is known to have held just this then */
+        fill->answer.entry.read_ms = sent_ms;
+    }
+    if (is_stored && op->checked) {
+        hearth__tracking_checked(op, sent_ms, &fill->answer.entry);
     }
     if (op != NULL && op->status > HEARTH_OK) {
         /* It holds something that this load did not see. */
@@ -342,7 +459,8 @@ static void finish(hearth_fill *fill, const hearth__remote_op *op, int64_t sent_
             HEARTH__COUNT(fill->cache->counters, leases_void);
         }
     } else {
-        store_local(fill);
+        bool unseen = op != NULL && op->check && !op->checked;
+        store_local(fill, is_stored && (unseen || !hearth__tracking_keeps_own(fill->cache)));
     }
     hearth__flight_store_end(fill->plan.flight);
 }
@@ -351,6 +469,7 @@ void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_
     hearth *cache = fills[0]->cache;
     int64_t sent_ms = hearth__boot_ms();
     size_t sent = 0;
+    hearth__tracking_begin_fills(cache, fills, count);
     for (size_t i = 0; i < count; i++) {
         fills[i]->stores = may_store(fills[i]);
         fills[i]->told_node = fills[i]->stores && fills[i]->plan.route != NULL;
@@ -366,5 +485,13 @@ void hearth__fill_store(hearth_fill *const *fills, hearth__remote_op *ops, size_
             finish(fills[i], fills[i]->told_node ? next++ : NULL, sent_ms);
         }
     }
-    hearth__lease_give_back(cache, fills, ops, count);
+    uint64_t told = hearth__bus_tell_fills(cache, fills, ops, count);
+    hearth__lease_give_back(cache, fills, ops, count); /* whose operations are in their place */
+    hearth__bus_await_fills(cache, told, hearth__deadline_ns(cache->config.remote_timeout_ms));
+    for (size_t i = 0; i < count; i++) {
+        if (fills[i]->status >= 0) { /* kept or not, it is newer */
+            hearth__ended_drop(cache, fills[i]->key, fills[i]->key_size);
+        }
+        hearth__buffer_fini(&fills[i]->tags);
+    }
 }

@@ -9,28 +9,57 @@ struct question {
     hearth__read read;
     hearth__route route;
     hearth__local_ticket ticket;
-    size_t place; /* among the caller's keys */
+    size_t place;        /* among the caller's keys */
+    hearth__buffer copy; /* of what the local tier has, that is no hit any more */
+    bool is_answered;
 };
 
-/* Asks all nodes at once for what the local tier did not have. */
-static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_op *ops,
-                      size_t count, int64_t deadline_ns, int32_t *statuses) {
+/* Takes what its node said; if that is only that it has something else than the copy, nothing is answered yet. */
+static void take(struct question *asked, const hearth__remote_op *op, int64_t sent_ms,
+                 int32_t *statuses) {
+    asked->is_answered = !op->changed;
+    if (asked->is_answered) {
+        int32_t status =
+            hearth__read_take_known(&asked->read, op, asked->ticket, sent_ms, &asked->copy);
+        statuses[asked->place] =
+            hearth__read_deliver(&asked->read, hearth__read_get_end(&asked->read, status));
+        hearth__route_fini(&asked->route);
+    }
+    hearth__buffer_fini(&asked->copy);
+    asked->copy = (hearth__buffer){0};
+}
+
+/* Asks all nodes at once; of copies that have ended only whether they have them still, if `confirms`. How many are to be asked again. */
+static size_t ask(hearth *cache, struct question *questions, hearth__remote_op *ops,
+                  size_t count, bool confirms, int64_t deadline_ns, int32_t *statuses) {
+    size_t asked = 0;
     for (size_t i = 0; i < count; i++) {
-        hearth__read *read = &questions[i].read;
-        questions[i].ticket =
-            hearth__route_sample(&questions[i].route, read->key, read->key_size);
-        ops[i] = hearth__read_question(read, &questions[i].route);
+        struct question *next = &questions[i];
+        if (!next->is_answered) {
+            hearth__read *read = &next->read;
+            next->ticket = hearth__route_sample(&next->route, read->key, read->key_size);
+            ops[asked] = hearth__read_question(read, &next->route);
+            ops[asked++].known_version = confirms ? hearth__read_known(read, &next->copy) : 0;
+        }
     }
     int64_t sent_ms = hearth__boot_ms();
-    hearth__nodes_execute(cache, ops, count, deadline_ns);
+    hearth__nodes_execute(cache, ops, asked, deadline_ns);
+    size_t left = 0;
+    asked = 0;
     for (size_t i = 0; i < count; i++) {
-        struct question *asked = &questions[i];
-        int32_t status =
-            hearth__read_take_remote(&asked->read, &ops[i], asked->ticket, sent_ms);
-        status = hearth__read_audit(&asked->read, status);
-        statuses[asked->place] =
-            hearth__read_deliver(&asked->read, hearth__read_judge(&asked->read, status));
-        hearth__route_fini(&asked->route);
+        if (!questions[i].is_answered) {
+            take(&questions[i], &ops[asked++], sent_ms, statuses);
+            left += !questions[i].is_answered;
+        }
+    }
+    return left;
+}
+
+/* Asks for what the local tier did not have, or has no more than a copy of that has ended (confirm.c). */
+static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_op *ops,
+                      size_t count, int64_t deadline_ns, int32_t *statuses) {
+    if (ask(cache, questions, ops, count, true, deadline_ns, statuses) != 0) {
+        (void)ask(cache, questions, ops, count, false, deadline_ns, statuses);
     }
 }
 

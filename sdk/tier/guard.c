@@ -4,11 +4,11 @@
  * anew from the application's keys.
  */
 #include "base/clock.h"
+#include "base/memory.h"
 #include "tier/cache.h"
+#include "tier/namespace_key.h"
 
 #include <string.h>
-
-enum { CLOSING = 1 /* the bell's stroke */ };
 
 /* ---- open and close --------------------------------------------------------------------- */
 
@@ -48,20 +48,30 @@ bool hearth__guard_is_scanning(const hearth *cache) {
 
 void hearth__guard_close(hearth *cache) {
     atomic_store(&cache->guard.closing, true);
-    hearth__bell_ring(&cache->guard.bell, CLOSING);
+    hearth__bell_ring(&cache->guard.bell, HEARTH__GUARD_CLOSING);
 }
 
 /* ---- what reads and writes do ----------------------------------------------------------- */
 
-static uint64_t hash_of(const hearth *cache, const void *key, size_t key_size) {
-    return hearth__hash64_seeded(cache->guard.seed, key, key_size);
+/* Those of a named namespace are never denied: who gives all keys for a filter gives the cache's own. */
+static bool has_part(const hearth *cache, const void *key) {
+    return cache->guard.filter != NULL && hearth__key_name_size(key) == 0;
 }
 
-enum hearth__bloom_answer hearth__guard_ask(const hearth *cache, const void *key,
-                                            size_t key_size) {
+static uint64_t hash_of(const hearth *cache, const void *key, size_t key_size) {
+    hearth__key_part given = hearth__key_given(key, key_size);
+    return hearth__hash64_seeded(cache->guard.seed, given.data, given.size);
+}
+
+enum hearth__bloom_answer hearth__guard_ask(hearth *cache, const void *key, size_t key_size) {
     hearth__bloom_guard *filter = cache->guard.filter;
-    return filter != NULL ? hearth__bloom_guard_ask(filter, hash_of(cache, key, key_size))
-                          : HEARTH__BLOOM_MAYBE;
+    if (!has_part(cache, key)) {
+        return HEARTH__BLOOM_MAYBE;
+    }
+    if (hearth__shared_is_on(cache)) {
+        hearth__shared_start(cache);
+    }
+    return hearth__bloom_guard_ask(filter, hash_of(cache, key, key_size));
 }
 
 static void tell_outgrown(const hearth *cache) {
@@ -71,24 +81,74 @@ static void tell_outgrown(const hearth *cache) {
         "ones pass; call hearth_guard_rebuild() for a larger filter");
 }
 
-static hearth__bloom_added add(const hearth *cache, const void *key, size_t key_size) {
+static hearth__bloom_added add_hash(const hearth *cache, uint64_t hash) {
     if (cache->guard.filter == NULL) {
         return (hearth__bloom_added){0};
     }
-    hearth__bloom_added added =
-        hearth__bloom_guard_add(cache->guard.filter, hash_of(cache, key, key_size));
+    hearth__bloom_added added = hearth__bloom_guard_add(cache->guard.filter, hash);
     if (added.has_outgrown) {
         tell_outgrown(cache);
     }
     return added;
 }
 
-void hearth__guard_add(const hearth *cache, const void *key, size_t key_size) {
-    (void)add(cache, key, key_size);
+static hearth__bloom_added add(const hearth *cache, const void *key, size_t key_size) {
+    if (!has_part(cache, key)) {
+        return (hearth__bloom_added){0};
+    }
+    return add_hash(cache, hash_of(cache, key, key_size));
+}
+
+/* A namespace's handle has no guard. */
+static int32_t refuse_namespace(const hearth *handle) {
+    return hearth__guard_refuse(handle->whole, HEARTH_E_UNSUPPORTED,
+                                "keys of a namespace are no part of it");
+}
+
+int32_t hearth__guard_add(hearth *cache, const void *key, size_t key_size) {
+    if (cache->whole != cache) {
+        return refuse_namespace(cache);
+    }
+    if (hearth__shared_is_on(cache)) {
+        return hearth__shared_add(cache,
+                                  hearth__hash64_seeded(cache->guard.seed, key, key_size));
+    }
+    (void)add_hash(cache, hearth__hash64_seeded(cache->guard.seed, key, key_size));
+    return HEARTH_OK;
+}
+
+void hearth__guard_add_own(hearth *cache, const void *key, size_t key_size) {
+    if (hearth__shared_is_on(cache) && has_part(cache, key)) {
+        hearth__shared_add_later(cache, hash_of(cache, key, key_size));
+    } else {
+        (void)add(cache, key, key_size);
+    }
+}
+
+void hearth__guard_add_all_own(hearth *cache, const hearth__write *writes, size_t count) {
+    uint64_t *hashes = hearth__shared_is_on(cache) && count > 1
+                           ? hearth__alloc_zero(count, sizeof *hashes)
+                           : NULL;
+    size_t told = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (hashes == NULL) {
+            hearth__guard_add_own(cache, writes[i].key, writes[i].key_size);
+        } else if (has_part(cache, writes[i].key)) {
+            hashes[told++] = hash_of(cache, writes[i].key, writes[i].key_size);
+        }
+    }
+    if (told != 0) {
+        hearth__shared_add_all_later(cache, hashes, told);
+    }
+    hearth__free(hashes);
 }
 
 /* Who makes a key adds it before: one that exists and was denied proves that somebody did not. */
-void hearth__guard_found(const hearth *cache, const void *key, size_t key_size) {
+void hearth__guard_found(hearth *cache, const void *key, size_t key_size) {
+    if (hearth__shared_is_on(cache) && has_part(cache, key)) {
+        hearth__shared_suspect(cache, hash_of(cache, key, key_size));
+        return;
+    }
     if (add(cache, key, key_size).was_denied &&
         hearth__bloom_guard_disable(cache->guard.filter)) {
         HEARTH__COUNT(cache->counters, guard_false_negatives);
@@ -101,9 +161,8 @@ void hearth__guard_found(const hearth *cache, const void *key, size_t key_size) 
 
 /* ---- rebuild ---------------------------------------------------------------------------- */
 
-/* Gives writers the time that guard.view_ms grants between an add and the key at its source. False: the cache is closed. */
-static bool wait_for_writers(hearth *cache) {
-    int64_t deadline_ns = hearth__deadline_ns(cache->config.guard_view_ms);
+bool hearth__guard_wait(hearth *cache, int times) {
+    int64_t deadline_ns = hearth__deadline_ns(times * cache->config.guard_view_ms);
     for (;;) {
         uint32_t seen = hearth__bell_look(&cache->guard.bell);
         if (atomic_load(&cache->guard.closing)) {
@@ -112,7 +171,7 @@ static bool wait_for_writers(hearth *cache) {
         if (hearth__monotonic_ns() >= deadline_ns) {
             return true;
         }
-        (void)hearth__bell_await(&cache->guard.bell, seen, CLOSING, deadline_ns);
+        (void)hearth__bell_await(&cache->guard.bell, seen, HEARTH__GUARD_CLOSING, deadline_ns);
     }
 }
 
@@ -132,14 +191,16 @@ static int32_t scan(hearth *cache, hearth_guard_iterator iterator, void *arg, ui
         if (key == NULL || key_size == 0 || key_size > HEARTH_KEY_MAX) {
             return HEARTH_E_INVALID;
         }
-        (void)hearth__bloom_insert(next, hash_of(cache, key, key_size));
+        (void)hearth__bloom_insert(next,
+                                   hearth__hash64_seeded(cache->guard.seed, key, key_size));
         ++*keys;
     }
 }
 
 static int32_t give_all(hearth *cache, hearth_guard_iterator iterator, void *arg,
                         uint64_t *keys) {
-    if (!wait_for_writers(cache)) {
+    /* Other processes may take twice as long: they have to see first that there is a next filter. */
+    if (!hearth__guard_wait(cache, hearth__shared_is_on(cache) ? 2 : 1)) {
         return HEARTH_E_CLOSED;
     }
     atomic_store(&cache->guard.scanning, &hearth__tick_of_thread);
@@ -163,6 +224,13 @@ static const char *why_no_filter(int32_t status) {
         return "the iterator failed, so there is no new filter; the old one stays";
     case HEARTH_E_INVALID:
         return "the iterator gave a key of 0 or more than 32,768 bytes; the old filter stays";
+    case HEARTH_CONFLICT:
+        return "another process began to make the shared filter anew, or the server lost it; "
+               "rebuild again unless the other one does";
+    case HEARTH_E_TIMEOUT:
+    case HEARTH_E_UNAVAILABLE:
+    case HEARTH_E_PROTOCOL:
+        return "the server that has the shared filter did not take it; rebuild again";
     case HEARTH_E_CLOSED:
         return "the cache was closed before the iterator had given all keys";
     default:
@@ -185,22 +253,53 @@ int32_t hearth__guard_off(const hearth *cache) {
                                 "it is off; set guard.expected_keys to use it");
 }
 
+/* The same for all processes. What was begun here is what the iterator gave, and goes to the server; the filter comes from there. */
+static int32_t give_all_shared(hearth *cache, hearth_guard_iterator iterator, void *arg,
+                               uint64_t *keys) {
+    const hearth__bloom *next = hearth__bloom_guard_next(cache->guard.filter);
+    uint64_t id = 0;
+    int32_t status = hearth__shared_begin(cache, hearth__bloom_blocks(next), &id);
+    if (status != HEARTH_OK) {
+        return status;
+    }
+    status = give_all(cache, iterator, arg, keys);
+    if (status == HEARTH_OK) {
+        status = hearth__shared_publish(cache, id, next);
+    }
+    if (status != HEARTH_OK) {
+        hearth__shared_abandon(cache, id);
+    }
+    return status;
+}
+
 int32_t hearth__guard_rebuild(hearth *cache, hearth_guard_iterator iterator, void *arg) {
     hearth__bloom_guard *filter = cache->guard.filter;
+    bool shared = hearth__shared_is_on(cache);
+    if (cache->whole != cache) {
+        return refuse_namespace(cache);
+    }
     if (filter == NULL) {
         return hearth__guard_off(cache);
     }
-    int32_t status = hearth__bloom_guard_begin(filter);
+    int32_t status =
+        shared ? hearth__shared_begin_here(cache) : hearth__bloom_guard_begin(filter);
     if (status != HEARTH_OK) {
         return hearth__guard_fail(cache, status);
     }
     uint64_t keys = 0;
-    status = give_all(cache, iterator, arg, &keys);
-    if (status != HEARTH_OK) {
+    status = shared ? give_all_shared(cache, iterator, arg, &keys)
+                    : give_all(cache, iterator, arg, &keys);
+    if (status != HEARTH_OK || shared) {
         hearth__bloom_guard_abandon(filter);
+    } else {
+        hearth__guard_publish(cache, 0);
+    }
+    if (status != HEARTH_OK) {
         return hearth__guard_fail(cache, status);
     }
-    hearth__guard_publish(cache, 0);
+    if (shared) {
+        hearth__shared_await(cache);
+    }
     hearth__log_add(cache->log, HEARTH_LOG_NOTICE, HEARTH_OK,
                     "guard: a new filter, of the %llu keys that the iterator gave and those "
                     "added meanwhile",

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "tier/cache.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@ enum { PIECE = HEARTH__BLOOM_IMAGE_PIECE * HEARTH__BLOOM_BLOCK };
 static bool write_all(int file, const unsigned char *bytes, size_t size) {
     while (size != 0) {
         ssize_t written = write(file, bytes, size);
+        if (written < 0 && errno == EINTR) { /* a signal of the application's */
+            continue;
+        }
         if (written <= 0) {
             return false;
         }
@@ -29,6 +33,9 @@ static bool write_all(int file, const unsigned char *bytes, size_t size) {
 static bool read_all(int file, unsigned char *bytes, size_t size) {
     while (size != 0) {
         ssize_t got = read(file, bytes, size);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got <= 0) {
             return false;
         }
@@ -101,7 +108,8 @@ static int32_t save(const hearth *cache, const char *path, const hearth__bloom *
     return status;
 }
 
-int32_t hearth__guard_save(hearth *cache, const char *path) {
+int32_t hearth__guard_save(hearth *handle, const char *path) {
+    hearth *cache = handle->whole;
     const hearth__bloom *filter = NULL;
     if (cache->guard.filter == NULL) {
         return hearth__guard_off(cache);
@@ -206,9 +214,15 @@ static int32_t load(hearth *cache, int file) {
     return status == HEARTH_OK ? load_blocks(cache, file, &image) : status;
 }
 
-int32_t hearth__guard_load(hearth *cache, const char *path) {
+int32_t hearth__guard_load(hearth *handle, const char *path) {
+    hearth *cache = handle->whole;
     if (cache->guard.filter == NULL) {
         return hearth__guard_off(cache);
+    }
+    if (hearth__shared_is_on(cache)) {
+        return hearth__guard_refuse(cache, HEARTH_E_UNSUPPORTED,
+                                    "with guard.shared the filter comes from the remote tier, "
+                                    "not from a file");
     }
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {

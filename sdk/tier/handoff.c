@@ -5,6 +5,7 @@
  *
  * A delete is kept while its write still holds off fills (write.c): a read that was under way leaves no copy.
  */
+#include "tier/bus.h"
 #include "tier/nodes.h"
 
 #include "base/clock.h"
@@ -24,8 +25,8 @@ enum {
 /* Whether the node may still hold what the operation was to end. Who writes over a version, or only where nothing is, ends
  * nothing for good; nor does a fill. */
 static bool missed(const hearth__remote_op *op) {
-    bool ends =
-        op->verb == HEARTH__DELETE || op->verb == HEARTH__SET || op->verb == HEARTH__REPLACE;
+    bool ends = op->verb == HEARTH__DELETE || op->verb == HEARTH__MARK ||
+                op->verb == HEARTH__SET || op->verb == HEARTH__REPLACE;
     return ends && (op->status == HEARTH_E_UNAVAILABLE || op->status == HEARTH_E_TIMEOUT ||
                     op->status == HEARTH_E_PROTOCOL || op->status == HEARTH_E_UNKNOWN);
 }
@@ -43,40 +44,64 @@ static void fence(hearth *cache, uint32_t node) {
     }
 }
 
-static void keep(hearth *cache, hearth__remote_op *op) {
-    hearth__hints *hints = cache->guards[op->node].hints;
-    if (!hearth__hints_add(hints, op->key, op->key_size)) {
-        fence(cache, op->node);
-        return;
+bool hearth__handoff_keep(hearth *cache, uint32_t node, const void *key, size_t key_size) {
+    if (!hearth__hints_add(cache->guards[node].hints, key, key_size)) {
+        fence(cache, node);
+        return false;
     }
     HEARTH__COUNT(cache->counters, deletes_queued);
-    if (op->verb == HEARTH__DELETE) {
+    return true;
+}
+
+static void keep(hearth *cache, hearth__remote_op *op) {
+    if (!hearth__handoff_keep(cache, op->node, op->key, op->key_size)) {
+        return;
+    }
+    if (op->verb == HEARTH__DELETE || op->verb == HEARTH__MARK) {
         op->status = HEARTH_E_QUEUED;
     }
 }
 
-/* A value's version begins with the time of its write. */
-static bool is_fenced(const hearth *cache, const hearth__remote_op *op) {
+/* A value's version begins with the time of its write. 0: none was found. */
+static int64_t written_ms(const hearth__remote_op *op) {
     bool answered = op->verb == HEARTH__GET && op->found_version != 0 &&
                     (op->status == HEARTH_OK || op->status == HEARTH_ABSENT);
-    if (!answered) {
-        return false;
-    }
+    return answered ? (int64_t)(op->found_version >> 16) : 0;
+}
+
+static bool is_fenced(const hearth *cache, const hearth__remote_op *op, int64_t wall_ms) {
     const hearth__route *route = op->asker;
-    int64_t wall_ms = (int64_t)(op->found_version >> 16);
     return hearth__hints_is_fenced(cache->guards[op->node].hints, wall_ms) ||
            (route != NULL && hearth__route_is_leftover(route, wall_ms));
 }
 
+/* It is a miss, whose version is known: a load may replace it. */
+static void take_back(hearth__remote_op *op) {
+    op->status = HEARTH_MISS;
+    if (op->body != NULL) {
+        op->body->size = 0;
+    }
+}
+
+/* What may be older than its node has acknowledged: a value is stale then, and an absence nothing. */
+static void distrust(hearth *cache, hearth__remote_op *op) {
+    if (op->status == HEARTH_ABSENT) {
+        take_back(op);
+    } else {
+        op->found = HEARTH__KIND_STALE;
+    }
+    HEARTH__COUNT(cache->counters, values_distrusted);
+}
+
 void hearth__handoff_check(hearth *cache, hearth__remote_op *op) {
+    int64_t wall_ms = written_ms(op);
     if (missed(op)) {
         keep(cache, op);
-    } else if (is_fenced(cache, op)) {
-        op->status = HEARTH_MISS; /* whose version is known: a load may replace it */
-        if (op->body != NULL) {
-            op->body->size = 0;
-        }
+    } else if (wall_ms != 0 && is_fenced(cache, op, wall_ms)) {
+        take_back(op);
         HEARTH__COUNT(cache->counters, values_fenced);
+    } else if (wall_ms != 0 && hearth__remote_distrusts(cache->remote, op->node, wall_ms)) {
+        distrust(cache, op);
     }
 }
 
@@ -192,6 +217,7 @@ static bool settle(hearth *cache, const struct load *load, hearth__node_share *s
         if (op->status >= 0 && hearth__hints_settle(cache->guards[op->node].hints, op->key,
                                                     op->key_size, load->numbers[i])) {
             HEARTH__COUNT(cache->counters, deletes_replayed);
+            hearth__bus_tell_replayed(cache, op->key, op->key_size);
         }
     }
     if (!all) {

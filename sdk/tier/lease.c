@@ -3,6 +3,7 @@
 
 #include "base/bell.h"
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/random.h"
 #include "tier/nodes.h"
 
@@ -95,7 +96,9 @@ static bool pause(struct wait *wait, hearth__bell *bell) {
     int64_t jitter_ns = (int64_t)(hearth__random_u64() % (uint64_t)pause_ns);
     int64_t end_ns = now_ns + pause_ns / 2 + jitter_ns;
     end_ns = end_ns < wait->until_ns ? end_ns : wait->until_ns;
+    bool held = hearth__fork_pause();
     (void)hearth__bell_await(bell, hearth__bell_look(bell), HEARTH__LEASE_STROKE_NEVER, end_ns);
+    hearth__fork_resume(held);
     wait->pause_ms = wait->pause_ms < POLL_LAST_MS / 2 ? wait->pause_ms * 2 : POLL_LAST_MS;
     return hearth__monotonic_ns() < wait->until_ns;
 }

@@ -74,6 +74,7 @@ static bool keep_present(load *own, const hearth_value *present) {
 static void destroy(load *own) {
     hearth__route_fini(&own->route);
     hearth__buffer_fini(&own->present.bytes);
+    hearth__buffer_fini(&own->fill.tags);
     hearth__buffer_fini(&own->bytes);
     hearth__free(own);
 }
@@ -198,7 +199,8 @@ void hearth__load_rescue(hearth *cache, const hearth__flight *flight) {
     }
 }
 
-int32_t hearth__load_work(hearth *cache, int64_t deadline_ns) {
+int32_t hearth__load_work(hearth *handle, int64_t deadline_ns) {
+    hearth *cache = handle->whole;
     if (hearth__flights_is_leader(cache->flights)) {
         return HEARTH_E_DEADLOCK;
     }

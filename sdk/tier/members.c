@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The snapshots of a cache's nodes: made, swapped, and freed when nobody holds them. */
 #include "tier/cache.h"
+#include "tier/namespace_key.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -304,8 +305,9 @@ static bool has_moved(void *arg, const void *key, size_t key_size) {
     if (!move->ready) {
         return true; /* better a copy too few */
     }
-    memcpy(move->key.data + prefix_size, key, key_size);
-    move->key.size = prefix_size + key_size;
+    hearth__key_part placed = hearth__key_placed(key, key_size);
+    memcpy(move->key.data + prefix_size, placed.data, placed.size);
+    move->key.size = prefix_size + placed.size;
     return owner_of(move->before, &move->key) != owner_of(move->after, &move->key);
 }
 
@@ -358,6 +360,10 @@ static int32_t check_kind(const hearth *cache, const hearth__remote_url *url, ch
         return refuse(why, why_size, HEARTH_E_INVALID,
                       "the kind of server cannot change: the scheme is that of remote.url");
     }
+    if (cache->bus.bus != NULL && cache->bus.url == own) {
+        return refuse(why, why_size, HEARTH_E_UNSUPPORTED,
+                      "name the bus in coherence.bus_url: that of remote.url cannot change");
+    }
     if (url->database != own->database) {
         return refuse(why, why_size, HEARTH_E_INVALID,
                       "the database cannot change: give the number that remote.url has");
@@ -371,7 +377,8 @@ static int32_t check_kind(const hearth *cache, const hearth__remote_url *url, ch
     return HEARTH_OK;
 }
 
-int32_t hearth__cache_set_nodes(hearth *cache, const char *text, char *why, size_t why_size) {
+int32_t hearth__cache_set_nodes(hearth *handle, const char *text, char *why, size_t why_size) {
+    hearth *cache = handle->whole;
     hearth__remote_url url;
     int32_t status = hearth__remote_url_parse(text, &url, why, why_size);
     if (status != HEARTH_OK) {

@@ -2,6 +2,9 @@
 /* Operations on nodes, past a breaker around each: a node that does not answer costs its callers nothing for a while. */
 #include "tier/nodes.h"
 
+#include "tier/bus.h"
+#include "tier/latencies.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 
@@ -30,6 +33,7 @@ int32_t hearth__nodes_open(hearth *cache) {
 
 int32_t hearth__nodes_add(hearth *cache, uint32_t node) {
     const hearth__config *config = &cache->config;
+    hearth__latencies_begin_node(cache->latencies, node);
     if (cache->guards == NULL) {
         return HEARTH_OK;
     }
@@ -325,6 +329,9 @@ static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
 
 void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
                            int64_t deadline_ns) {
+    hearth__tracking_moment moment = hearth__tracking_begin(cache);
+    uint32_t source = hearth__bus_begin(cache);
+    int64_t began_ns = hearth__latencies_begin(cache->latencies);
     if (cache->guards == NULL) {
         hearth__remote_execute(cache->remote, ops, count, deadline_ns);
     } else if (count == 1 && hearth__nodes_queued(cache, ops->node) == 0) {
@@ -332,4 +339,7 @@ void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
     } else if (count != 0) {
         execute_many(cache, ops, count, deadline_ns);
     }
+    hearth__latencies_asked(cache->latencies, ops, count, began_ns);
+    hearth__tracking_heard(cache, ops, count, &moment);
+    hearth__bus_heard(cache, ops, count, source);
 }

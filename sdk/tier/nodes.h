@@ -39,6 +39,10 @@ void hearth__nodes_refuse(hearth *cache, hearth__remote_op *op);
 void hearth__handoff_run(hearth *cache, hearth__remote_op *ops, size_t count,
                          hearth__node_share *shares, uint32_t nodes, int64_t deadline_ns);
 
+/* Keeps a delete for a node, to be carried out before anything is asked of it about that key. False: there is no room, and the node's
+ * older values are fenced. Any thread. */
+bool hearth__handoff_keep(hearth *cache, uint32_t node, const void *key, size_t key_size);
+
 /* After an operation: keeps the delete that its node missed, or takes back an answer from behind the fence. */
 void hearth__handoff_check(hearth *cache, hearth__remote_op *op);
 

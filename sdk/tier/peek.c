@@ -19,6 +19,10 @@ static int32_t judge(hearth *cache, const void *key, size_t key_size,
     hearth__local_entry entry;
     int64_t now_ms = hearth__boot_ms();
     hearth__local_decode(raw, &entry);
+    bool tags_due = entry.tags_size != 0 && now_ms >= entry.tags_until_ms;
+    if (now_ms >= entry.until_ms || tags_due) { /* its tags may be at their nodes */
+        return HEARTH_MISS;
+    }
     if (now_ms >= entry.hard_expiry_ms) {
         HEARTH__COUNT(cache->counters, local_expirations);
         return HEARTH_MISS;

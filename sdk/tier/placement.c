@@ -91,13 +91,12 @@ static uint64_t owner_of(const hearth__placement *placement, uint32_t hash) {
 
 /* What was written in the very millisecond in which the key came back is new, unless it was lost in the same one. */
 bool hearth__history_is_leftover(const hearth__history *history, const hearth__placement *now,
-                                 const void *key, size_t key_size, int64_t wall_ms) {
+                                 uint32_t hash, int64_t wall_ms) {
     if (history->count == 0 || wall_ms > history->past[0].until_ms) {
         return false;
     }
     bool was_away = false;  /* at any time */
     bool is_before = false; /* written before that ended */
-    uint32_t hash = hearth__ring_hash(key, key_size);
     uint64_t owner = owner_of(now, hash);
     for (size_t i = 0; i < history->count; i++) {
         int64_t until_ms = history->past[i].until_ms;

@@ -46,10 +46,10 @@ void hearth__history_end(hearth__history *history);
 void hearth__history_close(hearth__history *history, int64_t wall_ms);
 
 /*
- * Whether what the owner of now has of a key, written at `wall_ms` by its writer's clock, is a leftover: the key was another's
+ * Whether what the owner of now has of a key with that hash (hearth__ring_hash()), written at `wall_ms` by its writer's clock, is a leftover: the key was another's
  * since, and this one's before that. What a node has that owned the key never before was written by who knew that it would.
  */
 bool hearth__history_is_leftover(const hearth__history *history, const hearth__placement *now,
-                                 const void *key, size_t key_size, int64_t wall_ms);
+                                 uint32_t hash, int64_t wall_ms);
 
 #endif

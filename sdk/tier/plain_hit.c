@@ -3,7 +3,8 @@
  * Reads with the default options, whose first step is the last of nearly all: a fresh value in the local tier. Nothing is kept
  * across that step, so that it costs a hit nothing; what is not so goes the way of chain.c.
  */
-#include "tier/cache.h"
+#include "base/unwind.h"
+#include "tier/scope.h"
 
 static int32_t no_hit(void *cache, const void *key, size_t key_size, hearth__buffer *bytes) {
     (void)cache;
@@ -14,6 +15,12 @@ static int32_t no_hit(void *cache, const void *key, size_t key_size, hearth__buf
 }
 
 bool hearth__chain_hit(hearth *cache, const void *key, size_t key_size, hearth_value *value) {
+    return !hearth__is_scoped(cache, key) &&
+           hearth__chain_plain_hit(cache, key, key_size, value);
+}
+
+bool hearth__chain_plain_hit(hearth *cache, const void *key, size_t key_size,
+                             hearth_value *value) {
     value->plain = cache->plain; /* whoever goes on after a miss clears it */
     return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw, no_hit) ==
            HEARTH_OK;
@@ -32,13 +39,18 @@ static int32_t get_by_default(void *arg, const void *key, size_t key_size,
         hearth__value_clear(value);
         return HEARTH_E_CLOSED;
     }
-    int32_t status = hearth__chain_get(cache, key, key_size, &defaults, value);
+    int32_t status = hearth__scoped_get(cache, key, key_size, &defaults, value);
     hearth__cache_leave(cache);
     return status;
 }
 
 int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
                                      hearth_value *value) {
+    if (hearth__is_scoped(cache, key)) {
+        return hearth__scoped_hit(cache, key, key_size, HEARTH_STALE_ANY, value)
+                   ? HEARTH_OK
+                   : get_by_default(cache, key, key_size, &value->bytes);
+    }
     value->plain = cache->plain;
     return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
                              get_by_default);
@@ -56,16 +68,19 @@ static int32_t fetch_by_default(void *arg, const void *key, size_t key_size,
     const hearth_read_options read = {.size = sizeof read, .max_stale_ms = HEARTH_STALE_ANY};
     const hearth_write_options write = {
         .size = sizeof write, .ttl_ms = HEARTH_TTL_DEFAULT, .soft_ttl_ms = HEARTH_TTL_DEFAULT};
-    int32_t status =
-        hearth__chain_fetch(cache, key, key_size, value->loader, &read, &write, value);
-    hearth__cache_leave(cache);
-    return status;
+    HEARTH__AT_END(hearth__cache_left) hearth *inside = cache;
+    return hearth__scoped_fetch(inside, key, key_size, value->loader, &read, &write, value);
 }
 
 int32_t hearth__chain_fetch_by_default(hearth *cache, const void *key, size_t key_size,
                                        const hearth_loader *loader, hearth_value *value) {
-    value->plain = cache->plain;
     value->loader = loader;
+    if (hearth__is_scoped(cache, key)) {
+        return hearth__scoped_hit(cache, key, key_size, HEARTH_STALE_ANY, value)
+                   ? HEARTH_OK
+                   : fetch_by_default(cache, key, key_size, &value->bytes);
+    }
+    value->plain = cache->plain;
     return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
                              fetch_by_default);
 }

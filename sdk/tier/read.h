@@ -17,11 +17,13 @@ typedef struct hearth__read {
     int64_t deadline_ns;
     hearth_value *value;         /* with the last answer that was OK or ABSENT */
     const hearth_value *present; /* of a renewal: what is to be renewed */
-    uint64_t replaces; /* the version that the node holds, stale or unreadable; 0: none */
-    bool is_whole;     /* and it was an answer */
-    bool node_failed;  /* it did not answer: it is not to be filled */
-    bool is_leased;    /* another process loads the key */
-    bool audited;      /* the guard denied it, and that is to be checked */
+    uint64_t replaces;      /* the version that the node holds, stale or unreadable; 0: none */
+    bool is_whole;          /* and it was an answer */
+    bool node_failed;       /* it did not answer: it is not to be filled */
+    bool is_leased;         /* another process loads the key */
+    bool is_told;           /* who changes what was seen there, this process too, has it told */
+    bool audited;           /* the guard denied it, and that is to be checked */
+    uint64_t invalidations; /* of tags, begun by this process before */
 } hearth__read;
 
 static inline bool hearth__read_wants(const hearth__read *read, uint32_t flag) {
@@ -69,8 +71,30 @@ hearth__remote_op hearth__read_question(const hearth__read *read, const hearth__
 int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op,
                                  hearth__local_ticket ticket, int64_t sent_ms);
 
+/* confirm.c: asks whether the node still has what there is a local copy of, that is no hit any more. False: there is none, or it has
+ * something else; else *status as that of hearth__read_take_remote(). */
+bool hearth__read_confirm(hearth__read *read, const hearth__route *route, int64_t deadline_ns,
+                          int32_t *status);
+
+/* The two halves of that, for many keys in one go: the version to ask for as hearth__remote_op.known_version, and a copy of what it is
+ * the version of, to be freed in any case; 0: there is none. And what the node said, unless the operation is `changed`. */
+uint64_t hearth__read_known(const hearth__read *read, hearth__buffer *copy);
+int32_t hearth__read_take_known(hearth__read *read, const hearth__remote_op *op,
+                                hearth__local_ticket ticket, int64_t sent_ms,
+                                hearth__buffer *copy);
+
+/* ended.c: what a call answers that would fail with this status after its node did not answer: HEARTH_OK, a stale value, if there
+ * is a local copy whose source has ended; else the same status. */
+int32_t hearth__read_ended(hearth__read *read, int32_t status);
+
+/* Something newer is known of a key: a copy that has ended is no value of it any more, not even a stale one. */
+void hearth__ended_drop(hearth *cache, const void *key, size_t key_size);
+
 /* What an answer means to a get: a stale one is a miss unless the caller takes it. */
 int32_t hearth__read_judge(const hearth__read *read, int32_t status);
+
+/* The same of what its node said, for a get that ends with it. */
+int32_t hearth__read_get_end(hearth__read *read, int32_t status);
 
 /* Gives the caller what was found: the one exit, the one place for the accounting. */
 int32_t hearth__read_deliver(hearth__read *read, int32_t status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A cache's statistics, as numbers and as Prometheus text; its hot keys. */
 #include "tier/cache.h"
+#include "tier/namespace_key.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,8 @@ static void add_guard(const hearth *cache, hearth_stats *stats) {
     stats->guard_bytes = state.bytes;
 }
 
-void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
+void hearth__cache_stats(hearth *handle, hearth_stats *stats) {
+    hearth *cache = handle->whole;
     hearth__local_usage usage;
     hearth__nodes_usage nodes;
     hearth__local_usage_get(cache->local, &usage);
@@ -51,12 +53,32 @@ void hearth__cache_stats(hearth *cache, hearth_stats *stats) {
     stats->nodes_left_alone = nodes.left_alone;
     stats->queued_deletes = nodes.queued;
     stats->queued_bytes = nodes.queued_bytes;
+    stats->canary_p50_us = hearth__histogram_percentile_us(&cache->canaries, 50);
+    stats->canary_p99_us = hearth__histogram_percentile_us(&cache->canaries, 99);
     add_guard(cache, stats);
+}
+
+/* Who is given hot keys as callers know them: with their namespace's name before them. */
+struct hot_taker {
+    void (*give)(void *arg, const hearth__hot_key *key);
+    void *arg;
+};
+
+static void give_hot_key(void *arg, const hearth__hot_key *key) {
+    const struct hot_taker *taker = arg;
+    hearth__hot_key placed = *key;
+    hearth__key_part part = hearth__key_placed(key->key, key->key_size);
+    placed.key_size = part.size;
+    placed.full_size -= key->key_size - part.size;
+    memset(placed.key, 0, sizeof placed.key);
+    memcpy(placed.key, part.data, part.size);
+    taker->give(taker->arg, &placed);
 }
 
 int32_t hearth__cache_hot_keys(hearth *cache, size_t most,
                                void (*give)(void *arg, const hearth__hot_key *key), void *arg) {
-    return hearth__local_hot_keys(cache->local, most, give, arg);
+    struct hot_taker taker = {.give = give, .arg = arg};
+    return hearth__local_hot_keys(cache->whole->local, most, give_hot_key, &taker);
 }
 
 /* A text that may not fit: what it needs is counted all the same. */
@@ -127,6 +149,31 @@ static void add_node_gauge(struct text *text, const hearth__members *members, co
     }
 }
 
+/* Microseconds as seconds, in any locale. */
+static void add_seconds(struct text *text, uint64_t us) {
+    enum { US = 1000000 };
+    add(text, "%llu.%06llu", (unsigned long long)(us / US), (unsigned long long)(us % US));
+}
+
+/* Its buckets, of which each is twice as wide as the one before, are in the text only. */
+static void add_canaries(struct text *text, const hearth *cache, const hearth_stats *stats) {
+    enum { FIRST_US = 64, BUCKETS = 18 };
+    static const char *const name = "hearth_canary_seconds";
+    uint64_t all = hearth__histogram_below(&cache->canaries, UINT64_MAX);
+    add(text, "# HELP %s How long changes took to be told, tried out by this process.\n", name);
+    add(text, "# TYPE %s histogram\n", name);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        uint64_t us = (uint64_t)FIRST_US << i;
+        add(text, "%s_bucket{le=\"", name);
+        add_seconds(text, us);
+        add(text, "\"} %llu\n",
+            (unsigned long long)hearth__histogram_below(&cache->canaries, us));
+    }
+    add(text, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum ", name, (unsigned long long)all, name);
+    add_seconds(text, stats->canary_us);
+    add(text, "\n%s_count %llu\n", name, (unsigned long long)all);
+}
+
 static size_t compose(const hearth__members *members, const hearth_stats *stats, char *out,
                       size_t size) {
     struct text text = {.at = out, .size = size};
@@ -141,10 +188,12 @@ static size_t compose(const hearth__members *members, const hearth_stats *stats,
                    breaker_of);
     add_node_gauge(&text, members, "queued_deletes", "Deletes kept for a node",
                    hearth__nodes_queued);
+    add_canaries(&text, members->cache, stats);
     return text.needed + 1;
 }
 
-int32_t hearth__cache_stats_text(hearth *cache, char *out, size_t size, size_t *needed) {
+int32_t hearth__cache_stats_text(hearth *handle, char *out, size_t size, size_t *needed) {
+    hearth *cache = handle->whole;
     hearth_stats stats;
     hearth__cache_stats(cache, &stats);
     uint32_t place = 0;

@@ -9,14 +9,18 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tier/bus.h"
+#include "tier/tags.h"
 
 /* One write on its way. */
 struct step {
     hearth__write *write;
     hearth__route route;
     hearth__local_ticket ticket;
-    bool oversized; /* refused, but what it was to replace goes */
-    bool unsent;    /* refused, and nothing goes: its condition may not hold */
+    bool oversized;         /* refused, but what it was to replace goes */
+    bool unsent;            /* refused, and nothing goes: its condition may not hold */
+    hearth__buffer present; /* WRITE_MARK: the local copy's bytes, and what is kept with them */
+    hearth__local_entry entry;
 };
 
 static enum hearth__verb verb_of(const hearth__write *write,
@@ -32,6 +36,8 @@ static enum hearth__verb verb_of(const hearth__write *write,
         return HEARTH__TOUCH;
     case HEARTH__WRITE_INCREMENT:
         return HEARTH__INCREMENT;
+    case HEARTH__WRITE_MARK:
+        return HEARTH__MARK;
     case HEARTH__WRITE_DELETE:
         break;
     }
@@ -43,14 +49,49 @@ static bool stores(const hearth__write *write) {
            write->verb == HEARTH__WRITE_REPLACE;
 }
 
-/* Whether the key may exist by this. A delete tells that the source has changed, which may mean that the key is new there. */
+/* Whether the key may exist by this. A delete tells that the source has changed, which may mean that the key is new there; so does
+ * a mark. */
 static bool makes(const hearth__write *write) {
-    return stores(write) || write->verb == HEARTH__WRITE_DELETE;
+    return stores(write) || write->verb == HEARTH__WRITE_DELETE ||
+           write->verb == HEARTH__WRITE_MARK;
+}
+
+/* Whether what is stored is kept locally too. */
+static bool keeps(const hearth *cache, const struct step *step,
+                  const hearth_write_options *options) {
+    return stores(step->write) && !step->oversized && cache->keeps_local &&
+           options->tag_count == 0 &&
+           (options->flags & (HEARTH_WRITE_INTEGER | HEARTH_WRITE_NO_LOCAL)) == 0;
+}
+
+/* The tags of what a call writes, as nodes have them. */
+struct tags {
+    hearth__buffer bytes;
+    uint64_t stamp; /* of the clock, as the call began */
+};
+
+/* The stamp is asked for: what is known of the clock may be older than a tag that is made for these values, and then they would be gone
+ * at once. */
+static int32_t begin_tags(hearth *cache, const hearth_write_options *options,
+                          int64_t deadline_ns, struct tags *tags) {
+    *tags = (struct tags){0};
+    int32_t status = HEARTH_OK;
+    for (size_t i = 0; status == HEARTH_OK && i < options->tag_count; i++) {
+        status = hearth__tags_add(&tags->bytes, options->tags[i], options->tag_sizes[i]);
+    }
+    if (status == HEARTH_OK && tags->bytes.size != 0) {
+        hearth__tags_tell(cache, tags->bytes.data, tags->bytes.size);
+        status = hearth__tags_ask_clock(cache, deadline_ns, &tags->stamp);
+    }
+    if (status == HEARTH_OK && tags->bytes.size != 0) {
+        (void)hearth__tags_judge(cache, tags->bytes.data, tags->bytes.size, tags->stamp, NULL);
+    }
+    return status;
 }
 
 static hearth__remote_op compose(hearth *cache, const struct step *step,
-                                 const hearth_write_options *options, int64_t sent_ms,
-                                 int64_t began_ms) {
+                                 const hearth_write_options *options, const struct tags *tags,
+                                 int64_t sent_ms, int64_t began_ms) {
     const hearth__write *write = step->write;
     if (step->oversized) {
         return hearth__route_op(&step->route, HEARTH__DELETE);
@@ -67,7 +108,13 @@ static hearth__remote_op compose(hearth *cache, const struct step *step,
     op.soft_ttl_ms = lives.soft_ttl_ms;
     op.age_ms = sent_ms - began_ms;
     op.if_version = options->if_version;
+    op.tags = tags->bytes.data;
+    op.tags_size = tags->bytes.size;
+    op.stamp = tags->stamp;
     op.number = write->number;
+    /* Who had a copy is told of this write, which voids what he keeps of it. */
+    op.check = cache->listener != NULL && hearth__tracking_keeps_own(cache) &&
+               keeps(cache, step, options) && !step->ticket.had_copy;
     return op;
 }
 
@@ -82,16 +129,48 @@ hearth__local_entry hearth__write_entry(const hearth *cache, const hearth__remot
                   .hard_expiry_ms =
                       hearth__expiry_ms(sent_ms, op->ttl_ms != 0 ? op->ttl_ms : -1),
                   .version = op->version,
-                  .content = op->content}};
+                  .content = op->content,
+                  .until_ms = HEARTH__LOCAL_FOREVER}};
+    if (op->checked) {
+        hearth__tracking_checked(op, sent_ms, &answer.entry);
+    } else if (cache->bus.bus != NULL) {
+        answer.entry.source = (uint16_t)op->source;
+    }
     return hearth__answer_local_entry(cache, &answer);
+}
+
+/* A value that is marked may stay here too, if it is the one that its node has. */
+static int32_t look_local(hearth *cache, struct step *step) {
+    const hearth__write *write = step->write;
+    int32_t status = hearth__local_get(cache->local, write->key, write->key_size,
+                                       hearth__boot_ms(), &step->present, &step->entry);
+    if (status != HEARTH_OK || step->entry.absent) {
+        step->entry = (hearth__local_entry){0};
+    } else {
+        step->entry.tags = step->present.data + step->present.size;
+    }
+    return status;
+}
+
+/* The mark of the local copy, as its node has it. False: that has another value. */
+static bool mark_local(struct step *step, const hearth__remote_op *op, int64_t sent_ms) {
+    uint64_t version = step->entry.version;
+    if (op->status != HEARTH_OK || version == 0 || version != op->found_version) {
+        return false;
+    }
+    step->entry.stale = true;
+    step->entry.version = hearth__remote_marked_version(version);
+    step->entry.read_ms = sent_ms;
+    step->entry.source = (uint16_t)op->source;
+    return true;
 }
 
 /* Holds readers off. HEARTH_OK, HEARTH_E_NOMEM. */
 static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
                      const hearth_write_options *options, int64_t deadline_ns) {
     step->write = write;
-    if (makes(write)) {
-        hearth__guard_add(cache, write->key, write->key_size);
+    if (write->verb == HEARTH__WRITE_MARK && cache->keeps_local) {
+        (void)look_local(cache, step); /* what was not seen does not stay */
     }
     step->ticket = hearth__local_write_begin(cache->local, write->key, write->key_size);
     if (hearth__flight_detach(cache->flights, write->key, write->key_size, deadline_ns)) {
@@ -112,16 +191,19 @@ static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
 static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
                 const hearth_write_options *options, int64_t sent_ms) {
     hearth__write *write = step->write;
-    if (makes(write)) {
-        /* Once more, since a filter may have been begun after the first time, for keys that were there before this one. */
-        hearth__guard_add(cache, write->key, write->key_size);
+    bool keep = op->status == HEARTH_OK && keeps(cache, step, options) &&
+                (cache->listener == NULL || op->checked);
+    if (write->verb == HEARTH__WRITE_MARK) {
+        bool marked = cache->listener == NULL && mark_local(step, op, sent_ms);
+        hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
+                                marked ? &step->entry : NULL, step->present.data,
+                                step->present.size);
+        hearth__buffer_fini(&step->present);
+    } else {
+        hearth__local_entry entry = hearth__write_entry(cache, op, sent_ms);
+        hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
+                                keep ? &entry : NULL, write->data, write->size);
     }
-    bool keep = op->status == HEARTH_OK && stores(write) && !step->oversized &&
-                cache->keeps_local && op->kind == HEARTH__KIND_VALUE &&
-                (options->flags & HEARTH_WRITE_NO_LOCAL) == 0;
-    hearth__local_entry entry = hearth__write_entry(cache, op, sent_ms);
-    hearth__local_write_end(cache->local, write->key, write->key_size, step->ticket,
-                            keep ? &entry : NULL, write->data, write->size);
     /* A flight that took off meanwhile may have asked the node before it was written: who comes
      * from now on does not join it. What it loads is not kept, but need not be waited for. */
     (void)hearth__flight_detach(cache->flights, write->key, write->key_size, 0);
@@ -133,30 +215,60 @@ static void end(hearth *cache, struct step *step, const hearth__remote_op *op,
     }
 }
 
+int64_t hearth__write_deadline_ns(const hearth *cache, const hearth_write_options *options) {
+    int64_t ms = options->deadline_ms;
+    return hearth__deadline_ns(ms != 0 ? ms : cache->config.remote_timeout_ms);
+}
+
+/* What kept changing while it was to be marked may have been made of what the mark is for: then it goes. */
+static void delete_unmarked(hearth *cache, hearth__remote_op *ops, size_t count,
+                            int64_t deadline_ns) {
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].verb == HEARTH__MARK && ops[i].status == HEARTH_CONFLICT) {
+            ops[i].verb = HEARTH__DELETE;
+            hearth__nodes_execute(cache, &ops[i], 1, deadline_ns);
+            ops[i].status = ops[i].status >= 0 ? HEARTH_MISS : ops[i].status;
+        }
+    }
+}
+
+/* The writes of a call are of one verb. */
+static void add_to_guard(hearth *cache, const hearth__write *writes, size_t count) {
+    if (count != 0 && makes(&writes[0])) {
+        hearth__guard_add_all_own(cache, writes, count);
+    }
+}
+
 static void run(hearth *cache, hearth__write *writes, struct step *steps,
                 hearth__remote_op *ops, size_t count, const hearth_write_options *options) {
-    int64_t ms = options->deadline_ms;
-    int64_t deadline_ns = hearth__deadline_ns(ms != 0 ? ms : cache->config.remote_timeout_ms);
+    int64_t deadline_ns = hearth__write_deadline_ns(cache, options);
     int64_t began_ms = hearth__boot_ms();
-    bool routed = true;
+    struct tags tags;
+    int32_t begun = begin_tags(cache, options, deadline_ns, &tags);
+    add_to_guard(cache, writes, count);
     for (size_t i = 0; i < count; i++) {
-        routed =
-            begin(cache, &steps[i], &writes[i], options, deadline_ns) == HEARTH_OK && routed;
+        int32_t routed = begin(cache, &steps[i], &writes[i], options, deadline_ns);
+        begun = begun == HEARTH_OK ? routed : begun;
     }
     int64_t sent_ms = hearth__boot_ms();
     size_t sent = 0;
-    for (size_t i = 0; routed && i < count; i++) {
+    for (size_t i = 0; begun == HEARTH_OK && i < count; i++) {
         if (!steps[i].unsent) {
-            ops[sent++] = compose(cache, &steps[i], options, sent_ms, began_ms);
+            ops[sent++] = compose(cache, &steps[i], options, &tags, sent_ms, began_ms);
         }
     }
     hearth__nodes_execute(cache, ops, sent, deadline_ns);
-    const hearth__remote_op none = {.status = routed ? HEARTH_E_TOO_LARGE : HEARTH_E_NOMEM};
+    delete_unmarked(cache, ops, sent, deadline_ns);
+    const hearth__remote_op none = {.status = begun == HEARTH_OK ? HEARTH_E_TOO_LARGE : begun};
     const hearth__remote_op *next = ops;
+    /* Once more, since a filter may have been begun after the first time, for keys that were there before these. */
+    add_to_guard(cache, writes, count);
     for (size_t i = 0; i < count; i++) {
-        bool was_sent = routed && !steps[i].unsent;
+        bool was_sent = begun == HEARTH_OK && !steps[i].unsent;
         end(cache, &steps[i], was_sent ? next++ : &none, options, sent_ms);
     }
+    hearth__buffer_fini(&tags.bytes);
+    hearth__bus_tell_writes(cache, writes, count, deadline_ns);
 }
 
 /* Nothing could be written: what these writes were to replace is not to be trusted any more. */
@@ -171,7 +283,6 @@ static void fail(hearth *cache, hearth__write *writes, size_t count) {
  * be a fifth of what an entry takes besides key and value. */
 static void put_local(hearth *cache, hearth__write *write,
                       const hearth_write_options *options) {
-    hearth__guard_add(cache, write->key, write->key_size);
     hearth__local_ahead(cache->local, write->key, write->key_size);
     int64_t now_ms = hearth__boot_ms();
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
@@ -190,15 +301,45 @@ static void put_local(hearth *cache, hearth__write *write,
     HEARTH__COUNT(cache->counters, writes);
 }
 
+/* Marks the local copy alone. */
+static void mark_local_alone(hearth *cache, hearth__write *write) {
+    struct step step = {.write = write};
+    /* What is written from here on is not what is marked, and stays. */
+    hearth__local_ticket ticket =
+        hearth__local_sample(cache->local, write->key, write->key_size);
+    int32_t status = look_local(cache, &step);
+    bool there = step.entry.hard_expiry_ms != 0;
+    step.entry.stale = true;
+    step.entry.version = hearth__remote_marked_version(step.entry.version);
+    there = there && hearth__local_fill(cache->local, write->key, write->key_size, ticket,
+                                        &step.entry, step.present.data, step.present.size);
+    (void)hearth__flight_detach(cache->flights, write->key, write->key_size,
+                                hearth__deadline_ns(cache->config.remote_timeout_ms));
+    hearth__buffer_fini(&step.present);
+    if (!there) { /* what was not marked is not fresh either */
+        (void)hearth__local_evict(cache->local, write->key, write->key_size);
+    }
+    write->status = there ? HEARTH_OK : status == HEARTH_E_NOMEM ? status : HEARTH_MISS;
+    HEARTH__COUNT(cache->counters, writes);
+}
+
 void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
                        const hearth_write_options *options) {
     if ((options->flags & HEARTH_WRITE_NO_REMOTE) != 0) {
+        bool marks = writes[0].verb == HEARTH__WRITE_MARK;
+        if (!marks) {
+            hearth__guard_add_all_own(cache, writes, count);
+        }
         for (size_t i = 0; i < count; i++) {
-            put_local(cache, &writes[i], options);
+            if (marks) {
+                mark_local_alone(cache, &writes[i]);
+            } else {
+                put_local(cache, &writes[i], options);
+            }
         }
         return;
     }
-    struct step one_step;
+    struct step one_step = {0};
     hearth__remote_op one_op;
     if (count == 1) {
         run(cache, writes, &one_step, &one_op, 1, options);

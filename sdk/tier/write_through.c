@@ -4,8 +4,10 @@
  * from being stored; then the source is changed; then the value takes the lease's place. Whatever goes wrong, no tier has anything
  * older than the source.
  */
+#include "tier/bus.h"
 #include "tier/lease.h"
 #include "tier/load.h"
+#include "tier/namespace_key.h"
 #include "tier/nodes.h"
 #include "tier/write.h"
 
@@ -37,16 +39,19 @@ static void step(struct through *through, hearth__remote_op *op, bool keeps) {
     if (hearth__flight_detach(cache->flights, write->key, write->key_size, until_ns)) {
         HEARTH__COUNT(cache->counters, flight_detaches);
     }
+    keeps = keeps && hearth__tracking_keeps_own(cache);
+    op->check = keeps && cache->listener != NULL;
     hearth__nodes_execute(cache, op, 1, until_ns);
     hearth__local_entry entry = hearth__write_entry(cache, op, sent_ms);
-    bool kept = keeps && op->status == HEARTH_OK;
+    bool kept = keeps && op->status == HEARTH_OK && op->check == op->checked;
     hearth__local_write_end(cache->local, write->key, write->key_size, ticket,
                             kept ? &entry : NULL, write->data, write->size);
     (void)hearth__flight_detach(cache->flights, write->key, write->key_size, 0);
 }
 
-/* The lease replaces what is there. Without one the source is changed all the same: what the node has is deleted, then or later. */
-static void make_void(struct through *through) {
+/* The lease replaces what is there. Without one the source is changed all the same: what the node has is deleted, then or later.
+ * Without memory to tell the node anything it is not: HEARTH_E_NOMEM, else HEARTH_OK. */
+static int32_t make_void(struct through *through) {
     hearth *cache = through->cache;
     const hearth__route *route = &through->route;
     uint64_t generation = hearth__remote_generation(cache->remote, route->node);
@@ -58,12 +63,15 @@ static void make_void(struct through *through) {
     }
     int64_t asked_ms = hearth__nodes_now_ms();
     step(through, &op, false);
+    (void)hearth__bus_tell(cache, through->write->key, through->write->key_size, op.status,
+                           deadline_ns(through));
     if (lease != NULL && op.status == HEARTH_OK) {
         hearth__lease_keep(cache, lease, asked_ms);
         through->lease = lease;
     } else {
         hearth__lease_destroy(lease);
     }
+    return op.status == HEARTH_E_NOMEM ? HEARTH_E_NOMEM : HEARTH_OK;
 }
 
 static hearth__remote_op compose(const struct through *through) {
@@ -98,22 +106,30 @@ static int32_t store(struct through *through) {
     return op.status;
 }
 
-/* What stands there now may have been read before the source was changed. */
+/* What stands there now may have been read before the source was changed. That is owed to the node for whatever reason it could
+ * not be told, the lack of memory included. */
 static int32_t remove(struct through *through) {
     hearth__remote_op op = hearth__route_op(&through->route, HEARTH__DELETE);
     step(through, &op, false);
+    if (op.status == HEARTH_E_NOMEM && through->cache->guards != NULL) {
+        op.status = HEARTH_E_UNKNOWN;
+        hearth__handoff_check(through->cache, &op);
+    }
     return op.status < 0 ? op.status : HEARTH_OK;
 }
 
 static int32_t run(struct through *through, hearth_writer writer, void *arg) {
     hearth *cache = through->cache;
     const hearth__write *write = through->write;
-    make_void(through);
+    if (make_void(through) != HEARTH_OK) {
+        return HEARTH_E_NOMEM;
+    }
     /* This process's fetches wait, and the writer's own is told that it would wait for itself. */
     hearth__flight *flight = NULL;
     bool leads = hearth__flight_try_lead(cache->flights, write->key, write->key_size,
                                          &flight) == HEARTH_OK;
-    int32_t said = writer(arg, write->key, write->key_size, write->data, write->size);
+    hearth__key_part given = hearth__key_given(write->key, write->key_size);
+    int32_t said = writer(arg, given.data, given.size, write->data, write->size);
     int32_t status = said == HEARTH_OK ? store(through) : HEARTH_E_LOADER;
     if (status != HEARTH_OK) {
         int32_t removed = remove(through);
@@ -127,6 +143,15 @@ static int32_t run(struct through *through, hearth_writer writer, void *arg) {
     return status;
 }
 
+/* Whatever came of it, the key has changed. */
+static int32_t tell(const struct through *through, int32_t status) {
+    bool removed = status == HEARTH_CONFLICT || status == HEARTH_E_LOADER;
+    const hearth__write *write = through->write;
+    int32_t told = hearth__bus_tell(through->cache, write->key, write->key_size,
+                                    removed ? HEARTH_OK : status, deadline_ns(through));
+    return removed ? status : told;
+}
+
 int32_t hearth__write_through(hearth *cache, const hearth__write *write,
                               const hearth_write_options *options, hearth_writer writer,
                               void *arg) {
@@ -137,10 +162,11 @@ int32_t hearth__write_through(hearth *cache, const hearth__write *write,
     int32_t status = hearth__route_init(cache, write->key, write->key_size, &through.route);
     if (status == HEARTH_OK) {
         HEARTH__COUNT(cache->counters, writes);
-        hearth__guard_add(cache, write->key, write->key_size);
+        hearth__guard_add_own(cache, write->key, write->key_size);
         status = run(&through, writer, arg);
         /* Once more, since a filter may have been begun after the first time. */
-        hearth__guard_add(cache, write->key, write->key_size);
+        hearth__guard_add_own(cache, write->key, write->key_size);
+        status = tell(&through, status);
     }
     hearth__route_fini(&through.route);
     return status;

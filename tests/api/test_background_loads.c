@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads that may outlive their call: on workers and on threads that are lent, and what becomes of them and of their arguments. */
-#include "base/tsan.h"
 #include "source.h"
+#include "support/sanitizer.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -508,12 +508,7 @@ static void closing_waits_for_what_runs_and_drops_what_waits(void **state) {
 
 /* ---- fork ---- */
 
-/* A sanitizer's own locks and threads do not stand a fork with threads. */
-#if defined(HEARTH__TSAN) || defined(__SANITIZE_ADDRESS__)
-#define FORKS 0
-#else
-#define FORKS 20
-#endif
+enum { FORKS = SANITIZED ? 0 : 20 };
 
 /* In a child: its parent's worker is not here, what waited for it is released, and the key is loaded by its own. */
 static int child(struct background *running, struct background *queued) {

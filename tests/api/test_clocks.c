@@ -83,7 +83,8 @@ static struct servers servers;
 
 static int open_on_server(void **state) {
     char url[SERVERS_PATH_BYTES + 32];
-    const char *const settings[] = {"remote.url", url, "local.max_ttl_ms", "60000", NULL};
+    const char *const settings[] = {
+        "remote.url", url, "local.max_ttl_ms", "60000", "coherence.mode", "ttl", NULL};
     (void)state;
     memset(&clocks, 0, sizeof clocks);
     if (servers_open(&servers) != 0) {

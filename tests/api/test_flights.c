@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hearth_fetch() from many threads: one load, its waiters, and the writes that detach it. */
 #include "source.h"
+#include "support/sanitizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,11 +107,7 @@ static void of_64_threads_one_loads(void **state) {
 }
 
 /* Many more threads than a crowd has, on small stacks. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { MULTITUDE = 200 };
-#else
-enum { MULTITUDE = 1000 };
-#endif
+enum { MULTITUDE = SANITIZED ? 200 : 1000 };
 
 struct multitude {
     struct source source;

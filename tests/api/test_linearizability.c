@@ -18,6 +18,8 @@ enum {
 #endif
     LONG_ROUNDS = 100,
     THREADS = 8,
+    CROWD =
+        64, /* more than there are processors: most of them are held up in the middle of a call */
 };
 
 /* ---- the cache as a store ---- */
@@ -101,10 +103,12 @@ static const struct registers_store cache_store = {enter, leave, set, get, drop,
 
 /* ---- loads ---- */
 
+#define SMALL "256kb" /* the logs come round many times */
+
 /* Returns how many entries made room for others. */
-static uint64_t play(const char *policy, struct registers_load load) {
+static uint64_t play(const char *policy, const char *bytes, struct registers_load load) {
     const char *const settings[] = {"local.max_bytes",
-                                    "256kb",
+                                    bytes,
                                     "local.max_entry_bytes",
                                     "30kb",
                                     "local.policy",
@@ -116,8 +120,7 @@ static uint64_t play(const char *policy, struct registers_load load) {
                                     NULL};
     uint64_t evicted = 0;
     size_t rounds = getenv("HEARTH_LONG") != NULL ? LONG_ROUNDS : 1;
-    load.threads = THREADS;
-    load.calls = CALLS;
+    load.calls = CALLS / (load.threads / THREADS);
     for (size_t i = 0; i < rounds; i++) {
         hearth *cache = cache_open(settings);
         assert_non_null(cache);
@@ -129,16 +132,20 @@ static uint64_t play(const char *policy, struct registers_load load) {
 }
 
 static void in_one_order(const char *policy) {
-    const struct registers_load evicted = {
-        .keys = 24, .least_words = 2000, .most_words = 2000, .drops = 4, .vanishes = true};
-    assert_true(play(policy, evicted) > CALLS / 100);
+    const struct registers_load evicted = {.threads = THREADS,
+                                           .keys = 24,
+                                           .least_words = 2000,
+                                           .most_words = 2000,
+                                           .drops = 4,
+                                           .vanishes = true};
+    assert_true(play(policy, SMALL, evicted) > CALLS / 100);
     /* Written so often that none has grown old when its log's tail arrives. */
     const struct registers_load moved = {
-        .keys = 2, .least_words = 1, .most_words = 64, .drops = 1};
-    assert_int_equal(play(policy, moved), 0);
+        .threads = THREADS, .keys = 2, .least_words = 1, .most_words = 64, .drops = 1};
+    assert_int_equal(play(policy, SMALL, moved), 0);
     const struct registers_load rewritten = {
-        .keys = 3, .least_words = 1000, .most_words = 1000, .drops = 1};
-    assert_int_equal(play(policy, rewritten), 0);
+        .threads = THREADS, .keys = 3, .least_words = 1000, .most_words = 1000, .drops = 1};
+    assert_int_equal(play(policy, SMALL, rewritten), 0);
 }
 
 static void in_one_order_under_lru(void **state) {
@@ -156,11 +163,20 @@ static void in_one_order_by_default(void **state) {
     in_one_order("adaptive");
 }
 
+/* Nothing makes room: no log comes round. */
+static void in_one_order_for_a_crowd(void **state) {
+    const struct registers_load crowd = {
+        .threads = CROWD, .keys = 64, .least_words = 1, .most_words = 64, .drops = 4};
+    (void)state;
+    assert_int_equal(play("adaptive", "16mb", crowd), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_one_order_under_lru),
         cmocka_unit_test(in_one_order_under_s3fifo),
         cmocka_unit_test(in_one_order_by_default),
+        cmocka_unit_test(in_one_order_for_a_crowd),
     };
     return cmocka_run_group_tests_name("linearizability", tests, NULL, NULL);
 }

@@ -58,6 +58,7 @@ static hearth *open_at(const char *url) {
     assert_int_equal(hearth_options_set(options, "remote.url", url), HEARTH_OK);
     assert_int_equal(hearth_options_set(options, "remote.timeout_ms", "20s"), HEARTH_OK);
     assert_int_equal(hearth_options_set(options, "local.max_ttl_ms", "600000"), HEARTH_OK);
+    assert_int_equal(hearth_options_set(options, "coherence.mode", "ttl"), HEARTH_OK);
     assert_int_equal(hearth_open(options, &cache), HEARTH_OK);
     hearth_options_free(options);
     return cache;

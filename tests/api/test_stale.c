@@ -323,6 +323,117 @@ static void many_at_once_renew_once(void **state) {
     }
 }
 
+/* ---- marked stale ---- */
+
+static void mark(const char *key, uint32_t flags, int32_t status) {
+    hearth_write_options write;
+    hearth_write_options_init(&write, sizeof write);
+    write.flags = flags;
+    assert_int_equal(hearth_mark_stale(cache, key, strlen(key), &write), status);
+}
+
+static void what_is_marked_is_stale_in_both_tiers(void **state) {
+    (void)state;
+    assert_int_equal(cache_set(cache, "key", "old"), HEARTH_OK);
+    assert_int_equal(get("key", 0), HEARTH_OK);
+    const hearth_info before = info_of_value();
+    for (int i = 0; i < 2; i++) { /* also what is stale already */
+        mark("key", 0, HEARTH_OK);
+        expect_in_tiers("key", "MISS", "MISS");
+    }
+    assert_int_equal(get("key", HEARTH_READ_ALLOW_STALE), HEARTH_OK);
+    expect_answer("old", HEARTH_TIER_LOCAL, HEARTH_STALE);
+    const hearth_info here = info_of_value();
+    assert_int_equal(get("key", HEARTH_READ_ALLOW_STALE | HEARTH_READ_NO_LOCAL), HEARTH_OK);
+    expect_answer("old", HEARTH_TIER_REMOTE, HEARTH_STALE);
+    assert_true(here.version == info_of_value().version);
+    assert_true(here.version != before.version);
+    const int64_t most_ms = before.ttl_left_ms + 1; /* it was rounded */
+    assert_in_range(info_of_value().ttl_left_ms, 1, most_ms);
+    assert_in_range(here.ttl_left_ms, 1, most_ms);
+}
+
+static void a_fetch_renews_what_is_marked(void **state) {
+    (void)state;
+    assert_int_equal(cache_set(cache, "key", "old"), HEARTH_OK);
+    mark("key", 0, HEARTH_OK);
+    source.returns = 7;
+    assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
+    expect_answer("old", HEARTH_TIER_LOCAL, HEARTH_STALE);
+    reopen((const char *const[]){"load.retry_after_ms", "0", NULL});
+    assert_int_equal(cache_set(cache, "key", "old"), HEARTH_OK);
+    mark("key", 0, HEARTH_OK);
+    source.returns = HEARTH_OK;
+    assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
+    expect_answer("new", HEARTH_TIER_LOADED, HEARTH_FRESH);
+    expect_in_tiers("key", "=new", "=new");
+}
+
+static void only_values_can_be_marked(void **state) {
+    (void)state;
+    hearth_write_options write;
+    hearth_write_options_init(&write, sizeof write);
+    write.flags = HEARTH_WRITE_INTEGER;
+    mark("key", 0, HEARTH_MISS);
+    assert_int_equal(hearth_set(cache, "number", 6, "7", 1, &write), HEARTH_OK);
+    mark("number", 0, HEARTH_E_TYPE);
+    assert_string_equal(cache_get(cache, "number", 0), "=7");
+    source.absent = true;
+    assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_ABSENT);
+    mark("key", 0, HEARTH_MISS);
+    expect_in_tiers("key", "MISS", "MISS");
+}
+
+static void a_local_copy_can_be_marked_alone(void **state) {
+    (void)state;
+    assert_int_equal(cache_set(cache, "key", "old"), HEARTH_OK);
+    mark("key", HEARTH_WRITE_NO_REMOTE, HEARTH_OK);
+    expect_in_tiers("key", "MISS", "=old");
+    assert_int_equal(get("key", HEARTH_READ_ALLOW_STALE | HEARTH_READ_NO_REMOTE), HEARTH_OK);
+    expect_answer("old", HEARTH_TIER_LOCAL, HEARTH_STALE);
+    mark("none", HEARTH_WRITE_NO_REMOTE, HEARTH_MISS);
+}
+
+/* A copy that is not of the value that the node has is none to keep. */
+static void another_local_copy_does_not_stay(void **state) {
+    (void)state;
+    assert_int_equal(cache_set(cache, "key", "node"), HEARTH_OK);
+    hearth_write_options write;
+    hearth_write_options_init(&write, sizeof write);
+    write.flags = HEARTH_WRITE_NO_REMOTE;
+    assert_int_equal(hearth_set(cache, "key", 3, "here", 4, &write), HEARTH_OK);
+    mark("key", 0, HEARTH_OK);
+    assert_int_equal(get("key", HEARTH_READ_ALLOW_STALE), HEARTH_OK);
+    expect_answer("node", HEARTH_TIER_REMOTE, HEARTH_STALE);
+}
+
+/* The load began before: what it found may be what the mark is for. */
+static void a_renewal_under_way_is_not_stored_over_a_mark(void **state) {
+    (void)state;
+    char key[] = "key";
+    struct renewer renewer = {.key = key};
+    struct crowd crowd;
+    start_renewal(&crowd, &renewer);
+    mark(key, 0, HEARTH_OK);
+    finish_renewal(&crowd, &renewer);
+    expect_in_tiers(key, "MISS", "MISS");
+    assert_int_equal(get(key, HEARTH_READ_ALLOW_STALE), HEARTH_OK);
+    expect_answer("old", HEARTH_TIER_LOCAL, HEARTH_STALE);
+}
+
+static void mark_own_key(struct source *from, hearth_fill *fill) {
+    (void)from;
+    (void)fill;
+    mark("key", 0, HEARTH_MISS);
+}
+
+static void a_load_under_way_is_not_stored_after_a_mark(void **state) {
+    (void)state;
+    source.inside = mark_own_key;
+    assert_int_equal(source_fetch(cache, "key", &source, value), HEARTH_OK);
+    expect_in_tiers("key", "MISS", "MISS");
+}
+
 #define WITH_CACHE(test) cmocka_unit_test_setup_teardown(test, open_cache, close_cache)
 
 int main(void) {
@@ -341,6 +452,13 @@ int main(void) {
         WITH_CACHE(a_delete_meanwhile_is_not_undone),
         WITH_CACHE(after_a_delete_the_stale_value_is_no_answer),
         WITH_CACHE(many_at_once_renew_once),
+        WITH_CACHE(what_is_marked_is_stale_in_both_tiers),
+        WITH_CACHE(a_fetch_renews_what_is_marked),
+        WITH_CACHE(only_values_can_be_marked),
+        WITH_CACHE(a_local_copy_can_be_marked_alone),
+        WITH_CACHE(another_local_copy_does_not_stay),
+        WITH_CACHE(a_renewal_under_way_is_not_stored_over_a_mark),
+        WITH_CACHE(a_load_under_way_is_not_stored_after_a_mark),
     };
     return cmocka_run_group_tests_name("stale", tests, NULL, NULL);
 }

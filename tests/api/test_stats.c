@@ -182,7 +182,7 @@ static void every_statistic_is_in_the_text(void **state) {
 }
 
 static size_t name_length(const char *at) {
-    size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+    size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_0123456789");
     assert_true(length > 7 && memcmp(at, "hearth_", 7) == 0);
     return length;
 }
@@ -206,11 +206,40 @@ static void expect_sample(const char *line, const char *family, size_t family_le
     assert_true(digits > 0 && at[1 + digits] == '\0');
 }
 
+/* A histogram's: each bucket has what the one before it has, and more; the last has all, as many as are counted. */
+struct buckets {
+    uint64_t last;
+    bool is_whole;
+    bool is_counted;
+};
+
+static void expect_part(const char *line, const char *family, size_t length,
+                        struct buckets *buckets) {
+    const char *value = strchr(line, ' ');
+    assert_memory_equal(line, family, length);
+    assert_non_null(value);
+    uint64_t number = strtoull(value + 1, NULL, 10);
+    if (strncmp(line + length, "_bucket{le=\"", 12) == 0) {
+        assert_true(!buckets->is_whole && number >= buckets->last);
+        buckets->is_whole = strncmp(line + length + 12, "+Inf\"} ", 7) == 0;
+        assert_true(buckets->is_whole || strtod(line + length + 12, NULL) > 0);
+        buckets->last = number;
+    } else if (strncmp(line + length, "_count ", 7) == 0) {
+        assert_true(buckets->is_whole);
+        assert_int_equal(number, buckets->last);
+        buckets->is_counted = true;
+    } else {
+        assert_memory_equal(line + length, "_sum ", 5);
+    }
+}
+
 /* Line by line: HELP, TYPE of the same name, samples of that name, and so on. */
 static void expect_well_formed(char *text) {
     enum { START, HELP, TYPE, SAMPLE } last = START;
     const char *family = "";
     size_t length = 0;
+    bool is_histogram = false;
+    struct buckets buckets = {0};
     char *rest = text;
     size_t size = strlen(text);
     assert_int_equal(text[size - 1], '\n');
@@ -227,8 +256,13 @@ static void expect_well_formed(char *text) {
             assert_true(last == HELP && name_length(line + 7) == length);
             assert_memory_equal(line + 7, family, length);
             bool total = length > 6 && memcmp(family + length - 6, "_total", 6) == 0;
-            assert_string_equal(line + 7 + length, total ? " counter" : " gauge");
+            is_histogram = strcmp(line + 7 + length, " histogram") == 0;
+            assert_true(is_histogram ||
+                        strcmp(line + 7 + length, total ? " counter" : " gauge") == 0);
             last = TYPE;
+        } else if (is_histogram) {
+            expect_part(line, family, length, &buckets);
+            last = SAMPLE;
         } else {
             assert_true(last == TYPE || last == SAMPLE);
             expect_sample(line, family, length);
@@ -236,6 +270,7 @@ static void expect_well_formed(char *text) {
         }
     }
     assert_int_equal(last, SAMPLE);
+    assert_true(buckets.is_counted);
 }
 
 static void the_text_is_well_formed(void **state) {

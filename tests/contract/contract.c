@@ -41,6 +41,8 @@ static const struct CMUnitTest peaceful[] = {
     cmocka_unit_test(test_touch_gives_a_new_life),
     cmocka_unit_test(test_touch_of_an_integer),
     cmocka_unit_test(test_increment_keeps_the_life),
+    cmocka_unit_test(test_a_mark_keeps_the_life),
+    cmocka_unit_test(test_a_mark_voids_what_was_read),
     cmocka_unit_test(test_integers_under_awkward_keys),
     cmocka_unit_test(test_batch_of_many_verbs),
     cmocka_unit_test(test_large_batch),
@@ -58,7 +60,7 @@ static const struct CMUnitTest alone[] = {
     ON_OWN_SERVERS(test_deadline_has_passed),
     ON_OWN_SERVERS(test_lost_connections_change_the_generation),
     ON_OWN_SERVERS(test_fork),
-#if SUITE_FORKS_WITH_THREADS
+#if !SANITIZED
     ON_OWN_SERVERS(test_fork_with_threads),
 #endif
 };

@@ -261,3 +261,56 @@ void test_increment_keeps_the_life(void **state) {
     (void)rig_expect_get(rig, life.key, HEARTH_OK, "1000001");
     look_until_over(rig, &life, 1);
 }
+
+void test_a_mark_keeps_the_life(void **state) {
+    struct rig *rig = *state;
+    struct life life = {
+        .ttl_ms = 1500, .early_ms = rig->contract->early_ms, .late_ms = rig->contract->late_ms};
+    snprintf(life.key, sizeof life.key, "marked");
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, "marked", "1");
+    op.soft_ttl_ms = 1000;
+    op.ttl_ms = 1500;
+    life.before_ns = hearth__monotonic_ns();
+    rig_expect(rig, op, HEARTH_OK, "set");
+    life.after_ns = hearth__monotonic_ns();
+    hearth__remote_op mark = rig_verb(HEARTH__MARK, "marked");
+    assert_int_equal(rig_run(rig, &mark), HEARTH_OK);
+    assert_true(mark.found_version == op.version);
+    hearth__remote_op got = rig_expect_get(rig, "marked", HEARTH_OK, "1");
+    assert_int_equal(got.found, HEARTH__KIND_STALE);
+    assert_true(got.found_version == hearth__remote_marked_version(op.version));
+    assert_true(got.found_version != op.version);
+    assert_true(got.soft_left_ms <= 1000);
+    look_until_over(rig, &life, 1);
+    rig_expect(rig, rig_verb(HEARTH__MARK, "marked"), HEARTH_MISS, "what is over");
+}
+
+void test_a_mark_voids_what_was_read(void **state) {
+    struct rig *rig = *state;
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, "read", "old");
+    rig_expect(rig, op, HEARTH_OK, "set");
+    rig_expect(rig, rig_verb(HEARTH__MARK, "read"), HEARTH_OK, "mark");
+    hearth__remote_op swap = rig_store(rig, HEARTH__SWAP, "read", "new");
+    swap.if_version = op.version;
+    rig_expect(rig, swap, HEARTH_CONFLICT, "what was read before");
+    swap.if_version = hearth__remote_marked_version(op.version);
+    rig_expect(rig, rig_verb(HEARTH__MARK, "read"), HEARTH_OK, "mark again");
+    rig_expect(rig, swap, HEARTH_CONFLICT, "also of what was stale");
+    swap.if_version = hearth__remote_marked_version(swap.if_version);
+    rig_expect(rig, swap, HEARTH_OK, "what was read after");
+    hearth__remote_op got = rig_expect_get(rig, "read", HEARTH_OK, "new");
+    assert_int_equal(got.found, HEARTH__KIND_VALUE);
+    static const char token[] = "a token that is";
+    rig_expect(rig, rig_lease_verb(rig, HEARTH__LEASE, "lease", token), HEARTH_OK, "lease");
+    rig_expect(rig, rig_verb(HEARTH__MARK, "lease"), HEARTH_MISS, "mark of a lease");
+    rig_expect(rig, rig_lease_verb(rig, HEARTH__FILL, "lease", token), HEARTH_MISS, "fill");
+    /* A value without end stays without one, where that can be known. */
+    op = rig_store(rig, HEARTH__SET, "ever", "old");
+    op.ttl_ms = 0;
+    rig_expect(rig, op, HEARTH_OK, "set for ever");
+    bool known = rig->contract->knows_ttl;
+    rig_expect(rig, rig_verb(HEARTH__MARK, "ever"), known ? HEARTH_OK : HEARTH_MISS,
+               "for ever");
+    got = rig_expect_get(rig, "ever", known ? HEARTH_OK : HEARTH_MISS, "old");
+    assert_int_equal(got.left_ms, known ? -1 : 0);
+}

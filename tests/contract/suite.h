@@ -3,20 +3,8 @@
 #ifndef HEARTH_TESTS_CONTRACT_SUITE_H
 #define HEARTH_TESTS_CONTRACT_SUITE_H
 
-/* The sanitizers' runtimes do not survive forks of a process with threads: ThreadSanitizer's never, AddressSanitizer's not if
- * another thread is in its allocator. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SUITE_FORKS_WITH_THREADS 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SUITE_FORKS_WITH_THREADS 0
-#endif
-#endif
-#ifndef SUITE_FORKS_WITH_THREADS
-#define SUITE_FORKS_WITH_THREADS 1
-#endif
-
 #include "contract/rig.h"
+#include "support/sanitizer.h"
 
 /* verb_table.c */
 void test_verb_table(void **state);
@@ -60,6 +48,8 @@ void test_lives_are_told(void **state);
 void test_touch_gives_a_new_life(void **state);
 void test_touch_of_an_integer(void **state);
 void test_increment_keeps_the_life(void **state);
+void test_a_mark_keeps_the_life(void **state);
+void test_a_mark_voids_what_was_read(void **state);
 
 /* keys.c */
 void test_keys(void **state);
@@ -78,7 +68,7 @@ void test_stopped_node(void **state);
 void test_no_answer_goes_astray(void **state);
 void test_deadline_has_passed(void **state);
 void test_fork(void **state);
-#if SUITE_FORKS_WITH_THREADS
+#if !SANITIZED
 void test_fork_with_threads(void **state);
 #endif
 

@@ -267,23 +267,38 @@ void test_swap_replaces_a_damaged_value(void **state) {
     (void)rig_expect_get(rig, "mend", HEARTH_OK, "some body");
 }
 
-static void check_increment(struct rig *rig, int64_t number, int32_t status, int64_t result) {
+static void store_number(struct rig *rig, const char *digits) {
+    hearth__remote_op op = rig_store(rig, HEARTH__SET, "number", digits);
+    op.kind = HEARTH__KIND_INTEGER;
+    rig_expect(rig, op, HEARTH_OK, "set");
+}
+
+/* Memcached counts on to 2^64, and may not take that back: from 2^63 on it looks for a minus sign, up to the next NUL, which may
+ * be far behind the value. Who asked is told that he does not know. */
+static bool is_stuck(const struct rig *rig, int32_t status, int32_t expected) {
+    return rig->contract->kind == HEARTH__MEMCACHED && expected == HEARTH_E_TOO_LARGE &&
+           status == HEARTH_E_UNKNOWN;
+}
+
+static void check_increment(struct rig *rig, int64_t number, int32_t expected, int64_t result) {
     hearth__remote_op op = rig_verb(HEARTH__INCREMENT, "number");
     op.number = number;
-    rig_same_status(rig_run(rig, &op), status, "increment");
-    if (status == HEARTH_OK) {
-        assert_true(op.number == result);
-    }
+    int32_t status = rig_run(rig, &op);
     char digits[24];
     snprintf(digits, sizeof digits, "%lld", (long long)result);
+    if (is_stuck(rig, status, expected)) {
+        (void)rig_expect_get(rig, "number", HEARTH_MISS, NULL);
+        store_number(rig, digits);
+        return;
+    }
+    rig_same_status(status, expected, "increment");
+    assert_true(status != HEARTH_OK || op.number == result);
     (void)rig_expect_get(rig, "number", HEARTH_OK, digits);
 }
 
 void test_increment(void **state) {
     struct rig *rig = *state;
-    hearth__remote_op op = rig_store(rig, HEARTH__SET, "number", "10");
-    op.kind = HEARTH__KIND_INTEGER;
-    rig_expect(rig, op, HEARTH_OK, "set");
+    store_number(rig, "10");
     check_increment(rig, 5, HEARTH_OK, 15);
     check_increment(rig, 0, HEARTH_OK, 15);
     check_increment(rig, -6, HEARTH_OK, 9); /* one digit less */
@@ -335,6 +350,9 @@ void test_integers_of_others(void **state) {
         assert_memory_equal(rig->body.data, no_numbers[i], rig->body.size);
     }
     rig_plant(rig, "theirs", "9223372036854775807", 19);
-    rig_expect(rig, op, HEARTH_E_TOO_LARGE, "2^63-1");
-    (void)rig_expect_get(rig, "theirs", HEARTH_OK, "9223372036854775807");
+    int32_t status = rig_run(rig, &op);
+    if (!is_stuck(rig, status, HEARTH_E_TOO_LARGE)) {
+        rig_same_status(status, HEARTH_E_TOO_LARGE, "2^63-1");
+        (void)rig_expect_get(rig, "theirs", HEARTH_OK, "9223372036854775807");
+    }
 }

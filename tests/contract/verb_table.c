@@ -27,9 +27,9 @@ static const char *const row_names[] = {
 };
 
 /* In the order of enum hearth__verb. */
-static const char *const verb_names[] = {"get",   "set",   "add",       "replace",
-                                         "swap",  "touch", "increment", "delete",
-                                         "lease", "fill",  "extend",    "release"};
+static const char *const verb_names[] = {"get",   "set",       "add",    "replace", "swap",
+                                         "touch", "increment", "delete", "mark",    "lease",
+                                         "fill",  "extend",    "release"};
 
 enum {
     VERBS = HEARTH__RELEASE + 1,
@@ -44,17 +44,17 @@ enum {
 /* SWAP asks for a version that nothing has here, and the verbs on leases for a token. */
 /* clang-format off */
 static const int32_t expected[ROWS][VERBS] = {
-    /*                  get   set add     replace swap   touch increment delete lease   fill   extend release */
-    [NOTHING]        = {MISS, OK, OK,     MISS,   MISS,  MISS, MISS,     MISS,   OK,     MISS,  MISS,  MISS},
-    [VALUE]          = {OK,   OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
-    [STALE]          = {OK,   OK, OK,     OK,     OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
-    [ABSENT]         = {GONE, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   EXISTS, OTHER, OTHER, OTHER},
-    [LEASE]          = {MISS, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   EXISTS, OTHER, OTHER, OTHER},
-    [INTEGER]        = {OK,   OK, EXISTS, OK,     OTHER, OK,   OK,       OK,     EXISTS, OTHER, OTHER, OTHER},
-    [FOREIGN]        = {MISS, OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
-    [NEWER_FORMAT]   = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
-    [NEWER_FLAGS]    = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
-    [CUT]            = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     EXISTS, OTHER, OTHER, OTHER},
+    /*                  get   set add     replace swap   touch increment delete mark  lease   fill   extend release */
+    [NOTHING]        = {MISS, OK, OK,     MISS,   MISS,  MISS, MISS,     MISS,   MISS, OK,     MISS,  MISS,  MISS},
+    [VALUE]          = {OK,   OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     OK,   EXISTS, OTHER, OTHER, OTHER},
+    [STALE]          = {OK,   OK, OK,     OK,     OTHER, MISS, TYPE,     OK,     OK,   EXISTS, OTHER, OTHER, OTHER},
+    [ABSENT]         = {GONE, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   MISS, EXISTS, OTHER, OTHER, OTHER},
+    [LEASE]          = {MISS, OK, OK,     MISS,   OTHER, MISS, MISS,     MISS,   MISS, EXISTS, OTHER, OTHER, OTHER},
+    [INTEGER]        = {OK,   OK, EXISTS, OK,     OTHER, OK,   OK,       OK,     TYPE, EXISTS, OTHER, OTHER, OTHER},
+    [FOREIGN]        = {MISS, OK, EXISTS, OK,     OTHER, OK,   TYPE,     OK,     TYPE, EXISTS, OTHER, OTHER, OTHER},
+    [NEWER_FORMAT]   = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     MISS, EXISTS, OTHER, OTHER, OTHER},
+    [NEWER_FLAGS]    = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     MISS, EXISTS, OTHER, OTHER, OTHER},
+    [CUT]            = {MISS, OK, EXISTS, MISS,   OTHER, MISS, TYPE,     OK,     MISS, EXISTS, OTHER, OTHER, OTHER},
 };
 /* clang-format on */
 
@@ -134,8 +134,13 @@ static void expect_nothing(struct rig *rig, const char *key) {
 static void check_afterwards(struct rig *rig, enum at row, enum hearth__verb verb,
                              const char *key, const struct bytes *before) {
     bool done = expected[row][verb] == HEARTH_OK;
-    if (verb == HEARTH__DELETE) {
+    bool removed =
+        verb == HEARTH__DELETE || (verb == HEARTH__MARK && expected[row][verb] == MISS);
+    if (removed) {
         expect_nothing(rig, key);
+    } else if (verb == HEARTH__MARK && done) {
+        hearth__remote_op op = rig_expect_get(rig, key, HEARTH_OK, "old");
+        assert_int_equal(op.found, HEARTH__KIND_STALE);
     } else if (verb == HEARTH__GET || !done) {
         expect_untouched(rig, key, before, key);
         rig_expect(rig, rig_get(rig, key), expected[row][HEARTH__GET], key);

@@ -21,6 +21,10 @@ static void opening_fails_whole(void **state) {
         hearth_options *options = hearth_options_new();
         assert_non_null(options);
         assert_int_equal(hearth_options_set(options, "remote.url", urls[i]), HEARTH_OK);
+        if (strstr(urls[i], "redis") != NULL) {
+            assert_int_equal(hearth_options_set(options, "coherence.mode", "tracking"),
+                             HEARTH_OK);
+        }
         const int64_t blocks = failing_memory_blocks();
         int32_t status = HEARTH_E_NOMEM;
         uint64_t successes = 0;

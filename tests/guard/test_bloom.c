@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The filter: its bits by hand, both forms of a question, its rate beside the table, merges between sizes, many threads. */
+/* The filter: its bits by hand, both forms of a question, its rate beside the table, merges between sizes, many threads;
+ * and the bytes by which processes share one. */
 #include "guard/bloom.h"
+
+#include "guard/bloom_share.h"
 
 #include "splitmix.h"
 #include "support/crowd.h"
@@ -271,6 +274,98 @@ static void without_memory_there_is_no_filter(void **state) {
     failing_memory_pass();
 }
 
+/* ---- what a server is told of it -------------------------------------------------------- */
+
+/* A server sets bits by their places, the highest of a byte first: what comes of it are the filter's bytes. */
+static void a_servers_bits_are_the_filters(void **state) {
+    (void)state;
+    enum { BLOCKS = 37 };
+    static unsigned char by_places[BLOCKS * HEARTH__BLOOM_BLOCK];
+    static unsigned char bytes[BLOCKS * HEARTH__BLOOM_BLOCK];
+    hearth__bloom *filter = create(BLOCKS);
+    uint64_t seed = 5;
+    for (int i = 0; i < 200; i++) {
+        uint64_t hash = splitmix(&seed);
+        uint32_t places[HEARTH__BLOOM_BITS];
+        (void)hearth__bloom_insert(filter, hash);
+        hearth__bloom_places(BLOCKS, hash, places);
+        for (size_t j = 0; j < HEARTH__BLOOM_BITS; j++) {
+            by_places[places[j] / 8] |= (unsigned char)(0x80U >> places[j] % 8);
+        }
+    }
+    hearth__bloom_copy_out(filter, 0, BLOCKS, bytes);
+    assert_memory_equal(bytes, by_places, sizeof bytes);
+    hearth__bloom_destroy(filter);
+}
+
+static void an_insert_says_the_head_that_is_known(void **state) {
+    (void)state;
+    static const char head_text[] = "HBF10123456789abcdef0000000a000000000000000000000000";
+    unsigned char words[HEARTH__BLOOM_WORDS];
+    const uint64_t hash = 7;
+    hearth__bloom_head head;
+    hearth__bloom_head nothing = {0};
+    assert_true(
+        hearth__bloom_head_parse((const unsigned char *)head_text, HEARTH__BLOOM_HEAD, &head));
+    assert_true(head.id == 0x0123456789abcdef && head.blocks == 10 && head.next == 0);
+    assert_int_equal(hearth__bloom_say_insert(&head, &hash, 1, words),
+                     HEARTH__BLOOM_HEAD + 8 + 64);
+    assert_memory_equal(words, head_text, HEARTH__BLOOM_HEAD);
+    assert_int_equal(hearth__bloom_say_insert(&nothing, &hash, 1, words),
+                     HEARTH__BLOOM_HEAD + 8 + 64);
+    assert_int_equal(words[0], '0'); /* which no head at a server begins with */
+    const uint64_t both[] = {8, hash};
+    unsigned char more[HEARTH__BLOOM_HEAD + 2 * HEARTH__BLOOM_INSERT];
+    size_t size = hearth__bloom_say_insert(&head, &hash, 1, words);
+    assert_int_equal(hearth__bloom_say_insert(&head, both, 2, more), sizeof more);
+    assert_memory_equal(more + sizeof more - HEARTH__BLOOM_INSERT, words + HEARTH__BLOOM_HEAD,
+                        size - HEARTH__BLOOM_HEAD);
+}
+
+/* A look's answer with so many hashes. */
+static size_t compose_sight(unsigned char *bytes, uint64_t last, uint64_t upto, size_t hashes) {
+    memcpy(bytes, "HBF10123456789abcdef0000000a000000000000000000000000", HEARTH__BLOOM_HEAD);
+    memset(bytes + HEARTH__BLOOM_HEAD, 0, 16 + 8 * hashes);
+    bytes[HEARTH__BLOOM_HEAD] = (unsigned char)last;
+    bytes[HEARTH__BLOOM_HEAD + 8] = (unsigned char)upto;
+    for (size_t i = 0; i < hashes; i++) {
+        bytes[HEARTH__BLOOM_HEAD + 16 + 8 * i] = (unsigned char)(i + 1);
+    }
+    return HEARTH__BLOOM_HEAD + 16 + 8 * hashes;
+}
+
+static void an_answer_that_does_not_fit_is_refused(void **state) {
+    (void)state;
+    unsigned char bytes[512];
+    hearth__bloom_sight sight;
+    size_t size = compose_sight(bytes, 9, 9, 4);
+    assert_true(hearth__bloom_sight_parse(bytes, size, 5, &sight));
+    assert_int_equal(sight.count, 4);
+    assert_int_equal(hearth__bloom_sight_hash(&sight, 3), 4);
+    assert_false(hearth__bloom_sight_parse(bytes, size, 4, &sight)); /* one is missing */
+    assert_false(hearth__bloom_sight_parse(bytes, size, 6, &sight));
+    assert_false(hearth__bloom_sight_parse(bytes, size - 1, 5, &sight));
+    for (size_t cut = 1; cut < HEARTH__BLOOM_HEAD + 16; cut++) {
+        assert_false(hearth__bloom_sight_parse(bytes, cut, 5, &sight));
+    }
+    for (size_t at = 0; at < HEARTH__BLOOM_HEAD; at++) {
+        size = compose_sight(bytes, 9, 9, 4);
+        bytes[at] = 'G';
+        assert_false(hearth__bloom_sight_parse(bytes, size, 5, &sight));
+    }
+    size = compose_sight(bytes, 3, 0, 0); /* some are lost */
+    assert_true(hearth__bloom_sight_parse(bytes, size, 5, &sight));
+    assert_int_equal(sight.upto, 0);
+    size = compose_sight(bytes, 8, 9, 4); /* beyond the last one */
+    assert_false(hearth__bloom_sight_parse(bytes, size, 5, &sight));
+    size = compose_sight(bytes, 9, 9, 0); /* at first none are asked for */
+    assert_true(hearth__bloom_sight_parse(bytes, size, 0, &sight));
+    assert_true(hearth__bloom_sight_parse(bytes, 0, 5, &sight));
+    assert_true(sight.head.id == 0 && sight.head.next == 0);
+    bytes[20] = 'f'; /* a size that no server can hold */
+    assert_false(hearth__bloom_sight_parse(bytes, size, 0, &sight));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_are_where_the_format_says),
@@ -284,6 +379,9 @@ int main(void) {
         cmocka_unit_test(a_merge_sets_little_more_than_needed),
         cmocka_unit_test(threads_do_not_lose_each_others_bits),
         cmocka_unit_test(without_memory_there_is_no_filter),
+        cmocka_unit_test(a_servers_bits_are_the_filters),
+        cmocka_unit_test(an_insert_says_the_head_that_is_known),
+        cmocka_unit_test(an_answer_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,10 +40,21 @@ abi=$(header_number ABI_VERSION)
 version=$(header_number VERSION_MAJOR).$(header_number VERSION_MINOR).$(header_number VERSION_PATCH)
 real=libhearth.so.$abi.${version#*.}
 
+check_hardened() { # library
+    local headers symbols
+    headers=$(readelf -lW "$1")
+    symbols=$(readelf --dyn-syms -W "$1")
+    grep -q GNU_RELRO <<<"$headers" || fail "$1: its relocations stay writable"
+    readelf -d "$1" | grep -q 'FLAGS_1.*NOW' || fail "$1: it binds its symbols one by one"
+    grep -q 'GNU_STACK.* RW ' <<<"$headers" || fail "$1: its stack is executable"
+    grep -q 'UND __stack_chk_fail@' <<<"$symbols" || fail "$1: its stacks are not guarded"
+    grep -q 'UND __[a-z]*_chk@' <<<"$symbols" || fail "$1: its copies are not checked"
+}
+
 check_tree() {
     local expected
     expected=$({
-        for header in include/hearth/*.h; do echo "$prefix/$header"; done
+        for header in include/hearth/*.h include/hearth/*.hpp; do echo "$prefix/$header"; done
         for file in libhearth.a libhearth.so "libhearth.so.$abi" "$real" pkgconfig/hearth.pc; do
             echo "$libdir/$file"
         done
@@ -53,6 +64,7 @@ check_tree() {
     same "the soname" "libhearth.so.$abi" \
         "$(readelf -d "$installed/$real" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p')"
     readelf -d "$installed/$real" | grep -q 'FLAGS_1.*NODELETE' || fail "$real can be unloaded"
+    check_hardened "$installed/$real"
     if readelf -d "$installed/$real" | grep -E 'RPATH|RUNPATH'; then
         fail "$real has a search path of its own"
     fi
@@ -72,12 +84,12 @@ check_pkg_config() {
     export PKG_CONFIG_SYSROOT_DIR=$root
 }
 
-extract_snippet() {
-    awk '/^<!-- snippet: quickstart -->$/ { marked = 1 }
+extract_snippet() { # name
+    awk -v mark="<!-- snippet: $1 -->" '$0 == mark { marked = 1 }
          marked && inside && /^```$/ { exit }
          inside { print }
-         marked && /^```c$/ { inside = 1 }' README.md >"$work/quickstart.c"
-    [ -s "$work/quickstart.c" ] || fail "README.md has no C block after <!-- snippet: quickstart -->"
+         marked && /^```c(pp)?$/ { inside = 1 }' README.md >"$work/$1.c"
+    [ -s "$work/$1.c" ] || fail "README.md has no C block after <!-- snippet: $1 -->"
 }
 
 run_program() { # name
@@ -106,10 +118,29 @@ check_program() { # compiler
     run_program "$1-static"
 }
 
+# What the README says of threads and of event loops.
+# shellcheck disable=SC2046
+check_snippet() { # name, package that it needs
+    extract_snippet "$1"
+    gcc -std=gnu11 -Wall -Wextra -Werror -O2 -pthread $(pkg-config --cflags hearth) \
+        ${2:+$(env -u PKG_CONFIG_SYSROOT_DIR pkg-config --cflags "$2")} "$work/$1.c" -o "$work/$1" \
+        $(pkg-config --libs hearth) ${2:+$(env -u PKG_CONFIG_SYSROOT_DIR pkg-config --libs "$2")}
+    run_program "$1"
+}
+
+# shellcheck disable=SC2046
+check_cplusplus_snippet() {
+    extract_snippet cplusplus
+    g++ -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hearth) -x c++ "$work/cplusplus.c" \
+        -o "$work/snippet-cplusplus" $(pkg-config --libs hearth)
+    run_program snippet-cplusplus
+}
+
 # A C++ program finds the same names.
 # shellcheck disable=SC2046
 check_cplusplus() {
-    printf '#include <hearth/hearth.h>\nint main() { return *hearth_version() == 0; }\n' \
+    printf '%s\n' '#include <hearth/hearth.hpp>' \
+        'int main() { return hearthpp::cache::open().value().set("a", "b").ok() ? 0 : 1; }' \
         >"$work/cplusplus.cc"
     g++ -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hearth) "$work/cplusplus.cc" \
         -o "$work/cplusplus" $(pkg-config --libs hearth)
@@ -119,10 +150,15 @@ check_cplusplus() {
 run_make install
 check_tree
 check_pkg_config
-extract_snippet
+extract_snippet quickstart
 check_program gcc
 check_program clang
 check_cplusplus
+check_snippet threads
+check_snippet epoll
+check_snippet libuv libuv
+check_snippet libevent libevent
+check_cplusplus_snippet
 run_make uninstall
 same "after make uninstall" "" "$(find "$root" ! -type d)"
 echo "check-install: ok (hearth $version)"

@@ -42,6 +42,9 @@ def main():
     for path in source.files("include", suffixes=(".h",)):
         name = f"<{path.relative_to('include')}>"
         jobs += [(command + STRICT, name) for command in PUBLIC_COMPILERS]
+    for path in source.files("include", suffixes=(".hpp",)):
+        name = f"<{path.relative_to('include')}>"
+        jobs += [(command + STRICT + ["-Wconversion"], name) for command in PUBLIC_COMPILERS if "c++" in command]
     for path in source.files("sdk", suffixes=(".h",)):
         jobs.append((sys.argv[1:] + ["-x", "c"], f'"{path.relative_to("sdk")}"'))
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

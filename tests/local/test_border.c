@@ -217,6 +217,24 @@ static void the_window_grows_at_once_and_shrinks_in_time(void **state) {
     tier_close();
 }
 
+/* What the window is to have stays the main log's until the window comes there, even if that turns before. */
+static void no_memory_lies_idle_before_the_window_comes(void **state) {
+    (void)state;
+    uint64_t next = 1;
+    tier_open(TIER, 0, true);
+    uint64_t all = shard->logs[HEARTH__MAIN].end;
+    wanted = all / 10;
+    churn(&next, 30000);
+    wanted = all / 10 * 9;
+    while (share_of_window() < 0.8) {
+        churn(&next, 100);
+        uint64_t used = shard->logs[HEARTH__WINDOW].used + shard->logs[HEARTH__MAIN].used;
+        assert_true(used > all / 10 * 9);
+        assert_true(next < 100000);
+    }
+    tier_close();
+}
+
 /* Where there is room, what leaves the window unread is kept. */
 static void an_emptied_tier_fills_again(void **state) {
     (void)state;
@@ -241,6 +259,7 @@ int main(void) {
         cmocka_unit_test(entries_stay_apart_wherever_the_border_goes),
         cmocka_unit_test(entries_stay_apart_under_the_default),
         cmocka_unit_test(the_window_grows_at_once_and_shrinks_in_time),
+        cmocka_unit_test(no_memory_lies_idle_before_the_window_comes),
         cmocka_unit_test(an_emptied_tier_fills_again),
     };
     return cmocka_run_group_tests_name("border", tests, NULL, NULL);

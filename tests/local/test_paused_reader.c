@@ -1,44 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A reader that is stopped within its read, at each of its instructions in turn, while writers do their worst and the logs go
- * round three times. The processor stops after each instruction by itself (its trap flag), so the code under test is the
- * product's; what happens meanwhile is done by the signal's handler.
+ * round three times.
  */
 #include "base/racy.h"
 #include "base/stat.h"
+#include "local/breakpoint.h"
 #include "local/local.h"
 #include "local/shard.h"
 
 #include <hearth/errors.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <ucontext.h>
 
 #include <cmocka.h>
 
-/* Under ThreadSanitizer a read takes some ten thousand instructions. */
-#if defined(__x86_64__) && !defined(HEARTH__RACY_WORDS)
-#define CAN_STOP 1
-#include <x86intrin.h>
-#else
-#define CAN_STOP 0
-#endif
-
 enum {
-    TRAP_FLAG = 0x100,
     TIER_BYTES = 40 << 10,
     KEY_SIZE = 8,
     VALUE_MOST = 512,
     LAPS = 3,
     OTHERS = 100000,
-    TRAPS_MOST =
-        40000, /* of a scene; when a read has more, not every instruction is stopped at */
+    STOPS_MOST =
+        500, /* of a scene; a read that is longer is not stopped at every instruction */
 };
 
 static const hearth__local_entry everlasting = {.soft_expiry_ms = HEARTH__LOCAL_FOREVER,
@@ -64,12 +53,12 @@ static struct {
     hearth__buffer bytes; /* the reader's; large enough for every value */
     hearth__seats *counters;
     hearth__local *local;
-    uint32_t number;     /* of the last value written under the reader's key */
-    uint32_t others;     /* keys written beside it */
-    uint32_t lost;       /* times that the reader's key was gone though it was just written */
-    volatile long steps; /* instructions of this read */
-    volatile long stop_at;
-    volatile bool met; /* what happens meanwhile has happened */
+    uint32_t number; /* of the last value written under the reader's key */
+    uint32_t others; /* keys written beside it */
+    uint32_t lost;   /* times that the reader's key was gone though it was just written */
+    int32_t status;  /* of this read */
+    long stop_at;
+    bool met; /* what happens meanwhile has happened */
 } world;
 
 static hearth__shard *shard(void) {
@@ -289,7 +278,6 @@ static void expect_all(int32_t status, uint32_t first) {
 
 static uint32_t begin(void) {
     put(0, ++world.number, world.scene->size);
-    world.steps = 0;
     world.met = false;
     return world.number;
 }
@@ -335,76 +323,53 @@ static void a_reader_alone_is_right(void **state) {
     }
 }
 
-#if CAN_STOP
+#if BREAKPOINTS
 
 /* ---- readers who are stopped ---- */
 
-static void on_step(int signal_number, siginfo_t *info, void *context) {
-    (void)signal_number;
-    (void)info;
-    if (world.steps++ == world.stop_at) {
-        world.met = true;
-        world.scene->meanwhile();
-        /* The rest of the read runs as it is. */
-        ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
-    }
+static void read_once(void) {
+    world.status = read_key();
 }
 
-/* Reads the key, stopped once. How many instructions it took to there. */
-static long play_stopped(long stop_at) {
+static void read_stopped(long stop_at) {
     uint32_t first = begin();
     world.stop_at = stop_at;
-    atomic_signal_fence(memory_order_seq_cst);
-    __writeeflags(__readeflags() | TRAP_FLAG);
-    int32_t status = read_key();
-    __writeeflags(__readeflags() & ~(unsigned long long)TRAP_FLAG);
-    atomic_signal_fence(memory_order_seq_cst);
-    expect_all(status, first);
-    return world.steps;
+    world.met = breakpoint_stop(read_once, stop_at, world.scene->meanwhile);
+    expect_all(world.status, first);
 }
 
 static void play_all_stops(long offset) {
-    (void)play_stopped(-1); /* not at all: the first read takes a seat among the counters */
-    long steps = play_stopped(-1);
-    long again = play_stopped(-1);
-    steps =
-        again < steps ? again : steps; /* a read that meets a tick of the clock takes longer */
-    long stride = 1 + steps * steps / 2 / TRAPS_MOST;
     long stops = 0;
+    (void)begin();
+    read_once(); /* the first read takes a seat among the counters */
+    long steps = breakpoint_learn(read_once);
+    long stride = 1 + (steps - 1) / STOPS_MOST;
     for (long stop_at = offset % stride; stop_at < steps; stop_at += stride) {
-        (void)play_stopped(stop_at);
+        read_stopped(stop_at);
         stops += world.met;
     }
     print_message("%s: stopped at %ld of %ld instructions\n", world.scene->what, stops, steps);
     assert_true(stops >= 20);
 }
 
-static void play_stopping(const char *policy, long offset) {
-    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
-    struct sigaction before;
-    (void)sigaction(SIGTRAP, &action, &before);
-    play_all(policy, offset, play_all_stops);
-    (void)sigaction(SIGTRAP, &before, NULL);
-}
-
 static void a_stopped_reader_is_right(void **state) {
     (void)state;
     world.way = GET;
-    play_stopping("lru", 0);
-    play_stopping("s3fifo", 1);
+    play_all("lru", 0, play_all_stops);
+    play_all("s3fifo", 1, play_all_stops);
 }
 
 static void and_so_it_is_on_the_short_way(void **state) {
     (void)state;
     world.way = HIT;
-    play_stopping("lru", 0);
-    play_stopping("s3fifo", 1);
+    play_all("lru", 0, play_all_stops);
+    play_all("s3fifo", 1, play_all_stops);
 }
 
 static void and_so_it_is_among_many(void **state) {
     (void)state;
     world.way = HIT_MANY;
-    play_stopping("lru", 0);
+    play_all("lru", 0, play_all_stops);
 }
 
 #endif
@@ -412,7 +377,7 @@ static void and_so_it_is_among_many(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_alone_is_right),
-#if CAN_STOP
+#if BREAKPOINTS
         cmocka_unit_test(a_stopped_reader_is_right),
         cmocka_unit_test(and_so_it_is_on_the_short_way),
         cmocka_unit_test(and_so_it_is_among_many),

@@ -8,6 +8,7 @@
 #include "base/stat.h"
 #include "local/local.h"
 #include "local/shard.h"
+#include "support/sanitizer.h"
 
 #include <hearth/errors.h>
 #include <setjmp.h>
@@ -33,9 +34,9 @@ enum {
     TRAP_FLAG = 0x100,
     TIER_BYTES = 24 << 10,
     WORDS_MOST = 16,
-    WRITES = 2000, /* that go round the logs a few times; */
-    EACH = 100,    /* of so many of them */
-    STOPPED = 3,   /* these are stopped */
+    WRITES = 2000,               /* that go round the logs a few times; */
+    EACH = 100,                  /* of so many of them */
+    STOPPED = SANITIZED ? 1 : 3, /* these are stopped */
 };
 
 static const hearth__local_entry everlasting = {.soft_expiry_ms = HEARTH__LOCAL_FOREVER,

@@ -59,7 +59,7 @@ void mc_rig_same_status(int32_t status, int32_t expected, const char *what);
 hearth__remote_op mc_rig_expect(struct mc_rig *rig, hearth__remote_op op, int32_t status);
 uint64_t mc_rig_count(const struct mc_rig *rig, size_t stat);
 
-/* Whether a log record with these words is there; the records before it are gone then. */
+/* Whether a log record with these words comes, in the time of log_record.h; those before it are gone then. */
 bool mc_rig_logged(struct mc_rig *rig, uint32_t level, const char *words);
 
 /* ---- a server's bytes: for the serving function, as those of scripted_server.h ---- */

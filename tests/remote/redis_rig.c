@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "remote/envelope.h"
+#include "support/log_record.h"
 
 #include <stdlib.h>
 
@@ -127,13 +128,7 @@ uint64_t redis_rig_count(const struct redis_rig *rig, size_t stat) {
 }
 
 bool redis_rig_logged(struct redis_rig *rig, uint32_t level, const char *words) {
-    hearth_log_record record = {.size = sizeof record};
-    while (hearth__log_next(rig->config.log, &record) == HEARTH_OK) {
-        if (record.level == level && strstr(record.text, words) != NULL) {
-            return true;
-        }
-    }
-    return false;
+    return log_record_awaited(rig->config.log, level, words);
 }
 
 struct redis_wire redis_wire_of(const char *key, const char *body) {

@@ -73,7 +73,7 @@ int64_t redis_rig_increment(struct redis_rig *rig, const char *key, int64_t amou
 void redis_rig_same_status(int32_t status, int32_t expected, const char *what);
 uint64_t redis_rig_count(const struct redis_rig *rig, size_t stat);
 
-/* Whether a log record with these words is there; the records before it are gone then. */
+/* Whether a log record with these words comes, in the time of log_record.h; those before it are gone then. */
 bool redis_rig_logged(struct redis_rig *rig, uint32_t level, const char *words);
 
 /* ---- a server's bytes ---- */

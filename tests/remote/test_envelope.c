@@ -149,7 +149,47 @@ static void test_newer_formats_are_told(void **state) {
                (unsigned char[]){(unsigned char)((1u << bit) & 255),
                                  (unsigned char)((1u << bit) >> 8)},
                2);
-        assert_int_equal(parse(bytes, sizeof bytes, &envelope), HEARTH__ENVELOPE_NEWER);
+        /* The flag of tags is known, and none are there. */
+        assert_int_equal(parse(bytes, sizeof bytes, &envelope),
+                         bit == 3 ? HEARTH__ENVELOPE_DAMAGED : HEARTH__ENVELOPE_NEWER);
+    }
+}
+
+/* Where a version before tags looks: a must flag that it does not know, so it loads around the value. */
+static void test_tags(void **state) {
+    (void)state;
+    static const unsigned char tags[] = {1, 'a', 3, 'b', 'c', 'd'};
+    unsigned char bytes[128];
+    hearth__envelope envelope;
+    hearth__remote_op op = {.verb = HEARTH__SET,
+                            .key = "key",
+                            .key_size = 3,
+                            .kind = HEARTH__KIND_VALUE,
+                            .version = 5,
+                            .tags = tags,
+                            .tags_size = sizeof tags,
+                            .stamp = UINT64_C(0x0102030405060708)};
+    size_t size = hearth__envelope_compose(&op, false, bytes);
+    assert_int_equal(size, 48 + 4 + 8 + sizeof tags);
+    assert_int_equal(size, hearth__envelope_size(&op, false));
+    assert_int_equal(bytes[8], 8);
+    assert_int_equal(bytes[9], 0);
+    assert_int_equal(hearth__envelope_parse(bytes, size, "key", 3, false, &envelope),
+                     HEARTH__ENVELOPE_OK);
+    assert_true(envelope.stamp == op.stamp);
+    assert_int_equal(envelope.tags_size, sizeof tags);
+    assert_memory_equal(envelope.tags, tags, sizeof tags);
+    /* A mark of the value leaves them. */
+    hearth__envelope_mark(bytes, size, "key", 3);
+    assert_int_equal(hearth__envelope_parse(bytes, size, "key", 3, false, &envelope),
+                     HEARTH__ENVELOPE_OK);
+    assert_int_equal(envelope.kind, HEARTH__KIND_STALE);
+    assert_int_equal(envelope.tags_size, sizeof tags);
+    for (size_t i = 0; i < size; i++) { /* no damage goes unseen */
+        bytes[i] ^= 1;
+        assert_int_not_equal(hearth__envelope_parse(bytes, size, "key", 3, false, &envelope),
+                             HEARTH__ENVELOPE_OK);
+        bytes[i] ^= 1;
     }
 }
 
@@ -332,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_another_key_is_refused),
         cmocka_unit_test(test_newer_formats_are_told),
+        cmocka_unit_test(test_tags),
         cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_full_key),
         cmocka_unit_test(test_integers),

@@ -172,6 +172,12 @@ static void check_every_conditional_verb(struct redis_rig *rig) {
     op.ttl_ms = 900000;
     (void)redis_rig_expect(rig, op, HEARTH_OK);
     assert_in_range(redis_rig_expect_body(rig, "k", "three").left_ms, 800000, 900000);
+    (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__MARK, "k", NULL), HEARTH_OK);
+    assert_int_equal(redis_rig_expect_body(rig, "k", "three").found, HEARTH__KIND_STALE);
+    assert_in_range(redis_rig_expect_body(rig, "k", "three").left_ms, 800000, 900000);
+    redis_rig_set_integer(rig, "n", "7");
+    (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__MARK, "n", NULL), HEARTH_E_TYPE);
+    (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__MARK, "none", NULL), HEARTH_MISS);
     (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__DELETE, "k", NULL), HEARTH_OK);
     (void)redis_rig_expect(rig, redis_rig_op(rig, HEARTH__DELETE, "k", NULL), HEARTH_MISS);
     (void)redis_rig_increment(rig, "k", 1, HEARTH_MISS);

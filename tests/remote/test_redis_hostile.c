@@ -2,19 +2,12 @@
 /* Replies that are no replies, or refusals: an error, the connection closed where it is out of
  * step, and never memory or time by a number that the network said. */
 #include "remote/redis_rig.h"
+#include "support/sanitizer.h"
 #include "support/scripted_server.h"
 
 #include "base/clock.h"
 
 #include <sys/resource.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 struct reply {
     const char *bytes;
@@ -194,7 +187,7 @@ static void nonsense_answers_no_verb(void **state) {
     assert_true(redis_rig_count(&stage.rig, HEARTH__STAT_disconnects) >=
                 sizeof replies / sizeof replies[0] * sizeof verbs / sizeof verbs[0]);
     close_stage(&stage);
-#ifndef SANITIZED
+#if !SANITIZED
     assert_true(peak_kib() - before < (REDIS_RIG_MAX_VALUE >> 10) + 1024);
 #else
     (void)before;
@@ -238,7 +231,7 @@ static void what_has_no_end_is_not_waited_for(void **state) {
         close_stage(&stage);
         assert_true(atomic_load(&stage.reply.endless) < (size_t)4 << 20);
     }
-#ifndef SANITIZED
+#if !SANITIZED
     assert_true(peak_kib() - before < (REDIS_RIG_MAX_VALUE >> 10) + 1024);
 #else
     (void)before;
@@ -249,7 +242,7 @@ static void nonsense_does_not_grow_with_the_number_it_says(void **state) {
     (void)state;
     long before = peak_kib();
     what_is_no_reply_is_an_error_and_ends_the_connection(state);
-#ifndef SANITIZED
+#if !SANITIZED
     assert_true(peak_kib() - before < (REDIS_RIG_MAX_VALUE >> 10) + 1024);
 #else
     (void)before;

@@ -4,20 +4,10 @@
 #include "remote/redis_rig.h"
 
 #include "base/thread_buffer.h"
+#include "support/sanitizer.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OWN_HEAP 0 /* the sanitizer has replaced it already */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_HEAP 0
-#endif
-#endif
-#ifndef OWN_HEAP
-#define OWN_HEAP 1
-#endif
 
 /* What is allocated on this thread before the first failure, and how many fail. */
 static _Thread_local struct {
@@ -28,7 +18,7 @@ static _Thread_local struct {
     int64_t blocks; /* that live */
 } fate;
 
-#if OWN_HEAP
+#if !SANITIZED
 /* glibc's own, under the names it keeps for those who replace them. */
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__libc_malloc(size_t size);
@@ -167,7 +157,7 @@ static bool run_failing(uint64_t place, uint64_t failures, bool together) {
     return fate.failed != 0;
 }
 
-#if OWN_HEAP
+#if !SANITIZED
 
 static void sweep(uint64_t failures, bool together) {
     uint64_t place = 0;

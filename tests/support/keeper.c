@@ -9,15 +9,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum order { ORDER_START = 1, ORDER_KILL, ORDER_PAUSE, ORDER_RESUME, ORDER_LOOK, ORDER_FINISH };
+enum order { ORDER_START = 1, ORDER_KILL, ORDER_PAUSE, ORDER_RESUME, ORDER_LOOK };
 
 struct request {
     int32_t order;
     int32_t pid;
-    int32_t grace_ms;
     char command[KEEPER_COMMAND_BYTES];
 };
 
@@ -33,32 +31,11 @@ struct children {
     size_t count;
 };
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool has_ended(pid_t pid) {
     siginfo_t info;
     memset(&info, 0, sizeof info);
     int options = WEXITED | WNOHANG | WNOWAIT;
     return waitid(P_PID, (id_t)pid, &info, options) != 0 || info.si_pid != 0;
-}
-
-/* SIGCHLD is blocked in the keeper, so an end between the look and the wait is not lost. */
-static void await_end(pid_t pid, int64_t deadline_ms) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    while (!has_ended(pid)) {
-        int64_t left_ms = deadline_ms - now_ms();
-        if (left_ms <= 0) {
-            return;
-        }
-        struct timespec left = {left_ms / 1000, (left_ms % 1000) * 1000000};
-        sigtimedwait(&child, NULL, &left);
-    }
 }
 
 static void kill_and_reap(pid_t pid) {
@@ -67,19 +44,14 @@ static void kill_and_reap(pid_t pid) {
     }
 }
 
-static void end_all(struct children *children, int grace_ms) {
-    for (size_t i = 0; grace_ms > 0 && i < children->count; i++) {
-        kill(children->pids[i], SIGTERM);
-        kill(children->pids[i], SIGCONT);
-    }
-    int64_t deadline_ms = now_ms() + grace_ms;
+/* Their data go with the folder, so there is nothing that they would have to put in order. */
+static void end_all(const struct children *children) {
     for (size_t i = 0; i < children->count; i++) {
-        if (grace_ms > 0) {
-            await_end(children->pids[i], deadline_ms);
-        }
+        kill(children->pids[i], SIGKILL); /* all of them before the first is waited for */
+    }
+    for (size_t i = 0; i < children->count; i++) {
         kill_and_reap(children->pids[i]);
     }
-    children->count = 0;
 }
 
 static bool split_command(char *command, size_t size, char **arguments) {
@@ -189,10 +161,6 @@ static int settle(int socket) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, NULL);
     prctl(PR_SET_NAME, "server-keeper");
     /* The program's own files and sockets must not live on in here. */
     int kept = 3;
@@ -209,7 +177,6 @@ static int settle(int socket) {
 static _Noreturn void keep(int socket, const char *folder) {
     struct children children = {.count = 0};
     struct request request;
-    int grace_ms = 0;
     for (;;) {
         ssize_t got = recv(socket, &request, sizeof request, 0);
         if (got < 0 && errno == EINTR) {
@@ -219,10 +186,6 @@ static _Noreturn void keep(int socket, const char *folder) {
             break;
         }
         struct reply reply = {0, 0};
-        if (request.order == ORDER_FINISH) {
-            grace_ms = request.grace_ms;
-            break;
-        }
         if (request.order == ORDER_START) {
             size_t size = (size_t)got - offsetof(struct request, command);
             reply.error = start_child(&children, request.command, size, &reply.pid);
@@ -231,7 +194,7 @@ static _Noreturn void keep(int socket, const char *folder) {
         }
         send(socket, &reply, sizeof reply, MSG_NOSIGNAL);
     }
-    end_all(&children, grace_ms);
+    end_all(&children);
     execl("/bin/rm", "rm", "-rf", "--", folder, (char *)NULL);
     execlp("rm", "rm", "-rf", "--", folder, (char *)NULL);
     _exit(127);
@@ -308,9 +271,8 @@ bool keeper_is_running(struct keeper *keeper, pid_t pid) {
     return ask_about(keeper, ORDER_LOOK, pid) == 0;
 }
 
-void keeper_close(struct keeper *keeper, int grace_ms) {
-    struct request request = {.order = ORDER_FINISH, .grace_ms = grace_ms};
-    send(keeper->socket, &request, offsetof(struct request, command), MSG_NOSIGNAL);
+void keeper_close(struct keeper *keeper) {
+    shutdown(keeper->socket, SHUT_RDWR); /* a fork of the program's may have it open too */
     while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR) {
     }
     close(keeper->socket);

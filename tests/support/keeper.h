@@ -47,8 +47,7 @@ int keeper_resume(struct keeper *keeper, pid_t pid) __attribute__((warn_unused_r
 /* Whether a started process has not ended yet. */
 bool keeper_is_running(struct keeper *keeper, pid_t pid);
 
-/* Ends all processes (SIGTERM, after `grace_ms` milliseconds SIGKILL), removes the folder, ends
- * the keeper and waits for that. */
-void keeper_close(struct keeper *keeper, int grace_ms);
+/* Kills all processes with SIGKILL, removes the folder, ends the keeper and waits for that. */
+void keeper_close(struct keeper *keeper);
 
 #endif

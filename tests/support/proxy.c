@@ -91,6 +91,12 @@ void proxy_stop(struct proxy *proxy) {
     free_all(proxy);
 }
 
+void proxy_aim(struct proxy *proxy, const char *path, int port) {
+    (void)begin(proxy, PROXY_TO_SERVER);
+    proxy_loop_aim(proxy, path, port);
+    commit(proxy);
+}
+
 void proxy_hold(struct proxy *proxy, enum proxy_way way) {
     struct proxy_rules *rules = begin(proxy, way);
     rules->held = true;

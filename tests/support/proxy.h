@@ -22,6 +22,9 @@ enum proxy_way { PROXY_TO_SERVER, PROXY_TO_CLIENT };
  * run yet. NULL: it could not, errno says why. */
 struct proxy *proxy_start(const char *path, int port) __attribute__((warn_unused_result));
 
+/* Connections that are made from now on are to another server. */
+void proxy_aim(struct proxy *proxy, const char *path, int port);
+
 /* Ends all connections and the proxy. NULL is allowed. */
 void proxy_stop(struct proxy *proxy);
 
@@ -91,6 +94,13 @@ void proxy_filter(struct proxy *proxy, enum proxy_way way, proxy_filter_function
 void proxy_emit(struct proxy_flow *flow, const void *bytes, size_t size);
 unsigned proxy_number(const struct proxy_flow *flow);
 void proxy_end(struct proxy_flow *flow);
+
+/* For a filter: the same, but they pass so many ms later, and what comes behind them not before them. */
+void proxy_emit_late(struct proxy_flow *flow, const void *bytes, size_t size, int64_t ms);
+
+/* For a filter of what servers say. The server loses the connection, and the client is told nothing of that: it can say what it likes
+ * to nobody, until it closes. */
+void proxy_forsake(struct proxy_flow *flow);
 
 /* ---- what it does to connections -------------------------------------------------------------- */
 

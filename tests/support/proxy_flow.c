@@ -95,12 +95,16 @@ static void note_due(struct proxy_flow *flow, int64_t at_ns) {
     flow->dues[flow->due_count++] = (struct proxy_due){.end = flow->emitted, .at_ns = at_ns};
 }
 
-void proxy_emit(struct proxy_flow *flow, const void *bytes, size_t size) {
+void proxy_emit_late(struct proxy_flow *flow, const void *bytes, size_t size, int64_t ms) {
     append(&flow->out, bytes, size);
     flow->emitted += size;
-    if (size != 0 && (flow->rules->delay_ms != 0 || flow->due_count != 0)) {
-        note_due(flow, now_ns() + flow->rules->delay_ms * 1000000);
+    if (size != 0 && (ms != 0 || flow->due_count != 0)) {
+        note_due(flow, now_ns() + ms * 1000000);
     }
+}
+
+void proxy_emit(struct proxy_flow *flow, const void *bytes, size_t size) {
+    proxy_emit_late(flow, bytes, size, flow->rules->delay_ms);
 }
 
 unsigned proxy_number(const struct proxy_flow *flow) {
@@ -110,6 +114,18 @@ unsigned proxy_number(const struct proxy_flow *flow) {
 void proxy_end(struct proxy_flow *flow) {
     flow->ended = true;
     flow->in.first = flow->in.size = 0;
+}
+
+void proxy_forsake(struct proxy_flow *flow) {
+    (void)shutdown(flow->from, SHUT_RDWR);
+    flow->forsaken = true;
+    proxy_flow_drop(flow);
+}
+
+void proxy_flow_drop(struct proxy_flow *flow) {
+    flow->in.first = flow->in.size = 0;
+    flow->out.first = flow->out.size = 0;
+    flow->due_count = 0;
 }
 
 /* ---- edits ----------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct proxy_flow {
     unsigned number;
     bool ended;     /* the sender has closed, or a cut: what is kept still passes */
     bool broken;    /* one of the sockets failed */
+    bool forsaken;  /* its sender is gone, and the receiver does not know */
     uint64_t place; /* bytes taken from `in` */
     size_t edit;    /* the next one */
     uint64_t let;   /* bytes that passed on an allowance */
@@ -64,6 +65,9 @@ void proxy_flow_receive(struct proxy_flow *flow);
 
 /* Does to what came what is to be done. */
 void proxy_flow_apply(struct proxy_flow *flow);
+
+/* Forgets what it has. */
+void proxy_flow_drop(struct proxy_flow *flow);
 
 /* How many bytes may be sent now; if none because of time, *wake_ns may get earlier; if none
  * because the receiver has not read yet, *look gets true. */

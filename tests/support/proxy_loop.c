@@ -145,11 +145,17 @@ static bool attend(struct proxy *proxy, struct proxy_connection *connection,
                    struct pollfd *pollers, struct outlook *outlook) {
     for (size_t way = 0; way < PROXY_WAYS; way++) {
         struct proxy_flow *flow = &connection->flows[way];
+        if (flow->forsaken) {
+            continue;
+        }
         struct pollfd *from = &pollers[way];
         struct pollfd *to = &pollers[1 - way];
         if ((from->revents & ~POLLOUT) != 0 && proxy_flow_wants(flow)) {
             proxy_flow_receive(flow);
             proxy->closed += way == PROXY_TO_SERVER && flow->ended;
+        }
+        if (connection->flows[PROXY_TO_CLIENT].forsaken) {
+            proxy_flow_drop(flow);
         }
         if (!flow->ended || flow->in.size != 0) {
             proxy_flow_apply(flow);

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_BOUND_MS = 10000, STOP_BOUND_MS = 3000, PROBE_BOUND_S = 1, PROGRAMS_MAX = 16 };
+enum { START_BOUND_MS = 10000, PROBE_BOUND_S = 1, PROGRAMS_MAX = 16 };
 
 static const char *const binary_names[] = {"redis-server", "memcached"};
 static const char *const url_schemes[] = {"redis", "memcached"};
@@ -336,7 +336,7 @@ int servers_restart(struct servers *servers, size_t node) {
 }
 
 void servers_stop(struct servers *servers) {
-    keeper_close(&servers->keeper, STOP_BOUND_MS);
+    keeper_close(&servers->keeper);
     strike_off(&servers->keeper);
     for (size_t i = 0; i < servers->count; i++) {
         if (servers->nodes[i].reservation >= 0) {

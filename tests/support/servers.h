@@ -72,7 +72,7 @@ int servers_resume(struct servers *servers, size_t node) __attribute__((warn_unu
  * until it answers. A node that still runs is killed first. */
 int servers_restart(struct servers *servers, size_t node) __attribute__((warn_unused_result));
 
-/* Ends all servers, removes the folder. */
+/* Kills all servers with SIGKILL, removes the folder. */
 void servers_stop(struct servers *servers);
 
 /* Writes the URL of all nodes of one kind in the order of their start, such as

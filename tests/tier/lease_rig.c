@@ -28,8 +28,10 @@ int lease_servers_stop(void **state) {
 
 static hearth *open_at(const struct lease_rig *rig, const char *path, const char *const *more) {
     char url[SERVERS_PATH_BYTES + 32];
-    const char *settings[24] = {"remote.url", url, "remote.memcached_client", rig->client};
-    size_t count = 4;
+    /* Copies are asked for by themselves: none is to end because its node begins to tell of changes. */
+    const char *settings[24] = {"remote.url",     url,  "remote.memcached_client", rig->client,
+                                "coherence.mode", "ttl"};
+    size_t count = 6;
     snprintf(url, sizeof url, "%s+unix://%s", rig->kind == SERVER_REDIS ? "redis" : "memcached",
              path);
     for (; more != NULL && *more != NULL; more++) {
@@ -41,17 +43,17 @@ static hearth *open_at(const struct lease_rig *rig, const char *path, const char
     return cache;
 }
 
-static const char *path_of(const struct lease_rig *rig) {
+const char *lease_path(const struct lease_rig *rig) {
     return servers.nodes[rig->kind == SERVER_REDIS ? 0 : 1].path;
 }
 
 hearth *lease_open_cache(const struct lease_rig *rig, const char *const *more) {
-    return open_at(rig, path_of(rig), more);
+    return open_at(rig, lease_path(rig), more);
 }
 
 void lease_reopen(struct lease_rig *rig, hearth **cache, const char *const *more) {
     assert_int_equal(hearth_close(*cache), HEARTH_OK);
-    *cache = open_at(rig, cache == &rig->b ? proxy_path(rig->proxy) : path_of(rig), more);
+    *cache = open_at(rig, cache == &rig->b ? proxy_path(rig->proxy) : lease_path(rig), more);
 }
 
 static int open_rig(void **state, enum server_kind kind, const char *client) {
@@ -61,7 +63,7 @@ static int open_rig(void **state, enum server_kind kind, const char *client) {
     *state = rig;
     rig->kind = kind;
     rig->client = client;
-    rig->proxy = proxy_start(path_of(rig), 0);
+    rig->proxy = proxy_start(lease_path(rig), 0);
     rig->value = hearth_value_new();
     assert_non_null(rig->proxy);
     assert_non_null(rig->value);

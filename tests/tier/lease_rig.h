@@ -35,6 +35,9 @@ int lease_open_memcached(void **state);
 int lease_open_libmemcached(void **state);
 int lease_close(void **state);
 
+/* Where the server listens. */
+const char *lease_path(const struct lease_rig *rig);
+
 /* Another cache over the same server, directly. `more`: names and values of options, ended by NULL; or NULL. */
 hearth *lease_open_cache(const struct lease_rig *rig, const char *const *more);
 

@@ -86,6 +86,8 @@ hearth *nodes_open_cache(struct nodes_rig *rig, const char *const *more) {
                                     failures,
                                     "local.max_bytes",
                                     "0",
+                                    "remote.restart_distrust_ms",
+                                    "0", /* the servers' clocks go on as they do */
                                     "remote.memcached_client",
                                     rig->libmemcached ? "libmemcached" : "hearth",
                                     NULL};

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The breakers around nodes, on real servers of both kinds: a node that does not answer is left alone
  * after some calls, the others go on, and it is found again. */
+#include "support/crowd.h"
 #include "tier/nodes_rig.h"
+
+#include <sched.h>
 
 /* In the place of the C library's. */
 int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
@@ -183,6 +186,118 @@ static void all_go_and_come_back_empty(void **state) {
     fetch_all(rig, &loads);
     assert_int_equal(loads, 3 * KEYS);
     assert_int_equal(stats_of(rig).nodes_left_alone, 0);
+}
+
+/* ---- all gone, under load: faults.md, row 23 ---- */
+
+enum { CALLERS = 8, PLACES = 2, TURNS_MOST = 3 /* of 10 s by the clock */ };
+
+struct outage {
+    struct nodes_rig *rig;
+    hearth *cache; /* with a local tier, and PLACES places for loads */
+    bool fails;    /* the source */
+    _Atomic int running;
+    _Atomic int most;
+    _Atomic uint32_t stale;
+    _Atomic uint32_t wrong; /* answers that are neither stale nor loaded */
+};
+
+static int32_t load_slowly(void *arg, const void *key, size_t key_size, hearth_fill *fill) {
+    struct outage *outage = arg;
+    int running = atomic_fetch_add(&outage->running, 1) + 1;
+    int most = atomic_load(&outage->most);
+    while (running > most && !atomic_compare_exchange_weak(&outage->most, &most, running)) {
+    }
+    for (int i = 0; i < 100; i++) { /* others come meanwhile */
+        (void)sched_yield();
+    }
+    atomic_fetch_sub(&outage->running, 1);
+    return outage->fails ? -1 : hearth_fill_value(fill, key, key_size);
+}
+
+static void ask_for_all(void *arg, size_t index) {
+    struct outage *outage = arg;
+    const hearth_loader loader = {.size = sizeof loader, .load = load_slowly, .arg = outage};
+    hearth_value *value = hearth_value_new();
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *key = outage->rig->keys[(i + index) % KEYS];
+        hearth_info info = {.size = sizeof info};
+        int32_t status =
+            hearth_fetch(outage->cache, key, strlen(key), &loader, NULL, NULL, value);
+        if (status != HEARTH_OK || hearth_value_info(value, &info) != HEARTH_OK) {
+            outage->wrong++;
+        } else if (info.freshness == HEARTH_STALE) {
+            outage->stale++;
+        } else {
+            outage->wrong += hearth_value_size(value) != strlen(key);
+        }
+    }
+    hearth_value_free(value);
+}
+
+static size_t count_at_nodes(const struct outage *outage) {
+    hearth_read_options read;
+    size_t count = 0;
+    hearth_read_options_init(&read, sizeof read);
+    read.flags = HEARTH_READ_NO_LOCAL;
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *key = outage->rig->keys[i];
+        count += hearth_get(outage->cache, key, strlen(key), &read, NULL) == HEARTH_OK;
+    }
+    return count;
+}
+
+static void open_for_outage(struct outage *outage, struct nodes_rig *rig) {
+    static const char *const settings[] = {
+        "local.max_bytes", "4mb", "local.max_ttl_ms",    "10h", "ttl_ms", "10h",
+        "coherence.mode",  "ttl", "load.max_concurrent", "2",   NULL};
+    hearth_write_options write;
+    *outage = (struct outage){.rig = rig, .cache = nodes_open_cache(rig, settings)};
+    hearth_write_options_init(&write, sizeof write);
+    write.soft_ttl_ms = 1;
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(
+            hearth_set(outage->cache, rig->keys[i], strlen(rig->keys[i]), "old", 3, &write),
+            HEARTH_OK);
+    }
+}
+
+/* Its local copies end, as they do after local.max_ttl_ms, and all callers ask. */
+static void ask_from_cold(struct outage *outage) {
+    nodes_pass_the_pause();
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *key = outage->rig->keys[i];
+        assert_int_equal(hearth_evict_local(outage->cache, key, strlen(key)), HEARTH_OK);
+    }
+    assert_true(crowd_run(CALLERS, ask_for_all, outage));
+}
+
+/* Callers get what is stale while nothing else answers; and when the nodes come back empty, nobody has to do anything: nine keys in
+ * ten are there again within half a minute, and no more loads run at once than may. */
+static void what_is_stale_is_served_until_the_nodes_are_back(void **state) {
+    struct nodes_rig *rig = *state;
+    struct outage outage;
+    open_for_outage(&outage, rig);
+    for (size_t i = 0; i < NODES; i++) {
+        assert_int_equal(servers_kill(nodes_servers(), nodes_server_of(rig, i)), 0);
+    }
+    nodes_pass_the_pause(); /* all of it is stale */
+    outage.fails = true;
+    assert_true(crowd_run(CALLERS, ask_for_all, &outage));
+    assert_int_equal(outage.stale, CALLERS * KEYS);
+    assert_int_equal(nodes_stats_of(outage.cache).stale_served, CALLERS * KEYS);
+    assert_true(nodes_stats_of(outage.cache).load_errors > 0);
+    outage.fails = false;
+    for (size_t i = 0; i < NODES; i++) {
+        assert_int_equal(servers_restart(nodes_servers(), nodes_server_of(rig, i)), 0);
+    }
+    for (int i = 0; i < TURNS_MOST && count_at_nodes(&outage) < KEYS * 9 / 10; i++) {
+        ask_from_cold(&outage);
+    }
+    assert_true(count_at_nodes(&outage) >= KEYS * 9 / 10);
+    assert_int_equal(outage.wrong, 0);
+    assert_in_range(outage.most, 1, PLACES);
+    assert_int_equal(hearth_close(outage.cache), HEARTH_OK);
 }
 
 /* It is there and gone in turns: each time it is found out once. */
@@ -371,6 +486,7 @@ int main(void) {
         ON_BOTH(in_whatever_way_it_dies),
         ON_BOTH(a_node_that_flaps_is_probed_once_a_turn),
         ON_BOTH(all_go_and_come_back_empty),
+        ON_BOTH(what_is_stale_is_served_until_the_nodes_are_back),
         ON_BOTH(a_batch_goes_on_without_it),
         ON_BOTH(a_batch_that_fails_counts_once),
         ON_BOTH(a_fetch_is_answered_by_the_loader),

@@ -3,17 +3,15 @@
  * had none, and touches nothing but its own slot's mark. */
 #include "stage.h"
 
+#include "support/sanitizer.h"
+
 static void (*const scripts[])(struct stage *) = {
     NULL,       rewrite_ours, overwrite_ours, move_ours,  replace_ours, wrap_thrice,
     carry_ours, recycle,      store_again,    spoil_size, spoil_flags,
 };
 enum {
     SCRIPTS = sizeof scripts / sizeof *scripts,
-#if defined(HEARTH__TSAN)
-    FIRST_SCRIPTS = 1, /* there is but one thread */
-#else
-    FIRST_SCRIPTS = SCRIPTS,
-#endif
+    FIRST_SCRIPTS = SANITIZED ? 1 : SCRIPTS, /* who comes in twice touches no other memory */
     READ_STEPS = 18,
     READ_STEP_PAIRS = READ_STEPS * READ_STEPS
 };
