@@ -2,12 +2,12 @@
 #include "generator.h"
 
 #include "base/clock.h"
+#include "pace.h"
 #include "splitmix.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 enum { STACK_BYTES = 512 * 1024 };
 
@@ -19,11 +19,6 @@ struct bee {
     uint64_t asked;
     uint64_t random;
 };
-
-static void sleep_until(int64_t ns) {
-    const struct timespec until = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
 
 static void ask(struct bee *bee, int64_t ns) {
     struct generator *generator = bee->generator;
@@ -47,7 +42,7 @@ static int64_t until_ns(struct bee *bee) {
 /* ---- closed ------------------------------------------------------------------------------ */
 
 static void run_closed(struct bee *bee) {
-    sleep_until(bee->generator->begin_ns);
+    pace_until(bee->generator->begin_ns);
     int64_t begun_ns = hearth__monotonic_ns();
     while (begun_ns < until_ns(bee)) {
         ask(bee, begun_ns);
@@ -73,7 +68,7 @@ static void run_open(struct bee *bee) {
         int64_t now_ns = hearth__monotonic_ns();
         int64_t from_ns = due_ns;
         if (now_ns < due_ns) {
-            sleep_until(due_ns);
+            pace_until(due_ns);
             from_ns = hearth__monotonic_ns();
         } else if (now_ns >= until_ns(bee)) {
             record(bee, due_ns, now_ns);

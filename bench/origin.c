@@ -242,6 +242,10 @@ int origin_load(struct origin *origin, uint32_t item, char *page, size_t *size) 
     return 0;
 }
 
+uint32_t origin_packages(const struct origin *origin) {
+    return origin->packages;
+}
+
 bool origin_is_page_of(const char *page, size_t size, uint32_t item) {
     char line[32];
     int length = snprintf(line, sizeof line, "package %u ", item);

@@ -39,6 +39,10 @@ int origin_build(const char *path, bool make_up, origin_progress *progress, void
                  struct origin_summary *summary, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
+/* The same of 20,000 packages that are made up, in a part of that time. */
+int origin_build_small(const char *path, struct origin_summary *summary, char *error,
+                       size_t error_size) __attribute__((warn_unused_result));
+
 /* Opens a built file for reading. Each thread opens its own; they share no lock. `peers`: what
  * origin_calibrate found, or ORIGIN_PEERS_MIN. 0, or -1 with the reason in `error`. */
 int origin_open(const char *path, uint32_t peers, struct origin **origin, char *error,
@@ -50,6 +54,9 @@ int origin_open(const char *path, uint32_t peers, struct origin **origin, char *
  * same page, which begins with the line "package ITEM NAME". 0, or -1 (see origin_error). */
 int origin_load(struct origin *origin, uint32_t item, char *page, size_t *size)
     __attribute__((warn_unused_result));
+
+/* How many items have a package of their own: those below this. */
+uint32_t origin_packages(const struct origin *origin);
 
 /* Whether a page belongs to an item, by its first line. Any thread, no origin needed. */
 bool origin_is_page_of(const char *page, size_t size, uint32_t item);

@@ -152,15 +152,15 @@ static uint32_t count_rows(sqlite3 *database, const char *query) {
     return count;
 }
 
-static void summarise(sqlite3 *database, bool make_up, struct origin_summary *summary) {
-    summary->is_made_up = make_up;
+static void summarise(sqlite3 *database, uint32_t made_up, struct origin_summary *summary) {
+    summary->is_made_up = made_up != 0;
     summary->packages = count_rows(database, "SELECT count(*) FROM packages");
     summary->dependencies = count_rows(database, "SELECT count(*) FROM dependencies");
     summary->maintainers = count_rows(database, "SELECT count(*) FROM maintainers");
     summary->sections = count_rows(database, "SELECT count(*) FROM sections");
 }
 
-static int fill(struct building *building, bool make_up) {
+static int fill(struct building *building, uint32_t made_up) {
     if (sqlite3_exec(building->database, schema, NULL, NULL, NULL) != SQLITE_OK) {
         return -1;
     }
@@ -170,8 +170,8 @@ static int fill(struct building *building, bool make_up) {
             return -1;
         }
     }
-    int result = make_up ? catalogue_make_up(PACKAGES_MADE_UP, insert_record, building)
-                         : catalogue_read(insert_record, building);
+    int result = made_up != 0 ? catalogue_make_up(made_up, insert_record, building)
+                              : catalogue_read(insert_record, building);
     for (int i = 0; i < INSERTS; i++) {
         sqlite3_finalize(building->inserts[i]);
         building->inserts[i] = NULL;
@@ -182,16 +182,16 @@ static int fill(struct building *building, bool make_up) {
     return sqlite3_exec(building->database, completion, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
-/* 0 with few packages in: not worth it. */
-static int build_from(const char *path, bool make_up, struct building *building,
+/* So many made-up packages, or those that apt knows. 0 with few packages in: not worth it. */
+static int build_from(const char *path, uint32_t made_up, struct building *building,
                       struct origin_summary *summary, char *error, size_t error_size) {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     building->packages = 0;
     unlink(path);
     int result = sqlite3_open_v2(path, &building->database, flags, NULL) == SQLITE_OK ? 0 : -1;
-    result = result == 0 ? fill(building, make_up) : -1;
+    result = result == 0 ? fill(building, made_up) : -1;
     if (result == 0 && building->packages >= PACKAGES_FEW) {
-        summarise(building->database, make_up, summary);
+        summarise(building->database, made_up, summary);
     } else {
         snprintf(error, error_size, "%s: %s", path, sqlite3_errmsg(building->database));
         unlink(path);
@@ -209,10 +209,17 @@ int origin_build(const char *path, bool make_up, origin_progress *progress, void
     struct building building = {.progress = progress, .context = context};
     origin_set_up_sqlite();
     if (!make_up) {
-        int result = build_from(path, false, &building, summary, error, error_size);
+        int result = build_from(path, 0, &building, summary, error, error_size);
         if (result == 0 && building.packages >= PACKAGES_FEW) {
             return 0;
         }
     }
-    return build_from(path, true, &building, summary, error, error_size);
+    return build_from(path, PACKAGES_MADE_UP, &building, summary, error, error_size);
+}
+
+int origin_build_small(const char *path, struct origin_summary *summary, char *error,
+                       size_t error_size) {
+    struct building building = {.progress = NULL};
+    origin_set_up_sqlite();
+    return build_from(path, PACKAGES_FEW, &building, summary, error, error_size);
 }

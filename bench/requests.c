@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Out of memory is an answer here, not an exit. */
 #define HASH_NONFATAL_OOM 1
@@ -21,6 +22,8 @@ struct reading {
     struct known_key *keys;
     size_t items_room;
     size_t sizes_room;
+    size_t keys_bytes;
+    size_t bytes_max;
     char *error;
     size_t error_size;
 };
@@ -28,6 +31,24 @@ struct reading {
 static int fail_memory(struct reading *reading) {
     snprintf(reading->error, reading->error_size, "no memory for %zu requests",
              reading->requests->count);
+    return -1;
+}
+
+/* What a key takes beside its text: its place in the heap and in the table. */
+enum { KEY_OVERHEAD = 24 };
+
+/* A machine that swaps, or ends the process, says less. */
+static int check_memory(struct reading *reading, const char *path) {
+    const struct requests *requests = reading->requests;
+    size_t bytes = reading->items_room * sizeof *requests->items +
+                   reading->sizes_room * sizeof *requests->sizes + reading->keys_bytes;
+    if (bytes <= reading->bytes_max) {
+        return 0;
+    }
+    (void)snprintf(reading->error, reading->error_size,
+                   "%s: its first %zu requests and their %u keys take more than %zu MB; give a "
+                   "part of it, as its beginning",
+                   path, requests->count, requests->distinct, reading->bytes_max >> 20);
     return -1;
 }
 
@@ -66,6 +87,7 @@ static struct known_key *add_key(struct reading *reading, const struct trace_req
         return NULL;
     }
     requests->distinct++;
+    reading->keys_bytes += sizeof *known + request->key_size + KEY_OVERHEAD;
     return known;
 }
 
@@ -84,7 +106,8 @@ static int add_request(struct reading *reading, const struct trace_request *requ
     return 0;
 }
 
-static int read_all(struct reading *reading, struct trace *trace, size_t count_max) {
+static int read_all(struct reading *reading, struct trace *trace, const char *path,
+                    size_t count_max) {
     struct trace_request request;
     bool has_sizes = false;
     while (count_max == 0 || reading->requests->count < count_max) {
@@ -97,7 +120,7 @@ static int read_all(struct reading *reading, struct trace *trace, size_t count_m
             break;
         }
         has_sizes |= request.has_size;
-        if (add_request(reading, &request) != 0) {
+        if (add_request(reading, &request) != 0 || check_memory(reading, path) != 0) {
             return -1;
         }
     }
@@ -121,13 +144,23 @@ static void free_keys(struct reading *reading) {
 
 int requests_read(struct requests *requests, const char *path, enum trace_form form,
                   size_t count_max, char *error, size_t error_size) {
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE);
+    size_t half = pages > 0 && page > 0 ? (size_t)pages * (size_t)page / 2 : SIZE_MAX;
+    return requests_read_within(requests, half, path, form, count_max, error, error_size);
+}
+
+int requests_read_within(struct requests *requests, size_t bytes_max, const char *path,
+                         enum trace_form form, size_t count_max, char *error,
+                         size_t error_size) {
     struct requests made = {NULL, 0, 0, NULL};
-    struct reading reading = {.requests = &made, .error = error, .error_size = error_size};
+    struct reading reading = {
+        .requests = &made, .bytes_max = bytes_max, .error = error, .error_size = error_size};
     struct trace *trace;
     if (trace_open(path, form, &trace, error, error_size) != 0) {
         return -1;
     }
-    int result = read_all(&reading, trace, count_max);
+    int result = read_all(&reading, trace, path, count_max);
     if (result == 0 && made.count == 0) {
         (void)snprintf(error, error_size, "%s: is empty: it has no request", path);
         result = -1;

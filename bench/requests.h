@@ -18,10 +18,15 @@ struct requests {
 };
 
 /* Reads a trace (see trace.h), which must have a request, at most `count_max` requests of it, 0: all. Memory is about 4
- * bytes a request while reading, and the text of each distinct key. 0; or -1 with the reason in
- * `error`, and nothing to free. */
+ * bytes a request while reading, and the text of each distinct key; a trace that takes more than half of the machine's is
+ * refused. 0; or -1 with the reason in `error`, and nothing to free. */
 int requests_read(struct requests *requests, const char *path, enum trace_form form,
                   size_t count_max, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* The same with this many bytes at the most in the place of half of the machine's. */
+int requests_read_within(struct requests *requests, size_t bytes_max, const char *path,
+                         enum trace_form form, size_t count_max, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
 /* The size of the trace whose shape requests_generate follows. */

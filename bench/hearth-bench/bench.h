@@ -14,12 +14,12 @@ struct crew;
 struct hotkey_wish;
 struct report;
 
-enum { ROUNDS_LEAST = 5, ROUNDS_MOST = 99 };
+enum { ROUNDS_QUICK = 3, ROUNDS_LEAST = 5, ROUNDS_MOST = 99 };
 
 /* One run of the program. */
 struct bench {
     bool quick;      /* seconds instead of minutes: for a look, not for a comparison */
-    unsigned rounds; /* ROUNDS_LEAST to ROUNDS_MOST; each party of a case runs once a round */
+    unsigned rounds; /* ROUNDS_QUICK to ROUNDS_MOST; each party of a case runs once a round */
     uint64_t seed;
     const char *const *traces; /* files of requests, for the suites that replay them */
     size_t trace_count;
@@ -55,9 +55,12 @@ struct suite {
     void (*close)(void *stage);
 };
 
+extern const struct suite suite_appserver;
 extern const struct suite suite_bloom;
+extern const struct suite suite_coherence;
 extern const struct suite suite_hitratio;
 extern const struct suite suite_hotkey;
+extern const struct suite suite_invalidate;
 extern const struct suite suite_local;
 extern const struct suite suite_memory;
 extern const struct suite suite_remote;

@@ -88,19 +88,22 @@ enum {
     CLASSIC_PROBES = 7, /* the best number at 10 bits a key */
     FILL_BLOCKS = 128,  /* at once */
     PRESENT_LOG = 23,   /* keys that are there */
-    PRESENT_LOG_QUICK = 20,
+    PRESENT_LOG_QUICK = 18,
 };
 
+#define BYTES_QUICK (UINT64_C(64) << 20)
 #define BYTES_LEAST (UINT64_C(256) << 20)
 #define BYTES_MOST  (UINT64_C(1920) << 20)
 #define ABSENT      (UINT64_C(1) << 63)
 
 /*
- * One array of bits for all, so that all meet the same memory: half of them set at random, as in a filter that is as full as it
- * is meant to be, and those of the keys that are there, as either filter sets them.
+ * One array of bits for all: half of them set at random, as in a filter that is as full as it is meant to be, and those of the
+ * keys that are there, as either filter sets them. Ours asks the kernel for huge pages; the classic filter is asked there too,
+ * and in a copy that malloc() gave, where a library's classic filter is.
  */
 struct questions {
     hearth__bloom *filter;
+    uint64_t *copy;
     unsigned present_log;
     uint64_t state; /* of the chain */
 };
@@ -108,7 +111,10 @@ struct questions {
 /* Larger than the last cache by far, if memory allows. */
 static uint64_t bytes_wanted(const struct bench *bench) {
     long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    uint64_t bytes = cache > 0 && !bench->quick ? (uint64_t)cache * 4 : 0;
+    if (bench->quick) {
+        return BYTES_QUICK; /* larger than the caches of one processor */
+    }
+    uint64_t bytes = cache > 0 ? (uint64_t)cache * 4 : 0;
     bytes = bytes > BYTES_LEAST ? bytes : BYTES_LEAST;
     return bytes < BYTES_MOST ? bytes : BYTES_MOST;
 }
@@ -145,9 +151,7 @@ static void insert_classic(hearth__bloom *filter, uint64_t hash) {
 }
 
 /* Its answer is a bit that was read, not what a branch foretells: the next question is to wait for it. */
-static bool ask_classic(const hearth__bloom *filter, uint64_t hash) {
-    const _Atomic uint64_t *words = hearth__bloom_pairs(filter);
-    uint64_t count = words_of(filter);
+static inline bool ask_classic(const _Atomic uint64_t *words, uint64_t count, uint64_t hash) {
     uint64_t answer = 0;
     for (unsigned i = 0; i < CLASSIC_PROBES; i++) {
         uint64_t bit = probe(hash, i, count);
@@ -176,10 +180,25 @@ static inline uint64_t next_hash(uint64_t *state, unsigned present_log, uint64_t
                        : key >> (62 - present_log) & ((UINT64_C(1) << present_log) - 1));
 }
 
-typedef bool question(const hearth__bloom *filter, uint64_t hash);
+typedef bool question(const struct questions *questions, uint64_t hash);
+
+static bool ask_ours(const struct questions *questions, uint64_t hash) {
+    return hearth__bloom_may_contain(questions->filter, hash);
+}
+
+static bool ask_classic_here(const struct questions *questions, uint64_t hash) {
+    const hearth__bloom *filter = questions->filter;
+    return ask_classic(hearth__bloom_pairs(filter), words_of(filter), hash);
+}
+
+static bool ask_classic_malloc(const struct questions *questions, uint64_t hash) {
+    return ask_classic((const _Atomic uint64_t *)questions->copy, words_of(questions->filter),
+                       hash);
+}
 
 /* One word of a random line. */
-static bool read_word(const hearth__bloom *filter, uint64_t hash) {
+static bool read_word(const struct questions *questions, uint64_t hash) {
+    const hearth__bloom *filter = questions->filter;
     const _Atomic uint64_t *words = hearth__bloom_pairs(filter);
     uint64_t word = atomic_load_explicit(&words[((hash >> 32) * words_of(filter)) >> 32],
                                          memory_order_relaxed);
@@ -187,8 +206,8 @@ static bool read_word(const hearth__bloom *filter, uint64_t hash) {
 }
 
 /* The chain alone, for what it costs itself. */
-static bool read_nothing(const hearth__bloom *filter, uint64_t hash) {
-    (void)filter;
+static bool read_nothing(const struct questions *questions, uint64_t hash) {
+    (void)questions;
     return hash >> 63 != 0;
 }
 
@@ -199,7 +218,7 @@ run(struct questions *questions, size_t count, question *ask_one, bool depends) 
     uint64_t sum = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = next_hash(&state, questions->present_log, depends ? answer : 0);
-        answer = ask_one(questions->filter, hash);
+        answer = ask_one(questions, hash);
         sum += answer;
     }
     questions->state = state + sum;
@@ -213,22 +232,31 @@ run(struct questions *questions, size_t count, question *ask_one, bool depends) 
         return run(arg, count, ask_one, depends);                                 \
     }
 
-RUN(chain_ours, hearth__bloom_may_contain, true)
+RUN(chain_ours, ask_ours, true)
 RUN(chain_read, read_word, true)
-RUN(chain_classic, ask_classic, true)
+RUN(chain_classic, ask_classic_malloc, true)
+RUN(chain_classic_huge, ask_classic_here, true)
 RUN(chain_nothing, read_nothing, true)
-RUN(free_ours, hearth__bloom_may_contain, false)
+RUN(free_ours, ask_ours, false)
 RUN(free_read, read_word, false)
-RUN(free_classic, ask_classic, false)
+RUN(free_classic, ask_classic_malloc, false)
+RUN(free_classic_huge, ask_classic_here, false)
 RUN(free_nothing, read_nothing, false)
+
+static void close_questions(const struct questions *questions) {
+    hearth__bloom_destroy(questions->filter);
+    free(questions->copy);
+}
 
 static int open_questions(struct questions *questions, const struct bench *bench) {
     uint64_t blocks = bytes_wanted(bench) / HEARTH__BLOOM_BLOCK;
     *questions =
         (struct questions){.filter = hearth__bloom_create((uint32_t)blocks),
+                           .copy = malloc(blocks * HEARTH__BLOOM_BLOCK),
                            .present_log = bench->quick ? PRESENT_LOG_QUICK : PRESENT_LOG,
                            .state = bench->seed};
-    if (questions->filter == NULL) {
+    if (questions->filter == NULL || questions->copy == NULL) {
+        close_questions(questions);
         return bench_fail(bench, "no memory");
     }
     bench_progress(bench, "filling %llu MiB",
@@ -237,6 +265,9 @@ static int open_questions(struct questions *questions, const struct bench *bench
     for (uint64_t key = 0; key < UINT64_C(1) << questions->present_log; key++) {
         (void)hearth__bloom_insert(questions->filter, hash_of(key));
         insert_classic(questions->filter, hash_of(key));
+    }
+    for (uint64_t i = 0; i < words_of(questions->filter); i++) {
+        questions->copy[i] = hearth__bloom_pairs(questions->filter)[i];
     }
     bench_progress_end(bench);
     return 0;
@@ -247,41 +278,46 @@ static struct figure without(struct figure whole, struct figure part) {
     return whole;
 }
 
-/* Ours, a read, a classic filter, and what the three have in common. */
-static int ask(struct bench *bench, party_run *const runs[4]) {
+/* Ours, a read, a classic filter in either memory, and what they have in common. */
+enum { OURS, READ, CLASSIC, CLASSIC_HUGE, NOTHING, PARTIES };
+
+static int ask(struct bench *bench, party_run *const runs[PARTIES]) {
+    static const char *const names[PARTIES] = {NULL, "random-read", "classic-bloom",
+                                               "classic-huge-pages", NULL};
     struct questions questions;
     if (open_questions(&questions, bench) != 0) {
         return -1;
     }
-    struct party parties[4];
-    for (size_t i = 0; i < 4; i++) {
+    struct party parties[PARTIES];
+    for (size_t i = 0; i < PARTIES; i++) {
         parties[i] = (struct party){
             .run = runs[i], .arg = &questions, .threads = 1, .places = CREW_BATCH};
     }
-    int result = crew_contest(bench, parties, 4);
+    int result = crew_contest(bench, parties, PARTIES);
     if (result == 0) {
-        struct figure hashing = party_time(bench, &parties[3]);
-        struct figure ours = without(party_time(bench, &parties[0]), hashing);
+        struct figure hashing = party_time(bench, &parties[NOTHING]);
+        struct figure ours = without(party_time(bench, &parties[OURS]), hashing);
         report_note(bench, "%zu MiB; %.1f ns for hashing are taken off every time",
                     hearth__bloom_bytes(questions.filter) >> 20, hashing.value);
-        bench_row(bench, "time", "ns", ours, "random-read",
-                  without(party_time(bench, &parties[1]), hashing));
-        bench_row(bench, "time", "ns", ours, "classic-bloom",
-                  without(party_time(bench, &parties[2]), hashing));
+        for (size_t i = READ; i <= CLASSIC_HUGE; i++) {
+            bench_row(bench, "time", "ns", ours, names[i],
+                      without(party_time(bench, &parties[i]), hashing));
+        }
     }
-    hearth__bloom_destroy(questions.filter);
+    close_questions(&questions);
     return result;
 }
 
 static int ask_chain(struct bench *bench, void *stage) {
     (void)stage;
-    return ask(bench,
-               (party_run *const[]){chain_ours, chain_read, chain_classic, chain_nothing});
+    return ask(bench, (party_run *const[PARTIES]){chain_ours, chain_read, chain_classic,
+                                                  chain_classic_huge, chain_nothing});
 }
 
 static int ask_free(struct bench *bench, void *stage) {
     (void)stage;
-    return ask(bench, (party_run *const[]){free_ours, free_read, free_classic, free_nothing});
+    return ask(bench, (party_run *const[PARTIES]){free_ours, free_read, free_classic,
+                                                  free_classic_huge, free_nothing});
 }
 
 static const struct bench_case cases[] = {
@@ -294,6 +330,8 @@ static const struct bench_case cases[] = {
     {"ask-free-1t", "the same, none of which depends on another", ask_free},
     {"flood-1m", "1,000,000 fetches of random missing keys among those of hot ones",
      bloom_flood},
+    {"told-100k", "100,000 keys added by one cache, until another that shares the filter knows",
+     bloom_told},
 };
 
 const struct suite suite_bloom = {

@@ -8,4 +8,7 @@
 /* Fetches of hot keys, alone and among a flood of missing ones. */
 int bloom_flood(struct bench *bench, void *stage);
 
+/* How long a key that one cache has added to a shared filter is denied by another. */
+int bloom_told(struct bench *bench, void *stage);
+
 #endif

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "hearth-bench/report.h"
+#include "run_delay.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -61,19 +61,6 @@ static void pin(unsigned index) {
     }
 }
 
-/* ns that this thread was ready to run and did not; 0 where the kernel does not tell. */
-static uint64_t delay_ns(const struct worker *worker) {
-    char text[128];
-    ssize_t size = pread(worker->delay_file, text, sizeof text - 1, 0);
-    if (size <= 0) {
-        return 0;
-    }
-    text[size] = '\0';
-    char *end = text;
-    (void)strtoull(text, &end, 10); /* the first number is the time that it ran */
-    return strtoull(end, NULL, 10);
-}
-
 static void batch(struct worker *worker, struct party *party) {
     size_t *next = &party->next[worker->index];
     worker->wrong += party->run(party->arg, worker->index, *next, CREW_BATCH);
@@ -88,14 +75,14 @@ static void measure(struct worker *worker) {
     do {
         batch(worker, crew->party);
     } while ((begin = hearth__monotonic_ns()) < crew->from_ns);
-    uint64_t delay = delay_ns(worker);
+    uint64_t delay = run_delay_ns(worker->delay_file);
     int64_t end = 0;
     worker->operations = 0;
     do {
         batch(worker, crew->party);
     } while ((end = hearth__monotonic_ns()) < crew->until_ns);
     double took_ns = (double)(end - begin);
-    double delayed_ns = (double)(delay_ns(worker) - delay);
+    double delayed_ns = (double)(run_delay_ns(worker->delay_file) - delay);
     delayed_ns = delayed_ns < took_ns ? delayed_ns : 0;
     double operations = (double)worker->operations * 1e9;
     worker->measured =
@@ -108,7 +95,7 @@ static void *work(void *arg) {
     struct worker *worker = arg;
     struct crew *crew = worker->crew;
     pin(worker->index);
-    worker->delay_file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    worker->delay_file = run_delay_open();
     for (;;) {
         pthread_barrier_wait(&crew->turn);
         if (crew->party == NULL) {
@@ -159,8 +146,8 @@ void crew_destroy(struct crew *crew) {
 
 static struct measurement take_turn(const struct bench *bench, struct party *party) {
     struct crew *crew = bench->crew;
-    int64_t warm_ns = bench->quick ? 4000000 : 25000000;
-    int64_t length_ns = bench->quick ? 20000000 : 120000000;
+    int64_t warm_ns = bench->quick ? 2000000 : 25000000;
+    int64_t length_ns = bench->quick ? 7000000 : 120000000;
     crew->party = party;
     crew->from_ns = hearth__monotonic_ns() + warm_ns;
     crew->until_ns = crew->from_ns + length_ns;

@@ -16,10 +16,12 @@ enum { HOTKEY_SETS = 16, HOTKEY_NODES = 64, HOTKEY_PROCESSES = 64, HOTKEY_PREFIX
 
 /* Who answers. */
 enum hotkey_mode {
-    HOTKEY_ORIGIN, /* the source of truth alone */
-    HOTKEY_PEER,   /* and before it the servers, by the usual client */
-    HOTKEY_REMOTE, /* by Hearth without its local tier */
-    HOTKEY_FULL,   /* by Hearth */
+    HOTKEY_ORIGIN,   /* the source of truth alone */
+    HOTKEY_PEER,     /* and before it the servers, by the usual client */
+    HOTKEY_PROXY,    /* the same, through twemproxy */
+    HOTKEY_REMOTE,   /* by Hearth without its local tier */
+    HOTKEY_FULL,     /* by Hearth */
+    HOTKEY_TRACKING, /* by Hearth, and the servers tell of changes */
     HOTKEY_MODES
 };
 
@@ -85,11 +87,16 @@ struct hotkey_scene {
     double *ring_shares; /* of the nodes */
     const char *url_text;
     hearth__remote_url url;
+    hearth__remote_url proxy; /* has no node: there is none */
     char prefix[HOTKEY_PREFIX + 1];
     uint64_t seed;
 };
 
 size_t hotkey_size_of(const struct hotkey_scene *scene, uint32_t id);
+
+static inline bool hotkey_asks_peer(enum hotkey_mode mode) {
+    return mode == HOTKEY_PEER || mode == HOTKEY_PROXY;
+}
 
 /* What they are called in rows; the peer's is `hiredis` or `libmemcached`. */
 const char *hotkey_mode_name(const struct hotkey_scene *scene, enum hotkey_mode mode);

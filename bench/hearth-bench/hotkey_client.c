@@ -17,7 +17,8 @@
 enum { SETTINGS_ROOM = 160, BATCH = 512 };
 
 const char *hotkey_mode_name(const struct hotkey_scene *scene, enum hotkey_mode mode) {
-    static const char *const names[HOTKEY_MODES] = {"origin", "hiredis", "no-local", "hearth"};
+    static const char *const names[HOTKEY_MODES] = {"origin",   "hiredis", "twemproxy",
+                                                    "no-local", "hearth",  "tracking"};
     return mode == HOTKEY_PEER && scene->url.kind == HEARTH__MEMCACHED ? "libmemcached"
                                                                        : names[mode];
 }
@@ -161,8 +162,8 @@ static enum generator_answer ask_hearth(void *arg, unsigned thread, uint64_t cou
 }
 
 generator_ask *hotkey_client_ask(enum hotkey_mode mode) {
-    static generator_ask *const asks[HOTKEY_MODES] = {ask_origin, ask_peer, ask_hearth,
-                                                      ask_hearth};
+    static generator_ask *const asks[HOTKEY_MODES] = {ask_origin, ask_peer,   ask_peer,
+                                                      ask_hearth, ask_hearth, ask_hearth};
     return asks[mode];
 }
 
@@ -191,14 +192,14 @@ static int32_t set_own(hearth_options *options, const struct hotkey_scene *scene
     return status;
 }
 
-static hearth *open_cache(const struct hotkey_scene *scene, bool has_local, char *why,
+static hearth *open_cache(const struct hotkey_scene *scene, enum hotkey_mode mode, char *why,
                           size_t why_size) {
     char local[32];
     char expected[32];
     double entry = KEY_SIZE + mean_size(scene);
     double bytes = scene->settings.local * scene->keys * (entry + ENTRY_BYTES);
     bytes = bytes > LOCAL_LEAST ? bytes : LOCAL_LEAST;
-    (void)snprintf(local, sizeof local, "%.0f", has_local ? bytes : 0);
+    (void)snprintf(local, sizeof local, "%.0f", mode != HOTKEY_REMOTE ? bytes : 0);
     (void)snprintf(expected, sizeof expected, "%.0f", entry > 32 ? entry : 32);
     const char *const settings[][2] = {
         {"remote.url", scene->url_text},
@@ -208,6 +209,7 @@ static hearth *open_cache(const struct hotkey_scene *scene, bool has_local, char
         {"local.expected_entry_bytes", expected},
         {"local.max_ttl_ms", "1h"}, /* nobody else changes a key here */
         {"ttl_ms", "1h"},
+        {"coherence.mode", mode == HOTKEY_TRACKING ? "tracking" : "ttl"},
     };
     hearth *cache = NULL;
     hearth_options *options = hearth_options_new();
@@ -257,11 +259,11 @@ struct hotkey_client *hotkey_client_open(const struct hotkey_scene *scene,
     client->scene = scene;
     client->loads = loads;
     made = open_seats(client);
-    if (made && mode == HOTKEY_PEER) {
-        client->peer = hotkey_peer_open(scene, why, why_size);
+    if (made && hotkey_asks_peer(mode)) {
+        client->peer = hotkey_peer_open(scene, mode, why, why_size);
         made = client->peer != NULL;
     } else if (made && mode != HOTKEY_ORIGIN) {
-        client->cache = open_cache(scene, mode == HOTKEY_FULL, why, why_size);
+        client->cache = open_cache(scene, mode, why, why_size);
         made = client->cache != NULL;
     }
     if (!made) {
@@ -361,7 +363,7 @@ static bool each_batch(const struct hotkey_scene *scene, hearth *cache, bool del
 
 static bool with_cache(const struct hotkey_scene *scene, bool deletes, char *why,
                        size_t why_size) {
-    hearth *cache = open_cache(scene, false, why, why_size);
+    hearth *cache = open_cache(scene, HOTKEY_REMOTE, why, why_size);
     bool done = cache != NULL && each_batch(scene, cache, deletes, why, why_size);
     if (cache != NULL) {
         (void)hearth_close(cache);
@@ -374,8 +376,8 @@ bool hotkey_fill(const struct hotkey_scene *scene, enum hotkey_mode mode, char *
     if (mode == HOTKEY_ORIGIN) {
         return true;
     }
-    return mode == HOTKEY_PEER ? hotkey_peer_fill(scene, why, why_size)
-                               : with_cache(scene, false, why, why_size);
+    return hotkey_asks_peer(mode) ? hotkey_peer_fill(scene, mode, why, why_size)
+                                  : with_cache(scene, false, why, why_size);
 }
 
 bool hotkey_clean(const struct hotkey_scene *scene, char *why, size_t why_size) {

@@ -60,7 +60,9 @@ static const struct knob knobs[] = {
     {"server", KIND_SERVER, 0, 0, AT(is_memcached), "NAME", "redis or memcached"},
     {"mode", KIND_MODES, 0, 0, AT(modes), "LIST",
      "of origin (the source of truth alone), peer (servers, by hiredis or\n"
-     "                    libmemcached), no-local (Hearth without its local tier), hearth; with commas"},
+     "                    libmemcached), twemproxy (the same through it, if nutcracker is installed; not with\n"
+     "                    --remote), no-local (Hearth without its local tier), hearth, tracking (Hearth, and\n"
+     "                    Redis tells it of changes); with commas"},
     {"set", KIND_SET, 0, 0, 0, "NAME=VALUE", "an option of Hearth's, as local.policy=lru"},
     {"remote", KIND_TEXT, 0, 0, AT(remote), "URL",
      "the nodes to use, as redis://host:port,host:port or memcached://..., instead of\n"
@@ -140,7 +142,8 @@ static bool take_event(const struct knob *knob, const char *value,
 }
 
 static bool take_modes(const struct knob *knob, const char *value, bool *modes) {
-    static const char *const names[HOTKEY_MODES] = {"origin", "peer", "no-local", "hearth"};
+    static const char *const names[HOTKEY_MODES] = {"origin",   "peer",   "twemproxy",
+                                                    "no-local", "hearth", "tracking"};
     bool chosen[HOTKEY_MODES] = {false};
     for (const char *at = value;; at++) {
         size_t size = strcspn(at, ",");
@@ -150,7 +153,9 @@ static bool take_modes(const struct knob *knob, const char *value, bool *modes) 
             i++;
         }
         if (i == HOTKEY_MODES) {
-            return refuse(knob, value, "origin, peer, no-local, hearth, with commas between");
+            return refuse(
+                knob, value,
+                "origin, peer, twemproxy, no-local, hearth, tracking, with commas between");
         }
         chosen[i] = true;
         at += size;

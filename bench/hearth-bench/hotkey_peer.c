@@ -15,6 +15,7 @@ enum { BATCH = 256, LIFE_S = 3600, PATIENCE_MS = 60000 };
 
 struct hotkey_peer {
     const struct hotkey_scene *scene;
+    const hearth__remote_url *url; /* whom it connects to: nodes, or one proxy */
     size_t key_size;
     unsigned threads;
     redisContext **contexts; /* a thread's are beside each other */
@@ -24,7 +25,7 @@ struct hotkey_peer {
 /* ---- connections ------------------------------------------------------------------------- */
 
 static bool connect_redis(struct hotkey_peer *peer, char *why, size_t why_size) {
-    const hearth__remote_url *url = &peer->scene->url;
+    const hearth__remote_url *url = peer->url;
     for (size_t i = 0; i < peer->threads * url->count; i++) {
         peer->contexts[i] =
             redis_connection_open(url, i % url->count, PATIENCE_MS, why, why_size);
@@ -36,7 +37,7 @@ static bool connect_redis(struct hotkey_peer *peer, char *why, size_t why_size) 
 }
 
 static bool connect_memcached(struct hotkey_peer *peer) {
-    const hearth__remote_url *url = &peer->scene->url;
+    const hearth__remote_url *url = peer->url;
     for (size_t i = 0; i < peer->threads; i++) {
         memcached_st *client = memcached_create(NULL);
         peer->clients[i] = client;
@@ -60,8 +61,8 @@ static bool connect_memcached(struct hotkey_peer *peer) {
     return true;
 }
 
-static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, unsigned threads,
-                                        char *why, size_t why_size) {
+static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, enum hotkey_mode mode,
+                                        unsigned threads, char *why, size_t why_size) {
     char key[HOTKEY_KEY_BYTES];
     bool is_redis = scene->url.kind == HEARTH__REDIS;
     struct hotkey_peer *peer = calloc(1, sizeof *peer);
@@ -69,9 +70,10 @@ static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, unsign
         return NULL;
     }
     peer->scene = scene;
+    peer->url = mode == HOTKEY_PROXY ? &scene->proxy : &scene->url;
     peer->threads = threads;
     peer->key_size = hotkey_key(scene, 0, key);
-    peer->contexts = calloc(threads * scene->url.count, sizeof(redisContext *));
+    peer->contexts = calloc(threads * peer->url->count, sizeof(redisContext *));
     peer->clients = calloc(threads, sizeof(memcached_st *));
     (void)snprintf(why, why_size, "no connections for %s",
                    is_redis ? "hiredis" : "libmemcached");
@@ -83,17 +85,16 @@ static struct hotkey_peer *open_threads(const struct hotkey_scene *scene, unsign
     return peer;
 }
 
-struct hotkey_peer *hotkey_peer_open(const struct hotkey_scene *scene, char *why,
-                                     size_t why_size) {
-    return open_threads(scene, scene->settings.threads, why, why_size);
+struct hotkey_peer *hotkey_peer_open(const struct hotkey_scene *scene, enum hotkey_mode mode,
+                                     char *why, size_t why_size) {
+    return open_threads(scene, mode, scene->settings.threads, why, why_size);
 }
 
 void hotkey_peer_close(struct hotkey_peer *peer) {
     if (peer == NULL) {
         return;
     }
-    for (size_t i = 0; peer->contexts != NULL && i < peer->threads * peer->scene->url.count;
-         i++) {
+    for (size_t i = 0; peer->contexts != NULL && i < peer->threads * peer->url->count; i++) {
         if (peer->contexts[i] != NULL) {
             redisFree(peer->contexts[i]);
         }
@@ -109,7 +110,8 @@ void hotkey_peer_close(struct hotkey_peer *peer) {
 /* ---- one key ----------------------------------------------------------------------------- */
 
 static redisContext *context_of(const struct hotkey_peer *peer, unsigned thread, uint32_t id) {
-    return peer->contexts[thread * peer->scene->url.count + peer->scene->node_of[id]];
+    size_t node = peer->url == &peer->scene->url ? peer->scene->node_of[id] : 0;
+    return peer->contexts[thread * peer->url->count + node];
 }
 
 static enum hotkey_peer_answer get_redis(struct hotkey_peer *peer, unsigned thread, uint32_t id,
@@ -242,8 +244,9 @@ static bool fill_memcached(struct hotkey_peer *peer, void *value) {
            !hotkey_is_interrupted();
 }
 
-bool hotkey_peer_fill(const struct hotkey_scene *scene, char *why, size_t why_size) {
-    struct hotkey_peer *peer = open_threads(scene, 1, why, why_size);
+bool hotkey_peer_fill(const struct hotkey_scene *scene, enum hotkey_mode mode, char *why,
+                      size_t why_size) {
+    struct hotkey_peer *peer = open_threads(scene, mode, 1, why, why_size);
     void *value = malloc(scene->settings.value_high);
     bool stored = peer != NULL && value != NULL &&
                   (scene->url.kind == HEARTH__REDIS ? fill_redis(peer, value)

@@ -119,9 +119,10 @@ static void report_remarks(struct bench *bench, const struct hotkey_scene *scene
         report_note(bench, "%s: %llu requests were due and not begun at the end", name,
                     (unsigned long long)outcome->unbegun);
     }
-    if (outcome->mode == HOTKEY_FULL) {
-        report_note(bench, "the local tier%s held %llu entries in the end, %.1f %% of the keys",
-                    scene->settings.processes > 1 ? "s" : "",
+    if (outcome->mode == HOTKEY_FULL || outcome->mode == HOTKEY_TRACKING) {
+        report_note(bench,
+                    "%s: the local tier%s held %llu entries in the end, %.1f %% of the keys",
+                    name, scene->settings.processes > 1 ? "s" : "",
                     (unsigned long long)outcome->entries,
                     (double)outcome->entries / scene->settings.processes / scene->keys * 100);
     }
@@ -189,15 +190,17 @@ static void plot(struct bench *bench, const struct hotkey_scene *scene,
 
 void hotkey_report(struct bench *bench, const struct hotkey_scene *scene,
                    const struct hotkey_outcome *outcomes) {
-    static const enum hotkey_mode order[] = {HOTKEY_PEER, HOTKEY_REMOTE, HOTKEY_ORIGIN};
+    static const enum hotkey_mode order[] = {HOTKEY_PEER, HOTKEY_PROXY, HOTKEY_REMOTE,
+                                             HOTKEY_ORIGIN, HOTKEY_TRACKING};
     static const char *const events[] = {NULL, "the viral key", "the flash crowd", "the scan",
                                          "the churn"};
     const struct hotkey_settings *settings = &scene->settings;
     const bool *ran = settings->modes;
+    enum hotkey_mode ours = ran[HOTKEY_FULL] ? HOTKEY_FULL : HOTKEY_TRACKING;
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        struct duel duel = {bench, scene, &outcomes[HOTKEY_FULL], &outcomes[order[i]],
+        struct duel duel = {bench, scene, &outcomes[ours], &outcomes[order[i]],
                             hotkey_mode_name(scene, order[i])};
-        if (ran[HOTKEY_FULL] && ran[order[i]]) {
+        if (ran[ours] && ran[order[i]] && order[i] != ours) {
             report_duel(&duel);
         }
     }

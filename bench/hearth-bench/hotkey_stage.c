@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hearth-bench/hotkey_stage.h"
+#include "hearth-bench/hotkey_proxy.h"
 #include "hearth-bench/hotkey_remote.h"
 #include "hearth-bench/report.h"
 #include "hearth-bench/workload.h"
@@ -166,7 +167,7 @@ static int make_keys(struct bench *bench, struct stage *stage) {
 
 /* Each has keys of its own, so that none finds what another left. */
 static void name_keys(struct stage *stage, enum hotkey_mode mode) {
-    static const char letters[HOTKEY_MODES] = {'o', 'p', 'n', 'h'};
+    static const char letters[HOTKEY_MODES] = {'o', 'p', 'x', 'n', 'h', 't'};
     struct hotkey_scene *scene = &stage->scene;
     char key[HOTKEY_KEY_BYTES];
     const char *before =
@@ -177,6 +178,33 @@ static void name_keys(struct stage *stage, enum hotkey_mode mode) {
         size_t size = hotkey_key(scene, i, key);
         scene->node_of[i] = (uint16_t)hearth__ring_pick(stage->ring, key, size);
     }
+}
+
+/* Those that cannot be played here are left out, and that is said. */
+static int choose_modes(struct bench *bench, struct stage *stage) {
+    char why[WHY_BYTES];
+    struct hotkey_scene *scene = &stage->scene;
+    bool *modes = scene->settings.modes;
+    if (modes[HOTKEY_TRACKING] && scene->url.kind != HEARTH__REDIS) {
+        report_note(bench, "tracking: only Redis tells of changes, so it is left out");
+        modes[HOTKEY_TRACKING] = false;
+    }
+    if (modes[HOTKEY_PROXY] && !stage->has_servers) {
+        report_note(bench,
+                    "twemproxy: it is put before servers of the run's own only, so it is "
+                    "left out");
+        modes[HOTKEY_PROXY] = false;
+    }
+    if (!modes[HOTKEY_PROXY]) {
+        return 0;
+    }
+    int started =
+        hotkey_proxy_start(&stage->servers, &scene->url, &scene->proxy, why, sizeof why);
+    if (started > 0) {
+        report_note(bench, "twemproxy: nutcracker is not installed, so it is left out");
+        modes[HOTKEY_PROXY] = false;
+    }
+    return started >= 0 ? 0 : bench_fail(bench, "%s", why);
 }
 
 /* Redis of our own forgets the keys of the mode before; Memcached has room for all. */
@@ -246,6 +274,9 @@ static void close_stage(struct stage *stage) {
     if (scene->url.count != 0) {
         hearth__remote_url_fini(&scene->url);
     }
+    if (scene->proxy.count != 0) {
+        hearth__remote_url_fini(&scene->proxy);
+    }
     if (stage->has_servers) {
         servers_stop(&stage->servers);
     }
@@ -269,7 +300,7 @@ int hotkey_play(struct bench *bench, const struct hotkey_settings *settings) {
     stage->scene.settings = *settings;
     stage->scene.seed = bench->seed;
     int result = make_keys(bench, stage) == 0 && find_nodes(bench, stage) == 0 &&
-                         make_ring(bench, stage) == 0
+                         make_ring(bench, stage) == 0 && choose_modes(bench, stage) == 0
                      ? play_modes(bench, stage)
                      : -1;
     close_stage(stage);

@@ -7,21 +7,25 @@
 
 enum {
     LARGE_KEYS = 1000000,
+    LARGE_KEYS_QUICK = 250000, /* more than a processor's own caches hold */
     SMALL_KEYS = 50000,
     /* Requests of a thread before its sequence begins anew. */
     LARGE_REQUESTS = 1 << 20,
+    LARGE_REQUESTS_QUICK = 1 << 18,
     SMALL_REQUESTS = 1 << 19,
     /* What a key takes in a plain array. */
     PLACE_BYTES = 128,
     COPIED_BYTES = 256 << 20,
+    COPIED_BYTES_QUICK = 32 << 20,
 };
 
 /* ---- the stages ------------------------------------------------------------------------- */
 
 static int stage_order(struct stage *stage, const struct bench *bench) {
+    size_t large = bench->quick ? LARGE_REQUESTS_QUICK : LARGE_REQUESTS;
     size_t requests = stage->keys == 1            ? CREW_BATCH
                       : stage->keys == SMALL_KEYS ? SMALL_REQUESTS
-                                                  : LARGE_REQUESTS;
+                                                  : large;
     if (stage->order.requests != NULL ||
         order_create_zipf(&stage->order, stage->keys, requests, bench->seed) == 0) {
         return 0;
@@ -109,7 +113,7 @@ static void *local_open(struct bench *bench) {
     }
     local->one.keys = 1;
     local->small.keys = SMALL_KEYS;
-    local->large.keys = LARGE_KEYS;
+    local->large.keys = bench->quick ? LARGE_KEYS_QUICK : LARGE_KEYS;
     return local;
 }
 
@@ -250,10 +254,11 @@ static int contest_copies(struct bench *bench, struct ours *ours,
 }
 
 static int get_copied(struct bench *bench, size_t value_size) {
-    uint32_t keys = (uint32_t)(COPIED_BYTES / value_size);
+    size_t bytes = bench->quick ? COPIED_BYTES_QUICK : COPIED_BYTES;
+    uint32_t keys = (uint32_t)(bytes / value_size);
     struct order order = {0};
     const struct ours_settings settings = {
-        .max_bytes = (size_t)COPIED_BYTES * 2,
+        .max_bytes = bytes * 2,
         .value_size = value_size,
         .expected_entry_bytes = value_size / 2, /* so that the index leaves no key out */
         .order = &order};
@@ -261,8 +266,8 @@ static int get_copied(struct bench *bench, size_t value_size) {
     struct machine *machines[2] = {NULL, NULL};
     int result = order_create_uniform(&order, keys, SMALL_REQUESTS, bench->seed);
     if (result == 0) {
-        machines[0] = machine_create(COPIED_BYTES, value_size, PAGES_PLAIN, &order);
-        machines[1] = machine_create(COPIED_BYTES, value_size, PAGES_HUGE, &order);
+        machines[0] = machine_create(bytes, value_size, PAGES_PLAIN, &order);
+        machines[1] = machine_create(bytes, value_size, PAGES_HUGE, &order);
     }
     if (machines[0] == NULL || machines[1] == NULL) {
         result = bench_fail(bench, "no memory");

@@ -7,12 +7,14 @@
 
 enum {
     EVICT_LIMIT = 64 << 20,
+    EVICT_LIMIT_QUICK = 8 << 20,
     EVICT_REQUESTS = 1 << 21, /* of a thread: more new keys than the tier holds */
+    EVICT_REQUESTS_QUICK = 1 << 18,
     TRIAL_LIMIT = 16 << 20,
     TRIAL_KEYS = 1 << 18,
     SLOWEST_KEYS = 1000000,
+    SLOWEST_KEYS_QUICK = 100000,
     SLOWEST_HITS = 3,
-    SLOWEST_FILLED = SLOWEST_KEYS + SLOWEST_KEYS / 4,
     SLOWEST_SETS = 5000, /* a round; entries keep their marks meanwhile */
 };
 
@@ -20,10 +22,11 @@ enum {
 
 /* The peer holds as many entries as the full tier does, and is as full. */
 static struct sharded_lru *sharded_like(const struct ours *ours, const struct order *order) {
+    uint32_t unasked = 2 * (uint32_t)order->per_thread; /* keys of no request */
     uint32_t capacity = (uint32_t)ours_stats(ours).local_entries;
     struct sharded_lru *lru = sharded_create(capacity, order);
     for (uint32_t i = 0; lru != NULL && i < 2 * capacity; i++) {
-        if (sharded_put(lru, 2 * EVICT_REQUESTS + i) != 0) { /* keys of no request */
+        if (sharded_put(lru, unasked + i) != 0) {
             sharded_destroy(lru);
             return NULL;
         }
@@ -34,8 +37,8 @@ static struct sharded_lru *sharded_like(const struct ours *ours, const struct or
 static int contest_evictions(struct bench *bench, struct ours *ours, struct sharded_lru *lru,
                              unsigned threads) {
     struct party parties[] = {
-        {.run = ours_set, .arg = ours, .threads = threads, .places = EVICT_REQUESTS},
-        {.run = sharded_set, .arg = lru, .threads = threads, .places = EVICT_REQUESTS},
+        {.run = ours_set, .arg = ours, .threads = threads, .places = ours->order->per_thread},
+        {.run = sharded_set, .arg = lru, .threads = threads, .places = ours->order->per_thread},
     };
     uint64_t before = ours_stats(ours).local_evictions;
     if (crew_contest(bench, parties, 2) != 0) {
@@ -55,14 +58,17 @@ static int contest_evictions(struct bench *bench, struct ours *ours, struct shar
 static int set_evict(struct bench *bench, unsigned threads) {
     struct order order = {0};
     struct ours ours = {0};
-    const struct ours_settings settings = {
-        .max_bytes = EVICT_LIMIT, .value_size = VALUE_SIZE, .order = &order};
+    const struct ours_settings settings = {.max_bytes =
+                                               bench->quick ? EVICT_LIMIT_QUICK : EVICT_LIMIT,
+                                           .value_size = VALUE_SIZE,
+                                           .order = &order};
+    uint32_t requests = bench->quick ? EVICT_REQUESTS_QUICK : EVICT_REQUESTS;
     struct sharded_lru *lru = NULL;
     int result = -1;
-    if (order_create_once(&order, EVICT_REQUESTS, bench->seed) != 0) {
+    if (order_create_once(&order, requests, bench->seed) != 0) {
         result = bench_fail(bench, "no memory");
     } else if (ours_open(&ours, bench, &settings) == 0 &&
-               ours_fill(&ours, bench, EVICT_REQUESTS) == 0) {
+               ours_fill(&ours, bench, requests) == 0) {
         lru = sharded_like(&ours, &order);
         result = lru != NULL ? contest_evictions(bench, &ours, lru, threads)
                              : bench_fail(bench, "no memory");
@@ -135,6 +141,7 @@ struct holder {
     void *cache;
     int (*put)(void *cache, uint32_t id);
     bool (*find)(void *cache, uint32_t id);
+    uint32_t entries; /* as many as it is to hold */
     uint32_t next;
     double slowest_us[SAMPLE_MAX];
 };
@@ -171,7 +178,7 @@ static int hit_all(struct holder *holder) {
             hits += holder->find(holder->cache, id);
         }
     }
-    return hits < SLOWEST_HITS * (SLOWEST_KEYS / 10 * 9) ? -1 : 0;
+    return hits < SLOWEST_HITS * (holder->entries / 10 * 9) ? -1 : 0;
 }
 
 /* Sets new keys and times each. */
@@ -203,7 +210,8 @@ static void row_slowest(struct bench *bench, const struct holder *holders) {
 
 static int contest_slowest(struct bench *bench, struct holder *holders) {
     if (hit_all(&holders[0]) != 0 || hit_all(&holders[1]) != 0) {
-        return bench_fail(bench, "less than 900,000 entries live");
+        return bench_fail(bench, "less than nine tenths of %u entries live",
+                          (unsigned)holders[0].entries);
     }
     for (unsigned round = 0; round < bench->rounds; round++) {
         bench_progress(bench, "round %u of %u", round + 1, bench->rounds);
@@ -216,15 +224,15 @@ static int contest_slowest(struct bench *bench, struct holder *holders) {
     return 0;
 }
 
-/* The limit with which a tier holds 1,000,000 entries, as a smaller one tells. 0: failed. */
-static size_t limit_for_a_million(struct bench *bench) {
+/* The limit with which a tier holds so many entries, as a smaller one tells. 0: failed. */
+static size_t limit_for(struct bench *bench, uint32_t wanted) {
     struct ours trial = {0};
     const struct ours_settings settings = {.max_bytes = TRIAL_LIMIT, .value_size = VALUE_SIZE};
     size_t limit = 0;
     if (ours_open(&trial, bench, &settings) == 0 &&
         ours_fill(&trial, bench, TRIAL_KEYS) == 0) { /* more than it can hold */
         double entries = (double)ours_stats(&trial).local_entries;
-        limit = (size_t)(TRIAL_LIMIT / entries * SLOWEST_KEYS * 1.02);
+        limit = (size_t)(TRIAL_LIMIT / entries * wanted * 1.02);
     }
     ours_close(&trial);
     return limit;
@@ -233,17 +241,23 @@ static size_t limit_for_a_million(struct bench *bench) {
 int local_slowest_set(struct bench *bench, void *arg) {
     (void)arg;
     struct ours ours = {0};
-    struct sharded_lru *lru = sharded_create(SLOWEST_KEYS, NULL);
-    const struct ours_settings settings = {.max_bytes = limit_for_a_million(bench),
+    uint32_t entries = bench->quick ? SLOWEST_KEYS_QUICK : SLOWEST_KEYS;
+    uint32_t filled = entries + entries / 4;
+    struct sharded_lru *lru = sharded_create(entries, NULL);
+    const struct ours_settings settings = {.max_bytes = limit_for(bench, entries),
                                            .value_size = VALUE_SIZE};
     int result = -1;
     if (lru != NULL && settings.max_bytes != 0 && ours_open(&ours, bench, &settings) == 0) {
         struct holder holders[] = {
-            {.cache = &ours, .put = put_ours, .find = find_ours, .next = SLOWEST_FILLED},
-            {.cache = lru, .put = put_sharded, .find = find_sharded, .next = SLOWEST_FILLED},
+            {.cache = &ours, .put = put_ours, .find = find_ours},
+            {.cache = lru, .put = put_sharded, .find = find_sharded},
         };
+        for (size_t i = 0; i < 2; i++) {
+            holders[i].entries = entries;
+            holders[i].next = filled;
+        }
         result = 0;
-        for (uint32_t id = 0; id < SLOWEST_FILLED; id++) {
+        for (uint32_t id = 0; id < filled; id++) {
             result |= put_ours(&ours, id) | put_sharded(lru, id);
         }
         result =

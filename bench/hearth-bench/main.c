@@ -5,6 +5,7 @@
 #include "hearth-bench/doctor.h"
 #include "hearth-bench/hotkey.h"
 #include "hearth-bench/report.h"
+#include "hearth-bench/top.h"
 
 #include "base/clock.h"
 
@@ -17,9 +18,10 @@
 
 enum { EXIT_USAGE = 2, CASES_MOST = 64, TRACES_MOST = 64, ROUNDS_USUAL = 7 };
 
-static const struct suite *const suites[] = {&suite_local,  &suite_hitratio, &suite_memory,
-                                             &suite_remote, &suite_ring,     &suite_bloom,
-                                             &suite_hotkey, &suite_stampede};
+static const struct suite *const suites[] = {
+    &suite_local,     &suite_hitratio,   &suite_memory,   &suite_remote,
+    &suite_ring,      &suite_bloom,      &suite_hotkey,   &suite_stampede,
+    &suite_coherence, &suite_invalidate, &suite_appserver};
 enum { SUITES = sizeof suites / sizeof suites[0] };
 
 /* What the command line asks for. */
@@ -41,6 +43,7 @@ static const char help_begin[] =
     "                    [--trace FILE]... [--csv FILE] [--html FILE] [options of hotkey]\n"
     "       hearth-bench compare BEFORE.json AFTER.json\n"
     "       hearth-bench doctor --remote URL [--prefix TEXT] [--read-only]\n"
+    "       hearth-bench top SOCKET [--once] [--json] [--interval SECONDS]\n"
     "\n"
     "Measures Hearth beside what one would use instead, on this machine. Both sides run in the\n"
     "same process, on the same keys in the same order, in turns: a case has N rounds, in each\n"
@@ -48,11 +51,12 @@ static const char help_begin[] =
     "\n"
     "  SUITE          one of those below, or all\n"
     "  --case NAME    only this case; may be given more than once\n"
-    "  --quick        shorter rounds, fewer of them: for a look, not for a comparison\n"
+    "  --quick        all of it in a minute: shorter rounds, fewer of them, and less to work on\n"
+    "                 than cases say (a quarter of a million keys): for a look, not to compare\n"
     "  --json FILE    also writes each row as a JSON object on a line of its own, with suite,\n"
     "                 case, metric, value, unit, peer, peer_value, ratio, and where a case has\n"
     "                 rounds spread and peer_spread\n"
-    "  --rounds N     5 to 99; usually 7, with --quick 5\n"
+    "  --rounds N     5 to 99; usually 7, with --quick 3\n"
     "  --seed N       another order of keys; usually 1\n"
     "  --html FILE    also writes a page with plots and all rows, to be opened in a browser\n"
     "  --trace FILE   for hitratio and hotkey (case trace): requests to replay, plain, gz or zst;\n"
@@ -81,7 +85,10 @@ static const char help_end[] =
     "the same keys; insert-only a tier into which nothing but new keys was set; limit the limit\n"
     "that was set; classic-bloom a Bloom filter of 7 probes all over the same bits; theory what\n"
     "arithmetic says; plain-ttl a value that each who finds it expired loads, single-flight one that\n"
-    "the first of them loads; measured the rate that was; target guard.target_rate; no-flood hot keys alone.\n"
+    "the first of them loads; polling a client that sends GET after GET; ttl coherence.mode=ttl;\n"
+    "no-local no local tier; round-trip a get of one key, deletes a client that deletes all the keys in\n"
+    "pipelines; no-tags, no-namespace the same values without; without-hearth the server whose requests\n"
+    "all ask the database; measured the rate that was; target guard.target_rate; no-flood hot keys alone.\n"
     "\n"
     "On a machine with other work, root can let the harness run first:\n"
     "  setsid sh -c 'echo -20 >/proc/self/autogroup; exec nice -n -20 hearth-bench local'\n"
@@ -96,8 +103,12 @@ static const char help_end[] =
     "(hearth-doctor:), which live a minute at most, or none with --read-only; of keys that are there\n"
     "already it looks at those under --prefix, or at any.\n"
     "\n"
-    "Exit status: 0; 1 when a case could not be measured, compare found something worse, or doctor\n"
-    "found something wrong; 2 for a wrong command line, or a file that cannot be read.\n";
+    "top shows what a running process's cache does, if it was opened with stats.socket: who answers\n"
+    "reads, nodes, how long they and loaders take, hot keys; refreshed in place on a terminal, a line\n"
+    "each --interval (1 s) elsewhere, --once: one picture of one interval. --json: reports as they are.\n"
+    "\n"
+    "Exit status: 0; 1 when a case could not be measured, compare found something worse, doctor found\n"
+    "something wrong, or top cannot read its socket; 2 for a wrong command line, or a file that cannot be read.\n";
 
 static void print_help(void) {
     (void)fputs(help_begin, stdout);
@@ -295,7 +306,7 @@ static int take_arguments(struct bench *bench, struct wish *wish, int count, cha
     bench->traces = wish->traces;
     bench->trace_count = wish->trace_count;
     if (bench->rounds == 0) {
-        bench->rounds = bench->quick ? ROUNDS_LEAST : ROUNDS_USUAL;
+        bench->rounds = bench->quick ? ROUNDS_QUICK : ROUNDS_USUAL;
     }
     return check_wish(wish);
 }
@@ -448,6 +459,9 @@ int main(int count, char **words) {
     }
     if (count >= 2 && strcmp(words[1], "doctor") == 0) {
         return doctor(count - 1, words + 1);
+    }
+    if (count >= 2 && strcmp(words[1], "top") == 0) {
+        return top(count - 1, words + 1);
     }
     struct report report;
     struct bench bench = {.seed = 1, .report = &report};

@@ -16,7 +16,7 @@
 
 enum {
     LIMIT = 64 << 20,
-    LIMIT_QUICK = 16 << 20,
+    LIMIT_QUICK = 4 << 20,
     MAX_ENTRY_BYTES = 4096,
     CHURN = 10, /* times the limit */
     OVERWRITE_PERCENT = 20,

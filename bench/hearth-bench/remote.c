@@ -6,6 +6,7 @@
  * Case names: where they run (`pinned-`: clients and servers on one processor; `free-`: as the
  * scheduler places them), what is asked, the number of nodes if it is not one, and threads.
  */
+#include "hearth-bench/remote_async.h"
 #include "hearth-bench/remote_dead.h"
 #include "hearth-bench/remote_site.h"
 
@@ -61,7 +62,8 @@ static int run_parties(struct bench *bench, const struct site *site, const struc
                        struct swarm_party *parties) {
     pid_t pids[2 * NODES_MOST];
     struct swarm_place place = {.pinned = strncmp(bench->case_name, "pinned", 6) == 0,
-                                .servers = pids};
+                                .servers = pids,
+                                .slow_ms = site->late_ms};
     for (size_t i = 0; i < site->nodes; i++) {
         pids[place.count++] = site->pids[i];
     }
@@ -184,11 +186,60 @@ static int get_many_delayed(struct bench *bench, void *arg) {
         return -1;
     }
     proxy_delay(site->proxy, PROXY_TO_CLIENT, DELAY_MS);
+    site->late_ms = DELAY_MS;
     struct swarm_party parties[] = {{.ask = our_get_many, .arg = &site->plain},
                                     {.ask = hiredis_pipeline, .arg = site->hiredis}};
     int result = run_parties(bench, site, NULL, parties);
     proxy_delay(site->proxy, PROXY_TO_CLIENT, 0);
+    site->late_ms = 0;
     return result == 0 ? report(bench, parties, "hiredis") : result;
+}
+
+/* One thread that submits gets and collects them, beside a pipeline of 64 on one node. */
+static int contest_async(struct bench *bench, struct remote *remote, struct site *site,
+                         size_t in_flight, bool polls) {
+    struct async_client *async = calloc(1, sizeof *async);
+    int result = async != NULL ? 0 : bench_fail(bench, "no memory");
+    if (result == 0) {
+        result = async_open(async, bench, &site->plain, in_flight, polls);
+    }
+    struct swarm_party parties[] = {{.ask = async_get, .arg = async},
+                                    {.ask = hiredis_pipeline, .arg = remote->one.hiredis}};
+    if (result == 0) {
+        result = run_parties(bench, site, site == &remote->one ? NULL : &remote->one, parties);
+    }
+    if (async != NULL) {
+        async_close(async);
+        free(async);
+    }
+    return result == 0 ? report(bench, parties, "hiredis") : result;
+}
+
+static int async_64(struct bench *bench, void *arg) {
+    struct remote *remote = arg;
+    return open_one(remote, bench) == 0
+               ? contest_async(bench, remote, &remote->one, MANY, false)
+               : -1;
+}
+
+static int async_64_polled(struct bench *bench, void *arg) {
+    struct remote *remote = arg;
+    return open_one(remote, bench) == 0 ? contest_async(bench, remote, &remote->one, MANY, true)
+                                        : -1;
+}
+
+static int async_1024(struct bench *bench, void *arg) {
+    struct remote *remote = arg;
+    return open_one(remote, bench) == 0 && open_three(remote, bench) == 0
+               ? contest_async(bench, remote, &remote->three, ASYNC_MOST, false)
+               : -1;
+}
+
+static int async_1024_polled(struct bench *bench, void *arg) {
+    struct remote *remote = arg;
+    return open_one(remote, bench) == 0 && open_three(remote, bench) == 0
+               ? contest_async(bench, remote, &remote->three, ASYNC_MOST, true)
+               : -1;
 }
 
 static int dead_refused(struct bench *bench, void *arg) {
@@ -243,6 +294,10 @@ static const struct bench_case cases[] = {
     {"pinned-get-many64-3n-1t", "64 keys of three nodes, and a pipeline on one", get_many},
     {"free-get-many64-3n-1t", "as the scheduler likes", get_many},
     {"free-get-many64-delayed-1t", "one of the nodes answers 20 ms late", get_many_delayed},
+    {"free-async-get-64f-1t", "64 gets in flight, and a pipeline", async_64},
+    {"free-async-get-64f-poll-1t", "the same from an event loop", async_64_polled},
+    {"free-async-get-1024f-3n-1t", "1024 in flight on three nodes", async_1024},
+    {"free-async-get-1024f-3n-poll-1t", "the same from an event loop", async_1024_polled},
     {"free-dead-refused-4t", "one of three nodes refuses; the others beside it", dead_refused},
     {"free-dead-silent-4t", "it answers nothing", dead_silent},
     {"free-dead-flapping-4t", "it is silent every other second", dead_flapping},

@@ -104,11 +104,12 @@ static void close_mourner(struct mourner *mourner) {
 
 struct flapping {
     struct proxy *proxy;
+    struct timespec length; /* silent for so long, then not */
     _Atomic bool over;
     pthread_t thread;
 };
 
-enum { FLAP_S = 1 }; /* silent for so long, then not */
+enum { FLAP_MS = 1000, FLAP_QUICK_MS = 20 };
 
 static void *flap(void *arg) {
     struct flapping *flapping = arg;
@@ -118,7 +119,7 @@ static void *flap(void *arg) {
         } else {
             proxy_release(flapping->proxy, PROXY_TO_SERVER);
         }
-        nanosleep(&(struct timespec){.tv_sec = FLAP_S}, NULL);
+        nanosleep(&flapping->length, NULL); /* so long it is as it is now: that is the fault */
     }
     return NULL;
 }
@@ -176,7 +177,9 @@ int remote_dead_silent(struct bench *bench, struct site *site) {
 }
 
 int remote_dead_flapping(struct bench *bench, struct site *site) {
-    struct flapping flapping = {.proxy = site->proxy};
+    long ms = bench->quick ? FLAP_QUICK_MS : FLAP_MS;
+    struct flapping flapping = {
+        .proxy = site->proxy, .length = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
     if (pthread_create(&flapping.thread, NULL, flap, &flapping) != 0) {
         return bench_fail(bench, "no thread");
     }

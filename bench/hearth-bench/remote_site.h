@@ -23,6 +23,7 @@ struct site {
     size_t nodes; /* 0: not open */
     pid_t pids[NODES_MOST];
     struct proxy *proxy; /* before the last node, if there is one */
+    int64_t late_ms;     /* its answers are delayed by so much */
     struct client_keys keys;
     struct our_client plain; /* without a local tier */
     struct our_client kept;  /* with one that has no room for these values */

@@ -129,7 +129,7 @@ void report_header(const struct bench *bench) {
              TEXT_OF(UTHASH_VERSION), memcached_lib_version(), XXH_versionNumber());
     say_fact(bench, "settings", "seed %llu, medians of %u rounds%s",
              (unsigned long long)bench->seed, bench->rounds,
-             bench->quick ? ", quick: for a look, not for a comparison" : "");
+             bench->quick ? ", quick: fewer keys, for a look, not for a comparison" : "");
     printf("#\n# ratio is hearth's value divided by the peer's; spread is half the distance "
            "between the quartiles.\n");
     printf("%-7s %-18s %-14s %12s %-9s %-14s %10s %7s  %s\n", "suite", "case", "metric",

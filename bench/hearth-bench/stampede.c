@@ -81,6 +81,8 @@ int rush(const struct bench *bench, unsigned threads, rush_ask *ask, void *arg,
 static const struct bench_case cases[] = {
     {"expiry", "a hot key that expires, origin 50 ms: who waits, and how often it is loaded",
      stampede_expiry},
+    {"failure", "a load that fails while 63 threads wait: until the last has its answer",
+     stampede_failure},
     {"cold-start", "Redis flushed, origin 20 ms, 32 loads at once: until the hits are back",
      stampede_cold_start},
     {"cold-return", "the same where Memcached dies and comes back empty", stampede_cold_return},
@@ -88,7 +90,8 @@ static const struct bench_case cases[] = {
 
 const struct suite suite_stampede = {
     .name = "stampede",
-    .what = "a hot key's expiry beside a plain TTL and single flight; the start from cold",
+    .what =
+        "a hot key's expiry beside a plain TTL and single flight; a load that fails; the start from cold",
     .cases = cases,
     .count = sizeof cases / sizeof cases[0],
 };

@@ -28,6 +28,7 @@ int rush(const struct bench *bench, unsigned threads, rush_ask *ask, void *arg,
          bool (*over)(void *arg));
 
 case_run stampede_expiry;
+case_run stampede_failure;
 case_run stampede_cold_start;
 case_run stampede_cold_return;
 

@@ -21,8 +21,9 @@ enum {
     ORIGIN_MS = 20,
     PLACES = 32,
     BEFORE_MS = 3000, /* the hit ratio of then is what is to come back */
-    BEFORE_QUICK_MS = 500,
+    BEFORE_QUICK_MS = 200,
     WINDOW_MS = 500, /* the hit ratio is looked at so often */
+    WINDOW_QUICK_MS = 100,
     LIMIT_MS = 30000,
     URL_BYTES = 512,
     MANY = 100,
@@ -132,7 +133,8 @@ static bool is_over(void *arg) {
         int64_t before_ms = cold->bench->quick ? BEFORE_QUICK_MS : BEFORE_MS;
         return in_phase_ms >= before_ms && become_cold(cold, now_ns);
     }
-    if ((now_ns - cold->window_ns) / 1000000 < WINDOW_MS) {
+    int64_t window_ms = cold->bench->quick ? WINDOW_QUICK_MS : WINDOW_MS;
+    if ((now_ns - cold->window_ns) / 1000000 < window_ms) {
         return false;
     }
     double ratio = look(cold);

@@ -16,9 +16,9 @@
 enum {
     ORIGIN_MS = 50,
     TTL_MS = 3000,
-    TTL_QUICK_MS = 500,
+    TTL_QUICK_MS = 300,
     LIVES = 5, /* that are measured */
-    LIVES_QUICK = 2,
+    LIVES_QUICK = 1,
     THREADS = 8,
     BYTES = 100,
 };

@@ -130,10 +130,17 @@ static int begin_turn(struct turn *turn, struct swarm_party *party) {
     return failed;
 }
 
-static int take_turn(const struct bench *bench, struct swarm_party *party, struct turn *turn,
-                     unsigned round) {
-    int64_t warm_ns = bench->quick ? 10000000 : 60000000;
-    int64_t length_ns = bench->quick ? 50000000 : 400000000;
+/* Each thread is to have some answers in it, one after the other from the same server. */
+static int64_t quick_length_ns(const struct swarm_party *party,
+                               const struct swarm_place *place) {
+    int64_t base_ns = 8000000 + (int64_t)party->threads * 100000;
+    return base_ns + place->slow_ms * 3000000;
+}
+
+static int take_turn(const struct bench *bench, const struct swarm_place *place,
+                     struct swarm_party *party, struct turn *turn, unsigned round) {
+    int64_t warm_ns = bench->quick ? 1000000 : 60000000;
+    int64_t length_ns = bench->quick ? quick_length_ns(party, place) : 400000000;
     if (pthread_barrier_init(&turn->start, NULL, party->threads + 1) != 0 ||
         begin_turn(turn, party) != 0) {
         return bench_fail(bench, "no threads");
@@ -162,13 +169,13 @@ static int take_turn(const struct bench *bench, struct swarm_party *party, struc
     return 0;
 }
 
-static int run_rounds(struct bench *bench, struct swarm_party *parties, size_t count,
-                      struct turn *turn) {
+static int run_rounds(struct bench *bench, const struct swarm_place *place,
+                      struct swarm_party *parties, size_t count, struct turn *turn) {
     int result = 0;
     for (unsigned round = 0; result == 0 && round < bench->rounds; round++) {
         bench_progress(bench, "round %u of %u", round + 1, bench->rounds);
         for (size_t i = 0; result == 0 && i < count; i++) {
-            result = take_turn(bench, &parties[(round + i) % count], turn, round);
+            result = take_turn(bench, place, &parties[(round + i) % count], turn, round);
         }
     }
     bench_progress_end(bench);
@@ -193,7 +200,7 @@ int swarm_contest(struct bench *bench, const struct swarm_place *place,
         const cpu_set_t one = last_of(&allowed);
         turn->bees = bees;
         place_all(place, place->pinned ? &one : &allowed);
-        result = run_rounds(bench, parties, count, turn);
+        result = run_rounds(bench, place, parties, count, turn);
         place_all(place, &allowed);
     }
     free(bees);

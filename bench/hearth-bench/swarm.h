@@ -38,6 +38,8 @@ struct swarm_place {
     bool pinned;          /* all threads, and the servers, on one processor */
     const pid_t *servers; /* else the scheduler decides */
     size_t count;
+    int64_t
+        slow_ms; /* an operation takes so long: also with --quick, some are to be measured */
 };
 
 /* Runs the parties in turn, for bench->rounds rounds. 0; -1 when anything went wrong, and

@@ -6,7 +6,7 @@
 /* What a run said. */
 struct harness_answer {
     int status;
-    char text[16384]; /* stdout and stderr */
+    char text[32768]; /* stdout and stderr */
 };
 
 enum { HARNESS_PATH = 4096 };

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The harness as a person or a script uses it: what it refuses, and the rows it writes. */
+#include <fcntl.h>
 #include <math.h>
+#include <pty.h>
 #include <regex.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,12 +15,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 /* cmocka.h needs stdarg, stddef and setjmp before it. */
 #include <cmocka.h>
 
 #include <hiredis/hiredis.h>
 
+#include "api/source.h"
 #include "bench/harness.h"
 #include "support/servers.h"
 
@@ -111,6 +116,50 @@ static void two_threads_are_measured(void **state) {
          "\"unit\":\"times\",\"peer\":\"alu\""},
     };
     rows_are("local --case one-key-2t", wanted, 3);
+}
+
+static void many_keys_are_invalidated_at_once(void **state) {
+    (void)state;
+    static const struct {
+        const char *metric;
+        const char *rest;
+    } rows[] = {
+        {"tag", "\"peer\":\"round-trip\""},     {"tag first", "\"peer\":\"round-trip\""},
+        {"tag first", "\"peer\":\"deletes\""},  {"tag elsewhere", "\"peer\":\"bound\""},
+        {"bump", "\"peer\":\"round-trip\""},    {"bump first", "\"peer\":\"round-trip\""},
+        {"bump first", "\"peer\":\"deletes\""}, {"bump elsewhere", "\"peer\":\"bound\""}};
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    char begins[ROWS][128];
+    struct wanted_row wanted[ROWS];
+    for (size_t i = 0; i < ROWS; i++) {
+        (void)snprintf(begins[i], sizeof begins[i],
+                       "{\"suite\":\"invalidate\",\"case\":\"keys-redis\",\"metric\":\"%s\",",
+                       rows[i].metric);
+        wanted[i] = (struct wanted_row){begins[i], rows[i].rest};
+    }
+    rows_are("invalidate --case keys-redis", wanted, ROWS);
+}
+
+static void changes_elsewhere_are_heard(void **state) {
+    (void)state;
+    const struct wanted_row wanted[] = {
+        {"{\"suite\":\"coherence\",\"case\":\"heard\",\"metric\":\"p50\",",
+         "\"unit\":\"us\",\"peer\":\"polling\""},
+        {"{\"suite\":\"coherence\",\"case\":\"heard\",\"metric\":\"p99\",",
+         "\"unit\":\"us\",\"peer\":\"polling\""},
+        {"{\"suite\":\"coherence\",\"case\":\"heard\",\"metric\":\"longest\",",
+         "\"unit\":\"us\",\"peer\":\"polling\""},
+    };
+    rows_are("coherence --case heard", wanted, 3);
+    const struct wanted_row over_the_bus[] = {
+        {"{\"suite\":\"coherence\",\"case\":\"bus\",\"metric\":\"p50\",",
+         "\"unit\":\"us\",\"peer\":\"xread\""},
+        {"{\"suite\":\"coherence\",\"case\":\"bus\",\"metric\":\"p99\",",
+         "\"unit\":\"us\",\"peer\":\"xread\""},
+        {"{\"suite\":\"coherence\",\"case\":\"bus\",\"metric\":\"longest\",",
+         "\"unit\":\"us\",\"peer\":\"xread\""},
+    };
+    rows_are("coherence --case bus", over_the_bus, 3);
 }
 
 /* The misses of one line of the table; -1: there is none. */
@@ -239,6 +288,13 @@ static void a_hot_key_is_told_from_all_sides(void **state) {
         assert_true(ours > 0 && theirs > 0);
     }
     assert_true(find_row("viral", "throughput", "no-local", &ours, &theirs));
+    assert_true(find_row("viral", "throughput", "tracking", &ours, &theirs));
+    assert_true(ours > 0 && theirs > 0);
+    if (strstr(answer.text, "nutcracker is not installed") == NULL) {
+        assert_true(find_row("viral", "throughput", "twemproxy", &ours, &theirs));
+        assert_true(ours > 0 && theirs > 0);
+    }
+    harness_says_not(&answer, "no answer, or a wrong one");
     assert_true(find_row("viral", "local answers", "hiredis", &ours, &theirs));
     assert_true(ours > 50 && theirs == 0);
     assert_true(find_row("viral", "remote answers", "hiredis", &ours, &theirs));
@@ -305,6 +361,77 @@ static void keys_on_other_servers_are_deleted(void **state) {
     servers_stop(&servers);
 }
 
+/* The program, with its output thrown away. */
+static pid_t begin_run(char **arguments) {
+    char path[HARNESS_PATH];
+    harness_path(path);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+        (void)dup2(nowhere, STDOUT_FILENO);
+        (void)dup2(nowhere, STDERR_FILENO);
+        (void)execv(path, arguments);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static long long keys_of(redisContext *redis) {
+    redisReply *reply = redisCommand(redis, "DBSIZE");
+    assert_non_null(reply);
+    long long count = reply->integer;
+    freeReplyObject(reply);
+    return count;
+}
+
+/* Ctrl-C in the middle: while the keys are written (slowly), or while it asks for them. */
+static void is_clean_after(redisContext *redis, const char *url, const char *mode,
+                           const char *rate, int number) {
+    char line[512];
+    char *arguments[32];
+    char *rest = NULL;
+    size_t count = 0;
+    (void)snprintf(line, sizeof line,
+                   "hearth-bench hotkey --case viral --remote %s --mode %s --keys 2000 "
+                   "--rate %s --seconds 600 --at 300 --prefix mine:",
+                   url, mode, rate);
+    for (char *word = strtok_r(line, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        arguments[count++] = word;
+    }
+    arguments[count] = NULL;
+    const struct timespec moment = {.tv_nsec = 1000000};
+    long long enough = strcmp(rate, "2000") == 0 ? 300 : 2001;
+    int status = 0;
+    pid_t pid = begin_run(arguments);
+    while (keys_of(redis) < enough && waitpid(pid, &status, WNOHANG) == 0) {
+        (void)nanosleep(&moment, NULL);
+    }
+    assert_int_equal(kill(pid, number), 0); /* fails if it ended by itself */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_int_equal(keys_of(redis), 1);
+}
+
+static void keys_are_deleted_after_an_interrupt(void **state) {
+    (void)state;
+    struct servers servers;
+    char url[256];
+    assert_int_equal(servers_open(&servers), 0);
+    assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
+    assert_int_equal(servers_url(&servers, SERVER_REDIS, url, sizeof url), 0);
+    redisContext *redis = redisConnectUnix(servers.nodes[0].path);
+    freeReplyObject(redisCommand(redis, "SET mine:own 1"));
+    is_clean_after(redis, url, "peer", "2000", SIGINT);
+    is_clean_after(redis, url, "peer", "1000000", SIGTERM);
+    is_clean_after(redis, url, "hearth", "2000", SIGTERM);
+    is_clean_after(redis, url, "no-local", "1000000", SIGINT);
+    redisFree(redis);
+    servers_stop(&servers);
+}
+
 static void servers_elsewhere_are_written_to_with_consent_only(void **state) {
     (void)state;
     struct harness_answer answer;
@@ -331,7 +458,8 @@ static void what_hotkey_cannot_do_is_told(void **state) {
     harness_refuses("hotkey --share 101", "--share takes a number from 0 to 100");
     harness_refuses("hotkey --value-bytes 900-20", "--value-bytes takes bytes");
     harness_refuses("hotkey --event doom", "none, viral, flash, scan or churn, not 'doom'");
-    harness_refuses("hotkey --mode hearth,redis", "origin, peer, no-local, hearth");
+    harness_refuses("hotkey --mode hearth,redis",
+                    "origin, peer, twemproxy, no-local, hearth, tracking");
     harness_refuses("hotkey --set local.policy", "NAME=VALUE");
     harness_refuses("hotkey --quick --html /nowhere/page", "/nowhere/page: No such file");
     harness_run(&answer, "hotkey --case viral --quick --mode hearth --set local.polic=lru");
@@ -427,7 +555,7 @@ static void wrong_names_are_refused_with_the_right_ones(void **state) {
     harness_refuses(
         "rings",
         "there is no suite rings. There are: local hitratio memory remote ring bloom hotkey "
-        "stampede all");
+        "stampede coherence invalidate appserver all");
     harness_refuses("ring --case pick-4n", "ring has no case pick-4n. There are: pick-3n-1t");
     harness_refuses("ring --case get-1m-1t", "ring has no case get-1m-1t");
     harness_refuses("all --case nothing", "all has no case nothing. There are: get-1m-1t");
@@ -464,6 +592,9 @@ static void help_lists_suites_and_cases(void **state) {
                                  "sharded-lru",
                                  "hotkey: ",
                                  "stampede: ",
+                                 "invalidate: ",
+                                 "coherence: ",
+                                 "appserver: ",
                                  "--zipf S",
                                  "Exit status"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -471,14 +602,122 @@ static void help_lists_suites_and_cases(void **state) {
     }
 }
 
+/* ---- top ---- */
+
+static char top_folder[] = "/tmp/hearth-top-XXXXXX";
+static char top_socket[sizeof top_folder + 8];
+static hearth *top_cache;
+
+/* A cache of this process with a stats.socket, which was asked a lot for one key that would upset a terminal. */
+static int open_top(void **state) {
+    (void)state;
+    struct source source = {SOURCE_INIT};
+    if (mkdtemp(top_folder) == NULL) {
+        return -1;
+    }
+    (void)snprintf(top_socket, sizeof top_socket, "%s/stats", top_folder);
+    top_cache = cache_open((const char *const[]){"stats.socket", top_socket, NULL});
+    source.text = "x";
+    if (top_cache == NULL || source_fetch(top_cache, "a", &source, NULL) != HEARTH_OK) {
+        return -1;
+    }
+    for (int i = 0; i < 4000; i++) {
+        (void)cache_get(top_cache, "hot\033[2J", 0);
+    }
+    return 0;
+}
+
+static int close_top(void **state) {
+    (void)state;
+    return hearth_close(top_cache) == HEARTH_OK ? rmdir(top_folder) : -1;
+}
+
+static void run_top(struct harness_answer *answer, const char *more) {
+    char arguments[256];
+    (void)snprintf(arguments, sizeof arguments, "top %s %s", top_socket, more);
+    harness_run(answer, arguments);
+}
+
+static void a_running_cache_is_shown_once(void **state) {
+    (void)state;
+    struct harness_answer answer;
+    run_top(&answer, "--once --interval 0.2");
+    assert_int_equal(answer.status, 0);
+    harness_says(&answer, top_socket);
+    harness_says(&answer, "\nreads");
+    harness_says(&answer, "\n  embedded  ");
+    harness_says(&answer, "\n  hot\\x1b[2J  ");
+    harness_says_not(&answer, "\033");
+}
+
+static void its_report_is_given_as_it_is(void **state) {
+    (void)state;
+    struct harness_answer answer;
+    run_top(&answer, "--once --json");
+    assert_int_equal(answer.status, 0);
+    assert_ptr_equal(strstr(answer.text, "{\"hearth_stats\":1,"), answer.text);
+    harness_says(&answer, "\"loads\":1,");
+    assert_string_equal(strchr(answer.text, '\n'), "\n");
+}
+
+/* What the harness writes on a terminal, until it has begun its third picture. */
+static void a_terminal_is_refreshed_in_place(void **state) {
+    (void)state;
+    char program[HARNESS_PATH];
+    char seen[16384] = {0};
+    size_t size = 0;
+    int pictures = 0;
+    int terminal = -1;
+    const struct winsize small = {.ws_row = 20, .ws_col = 100};
+    harness_path(program);
+    pid_t child = forkpty(&terminal, NULL, NULL, &small);
+    if (child == 0) {
+        execl(program, program, "top", top_socket, "--interval", "0.1", (char *)NULL);
+        _exit(127);
+    }
+    while (pictures < 3 && size + 1 < sizeof seen) {
+        ssize_t got = read(terminal, seen + size, sizeof seen - size - 1);
+        assert_true(got > 0);
+        size += (size_t)got;
+        pictures = 0;
+        for (const char *at = seen; (at = strstr(at, "\033[HHearth ")) != NULL; at++) {
+            pictures++;
+        }
+    }
+    assert_int_equal(pictures, 3);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(terminal);
+    assert_non_null(strstr(seen, "\n  embedded"));
+}
+
+static void what_top_cannot_read_is_told(void **state) {
+    (void)state;
+    struct harness_answer answer;
+    harness_refuses("top", "takes the path of one stats.socket");
+    harness_refuses("top /a --interval 0", "--interval takes seconds from 0.1 to 3600, not 0");
+    harness_run(&answer, "top /nowhere/stats");
+    assert_int_equal(answer.status, 1);
+    harness_says(&answer, "/nowhere/stats: No such file or directory");
+}
+
 int main(void) {
+    const struct CMUnitTest top_tests[] = {
+        cmocka_unit_test(a_running_cache_is_shown_once),
+        cmocka_unit_test(its_report_is_given_as_it_is),
+        cmocka_unit_test(a_terminal_is_refreshed_in_place),
+        cmocka_unit_test(what_top_cannot_read_is_told),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_has_all_fields),
         cmocka_unit_test(two_threads_are_measured),
+        cmocka_unit_test(many_keys_are_invalidated_at_once),
+        cmocka_unit_test(changes_elsewhere_are_heard),
         cmocka_unit_test(a_trace_is_played_at_each_size),
         cmocka_unit_test(a_hot_key_is_told_from_all_sides),
         cmocka_unit_test(processes_and_arrivals_are_made),
         cmocka_unit_test(keys_on_other_servers_are_deleted),
+        cmocka_unit_test(keys_are_deleted_after_an_interrupt),
         cmocka_unit_test(servers_elsewhere_are_written_to_with_consent_only),
         cmocka_unit_test(what_hotkey_cannot_do_is_told),
         cmocka_unit_test(two_runs_are_compared),
@@ -487,5 +726,6 @@ int main(void) {
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(help_lists_suites_and_cases),
     };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    int failed = cmocka_run_group_tests(tests, make_file, remove_file);
+    return failed + cmocka_run_group_tests(top_tests, open_top, close_top);
 }

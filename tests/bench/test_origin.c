@@ -186,6 +186,22 @@ static void without_a_catalogue_rows_are_made_up(void **state) {
     }
 }
 
+static void a_small_one_has_pages_too(void **state) {
+    (void)state;
+    struct origin_summary summary;
+    char error[512];
+    assert_int_equal(origin_build_small(small, &summary, error, sizeof error), 0);
+    assert_true(summary.is_made_up);
+    assert_int_equal(summary.packages, 20000);
+    struct origin *origin = open_origin(small, PEERS);
+    char page[ORIGIN_PAGE_MAX];
+    size_t size;
+    load(origin, 30000, page, &size); /* beyond its packages as well */
+    assert_true(origin_is_page_of(page, size, 30000));
+    assert_null(strstr(page, "needed by 0 packages"));
+    origin_close(origin);
+}
+
 /* As apt prints it on a machine with two architectures. */
 static void a_package_that_comes_twice_counts_once(void **state) {
     (void)state;
@@ -462,6 +478,7 @@ int main(void) {
         cmocka_unit_test(records_are_parsed),
         cmocka_unit_test(reading_ends_where_the_taker_says),
         cmocka_unit_test(without_a_catalogue_rows_are_made_up),
+        cmocka_unit_test(a_small_one_has_pages_too),
         cmocka_unit_test(a_package_that_comes_twice_counts_once),
         cmocka_unit_test(the_summary_counts_the_rows),
         cmocka_unit_test(a_page_begins_with_its_item),

@@ -80,6 +80,24 @@ static void a_maximum_cuts_the_trace(void **state) {
     assert_non_null(strstr(error, "/nonexistent"));
 }
 
+/* Each has room for 65,536 at first. */
+static void what_takes_too_much_memory_is_refused(void **state) {
+    (void)state;
+    enum { ROOM = 65536 * (sizeof(uint32_t) + sizeof(uint64_t)) };
+    struct requests requests;
+    char error[512];
+    write_text("a\nb\na\nc\n");
+    assert_int_equal(
+        requests_read_within(&requests, ROOM, file, TRACE_AUTO, 0, error, sizeof error), -1);
+    assert_non_null(strstr(error, file));
+    assert_non_null(strstr(error, "its first 1 requests and their 1 keys take more than"));
+    assert_int_equal(
+        requests_read_within(&requests, ROOM + 1000, file, TRACE_AUTO, 0, error, sizeof error),
+        0);
+    assert_int_equal(requests.count, 4);
+    requests_fini(&requests);
+}
+
 static void many_keys_are_told_apart(void **state) {
     (void)state;
     struct requests requests;
@@ -224,6 +242,7 @@ int main(void) {
         cmocka_unit_test(keys_are_numbered_by_first_appearance),
         cmocka_unit_test(the_first_size_of_a_key_counts),
         cmocka_unit_test(a_maximum_cuts_the_trace),
+        cmocka_unit_test(what_takes_too_much_memory_is_refused),
         cmocka_unit_test(many_keys_are_told_apart),
         cmocka_unit_test(generated_requests_have_the_shape_of_real_ones),
         cmocka_unit_test(a_seed_means_one_stream),

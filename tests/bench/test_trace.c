@@ -492,6 +492,65 @@ static void compressed_nothing_is_empty(void **state) {
     assert_does_not_open(file, "cut off");
 }
 
+/* ---- length ---- */
+
+enum { PIECE_LINES = 5000, PIECE_LINE = 210, PIECES = 40, PIECES_LONG = 10240 /* 10 GB */ };
+
+static size_t resident_bytes(void) {
+    char text[128] = "";
+    FILE *statm = fopen("/proc/self/statm", "re");
+    assert_non_null(statm);
+    assert_non_null(fgets(text, sizeof text, statm));
+    (void)fclose(statm);
+    const char *second = strchr(text, ' ');
+    assert_non_null(second);
+    return strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A megabyte of text, compressed, so many times. */
+static void write_pieces(int pieces) {
+    size_t size = 0;
+    char *text = malloc((size_t)PIECE_LINES * PIECE_LINE + 1);
+    assert_non_null(text);
+    for (int i = 0; i < PIECE_LINES; i++) {
+        size += (size_t)sprintf(text + size, "%0*d\n", PIECE_LINE - 1, i);
+    }
+    char *gzip = compress_gzip(text, size, &size);
+    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (int i = 0; i < pieces; i++) {
+        assert_int_equal(write(fd, gzip, size), size);
+    }
+    assert_int_equal(close(fd), 0);
+    free(gzip);
+    free(text);
+}
+
+/* From a quarter of it to the end. HEARTH_LONG: 10 GB. */
+static void memory_does_not_grow_with_length(void **state) {
+    (void)state;
+    enum { SLACK = 4 << 20 };
+    int pieces = getenv("HEARTH_LONG") != NULL ? PIECES_LONG : PIECES;
+    uint64_t lines = (uint64_t)pieces * PIECE_LINES;
+    uint64_t wrong = 0;
+    size_t begun = 0;
+    struct trace_request request;
+    write_pieces(pieces);
+    struct trace *trace = open_trace();
+    for (uint64_t i = 0; i < lines; i++) {
+        wrong += trace_next(trace, &request) != 1 || request.key_size != PIECE_LINE - 1;
+        if (i == lines / 4) {
+            begun = resident_bytes();
+        }
+    }
+    size_t ended = resident_bytes();
+    assert_int_equal(wrong, 0);
+    assert_end(trace);
+    if (ended > begun + SLACK) {
+        fail_msg("%zu bytes became %zu", begun, ended);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_and_sizes_are_read),
@@ -509,6 +568,7 @@ int main(void) {
         cmocka_unit_test(gzip_is_read),
         cmocka_unit_test(a_zstd_window_of_2_gib_is_read),
         cmocka_unit_test(compressed_nothing_is_empty),
+        cmocka_unit_test(memory_does_not_grow_with_length),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
