@@ -35,7 +35,7 @@ OWN = (
 
 # Names of hearth.h that the binding needs, in its order.
 CONSTANTS = re.compile(
-    r"^(?:#define |    )HEARTH_((?:READ|WRITE|TIER|KEY|TTL|STALE|FRESH|HOT_KEY|LOG)(?:_\w+)?)\s+"
+    r"^(?:#define |    )HEARTH_((?:READ|WRITE|TIER|KEY|TTL|STALE|FRESH|HOT_KEY|LOG|VERB)(?:_\w+)?)\s+"
     r"(?:= )?(\S+?),?(?:\s|$)",
     re.MULTILINE,
 )

@@ -103,7 +103,10 @@ def _write(folder, files, tag):
 
 def _info_files(library):
     info = f"{NAME}-{VERSION}.dist-info"
-    files = {f"{info}/METADATA": _metadata(library).encode()}
+    files = {
+        f"{info}/METADATA": _metadata(library).encode(),
+        f"{info}/entry_points.txt": b"[dogpile.cache]\nhearth = hearth.dogpile:HearthBackend\n",
+    }
     for licence in (HERE / "LICENSE", ROOT / "LICENSE"):
         if licence.is_file():
             files[f"{info}/LICENSE"] = licence.read_bytes()

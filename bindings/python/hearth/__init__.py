@@ -9,10 +9,12 @@
 README.md of this package shows each part with an example; the classes' docstrings are the manual.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import _library, _tables
 from ._insight import HotKey, Node
 from ._tables import Stats
-from .cache import Cache, Option, options
+from .cache import Cache, Namespace, Option, options
 from .decorator import CachedFunction
 from .errors import (
     CacheError,
@@ -38,7 +40,20 @@ from .errors import (
     WrongTypeError,
 )
 from .serializers import Json, Msgpack, Serializer, SignedPickle
-from .values import Loaded, Value
+from .values import UNCHANGED, Loaded, Value
+
+if TYPE_CHECKING:
+    from .async_cache import AsyncCache, AsyncCachedFunction, AsyncNamespace
+
+
+def __getattr__(name: str) -> Any:
+    """What needs asyncio is imported when it is asked for."""
+    if name in ("AsyncCache", "AsyncCachedFunction", "AsyncNamespace"):
+        from . import async_cache
+
+        return getattr(async_cache, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 #: of this package
 __version__ = _tables.VERSION
@@ -47,6 +62,9 @@ library_version: str = _library.lib.hearth_version().decode()
 library_path: str = _library.path
 
 __all__ = [
+    "AsyncCache",
+    "AsyncCachedFunction",
+    "AsyncNamespace",
     "Cache",
     "CacheError",
     "CachedFunction",
@@ -62,6 +80,7 @@ __all__ = [
     "LoadTimeoutError",
     "Loaded",
     "Msgpack",
+    "Namespace",
     "Node",
     "NodeError",
     "NodeProtocolError",
@@ -75,6 +94,7 @@ __all__ = [
     "SignedPickle",
     "Stats",
     "TooLargeError",
+    "UNCHANGED",
     "UnknownOutcomeError",
     "UnsupportedError",
     "Value",

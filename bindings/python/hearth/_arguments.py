@@ -4,7 +4,7 @@
 import enum
 import math
 from datetime import timedelta
-from typing import Any, Optional, Union
+from typing import Any, Iterable, Optional, Tuple, Union
 
 from . import _tables
 from .errors import InvalidArgumentError
@@ -20,6 +20,10 @@ UNSET = Unset.UNSET
 
 #: seconds, or None: for ever
 TTL = Union[int, float, timedelta, None]
+
+TAGS_MAX = 16
+TAG_SIZE_MAX = 250
+_ALL_TAGS_MAX = 1024
 
 #: what milliseconds() answers for a life that is over before it begins
 OVER = -2
@@ -90,6 +94,20 @@ def soft_life(ttl_ms: int, stale: TTL, default_ttl_ms: int) -> int:
     if stale_ms >= life:
         raise InvalidArgumentError("stale is the last part of the ttl, and so less")
     return life - stale_ms
+
+
+def tags_bytes(tags: "Iterable[Union[str, bytes]]") -> Tuple[bytes, ...]:
+    """Tags as the library takes them."""
+    if isinstance(tags, (str, bytes)):
+        raise TypeError("tags is a list of tags, not one")
+    raws = tuple(dict.fromkeys(each.encode() if isinstance(each, str) else each for each in tags))
+    if not all(isinstance(each, bytes) and 0 < len(each) <= TAG_SIZE_MAX for each in raws):
+        raise InvalidArgumentError(f"a tag is str or bytes, of 1 to {TAG_SIZE_MAX} bytes")
+    if len(raws) > TAGS_MAX or sum(len(each) + 1 for each in raws) > _ALL_TAGS_MAX:
+        raise InvalidArgumentError(
+            f"a value has at most {TAGS_MAX} tags, of {_ALL_TAGS_MAX} bytes together"
+        )
+    return raws
 
 
 def option_text(value: Optional[Any]) -> str:

@@ -1,31 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the frameworks' backends do for an event loop: a local hit is answered at once, the rest on a
-thread of the loop's executor, in a copy of the caller's context."""
+"""What the frameworks' backends read and load in an event loop."""
 
-import asyncio
-import contextvars
-import inspect
 import pickle
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable
 
 from ._arguments import TTL
-from ._coroutines import CoroutineCalls
+from ._coroutines import TaskFetch, awaited, in_thread
 from ._pickled import MISSING, Boxed, Kept, PickledStore, is_over
-
-T = TypeVar("T")
-
-
-async def in_thread(call: Callable[..., T], *args: Any) -> T:
-    """A call that may wait for a node; the loop goes on."""
-    run: Any = contextvars.copy_context().run
-    result: T = await asyncio.get_running_loop().run_in_executor(None, run, call, *args)
-    return result
+from .async_cache import AsyncCache
 
 
-async def result_of(load: Callable[[], Any]) -> Any:
-    """What a function or coroutine function returns."""
-    result = load()
-    return await result if inspect.isawaitable(result) else result
+async def _start_in_task(store: PickledStore) -> str:
+    start = store.known_start()
+    return start if start is not None else await in_thread(store._start)
+
+
+async def get_in_task(store: PickledStore, key: str) -> Any:
+    """What is not, or not yet, among the local values that were read; MISSING."""
+    start = await _start_in_task(store)
+    found = await AsyncCache(store.cache).get_value(start + key)
+    if found is None or type(found.value) is not Kept:
+        return MISSING
+    return found.value.take()
 
 
 async def load_in_task(
@@ -38,23 +34,22 @@ async def load_in_task(
         return found
     if is_over(ttl):
         found = await in_thread(store.get, key)
-        return await result_of(load) if found is MISSING else found
+        return await awaited(load()) if found is MISSING else found
     loaded_here = []
 
     async def boxed() -> Boxed:
-        box = Boxed(await result_of(load))
+        box = Boxed(await awaited(load()))
         loaded_here.append(box)
         return box
 
     cache = store.cache
-    full = await in_thread(store._start) + key
+    full = await _start_in_task(store) + key
     plan = cache._plan(ttl, None, False, None, 0, None)
-    calls = CoroutineCalls(cache, boxed, lambda: full, plan)
-    result = await calls._shared_load(full.encode(), (), {})
+    result = (await TaskFetch(cache, full, full.encode(), boxed, plan).run())[0]
     if type(result) is Kept:
         return result.take()
     if type(result) is not Boxed:
-        return await result_of(load)
+        return await awaited(load())
     if result in loaded_here:
         return result.value
     return pickle.loads(pickle.dumps(result.value))  # another task's object

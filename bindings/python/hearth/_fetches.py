@@ -6,20 +6,32 @@ Python and not by C: its exception goes its usual way, and the format of what it
 when it is stored.
 """
 
+import ctypes
 import threading
 import time
-from typing import Any, Callable, NamedTuple, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple, TypeVar, Union
 
 from . import _tables
-from ._arguments import OVER, TTL, UNSET, Unset, deadline, key_bytes, milliseconds, soft_life
+from ._abi import Info
+from ._arguments import (
+    OVER,
+    TTL,
+    UNSET,
+    Unset,
+    deadline,
+    key_bytes,
+    milliseconds,
+    soft_life,
+    tags_bytes,
+)
 from ._base import Base
-from ._handle import ABSENT, MISS, NOTHING, OK, error_of
+from ._handle import ABSENT, MISS, NOTHING, OK, check, error_of
 from ._library import lib, unchecked
 from ._loads import Fill, Interest, current_owner
 from ._log import logger
 from ._reads import Timeout, read_flags, stale_bound
-from .errors import Key, LoadTimeoutError
-from .values import Loaded, Value, value_of
+from .errors import Key, LoadError, LoadTimeoutError
+from .values import UNCHANGED, Loaded, Value, value_of
 
 V = TypeVar("V")
 
@@ -44,6 +56,8 @@ class Plan(NamedTuple):
     max_stale_ms: int
     flags: int
     background: bool
+    tags: Tuple[bytes, ...] = ()
+    conditional: bool = False
 
 
 class Answer(NamedTuple):
@@ -61,11 +75,14 @@ class Fetches(Base):
     def fetch(
         self,
         key: Key,
-        loader: Callable[[Any], Optional[V]],
+        loader: Callable[..., Optional[V]],
         ttl: Union[TTL, Unset] = UNSET,
         *,
         stale: TTL = None,
+        tags: Iterable[Key] = (),
         background: bool = False,
+        reload: bool = False,
+        conditional: bool = False,
         max_stale: Timeout = None,
         local: bool = True,
         remote: bool = True,
@@ -86,31 +103,45 @@ class Fetches(Base):
         new one, while the others get the stale one; with `background=True` by a thread of the cache
         (at most `load_workers`), in a copy of the caller's context, and nobody waits. If a renewal
         fails the stale value is the answer, and the failure is logged.
+
+        `tags`: of the loaded value, for invalidate_tag(). `reload=True`: whatever is cached, it is loaded;
+        a load that another caller began since will do; a failure is raised. `conditional=True`: the loader is called as
+        `loader(key, old)`, where `old` is the value that there is, stale or soon to be, as a Value, or
+        None; it may return `hearth.UNCHANGED`: `old` begins a new life, and is the answer.
         """
-        if local and max_stale is None:
+        if local and max_stale is None and not reload:
             found = self._at_once(key)
             if found is not NOTHING:
                 return found  # type: ignore[no-any-return]
-        plan = self._plan(ttl, stale, background, max_stale, read_flags(local, remote), timeout)
+        flags = read_flags(local, remote, reload)
+        plan = self._plan(
+            ttl, stale, background, max_stale, flags, timeout, tags_bytes(tags), conditional
+        )
         return self._fetch(key, loader, plan)[0]  # type: ignore[no-any-return]
 
     def fetch_value(
         self,
         key: Key,
-        loader: Callable[[Any], Any],
+        loader: Callable[..., Any],
         ttl: Union[TTL, Unset] = UNSET,
         *,
         stale: TTL = None,
+        tags: Iterable[Key] = (),
         background: bool = False,
+        reload: bool = False,
+        conditional: bool = False,
         max_stale: Timeout = None,
         local: bool = True,
         remote: bool = True,
         timeout: Timeout = None,
     ) -> Value:
         """fetch() with what is known about the answer."""
-        plan = self._plan(ttl, stale, background, max_stale, read_flags(local, remote), timeout)
+        flags = read_flags(local, remote, reload)
+        plan = self._plan(
+            ttl, stale, background, max_stale, flags, timeout, tags_bytes(tags), conditional
+        )
         value, known = self._fetch(key, loader, plan)
-        return known if known is not None else Value(value, value is None, "loaded", False, 0, None, 0, 0)
+        return known if known is not None else loaded_value(value)
 
     def get_or_set(
         self, key: Key, default: Any, ttl: Union[TTL, Unset] = UNSET, *, stale: TTL = None
@@ -129,20 +160,23 @@ class Fetches(Base):
         max_stale: Timeout,
         flags: int,
         timeout: Timeout,
+        tags: Tuple[bytes, ...] = (),
+        conditional: bool = False,
     ) -> Plan:
         ttl_ms = milliseconds(ttl)
         ttl_ms = 1 if ttl_ms == OVER else ttl_ms
         soft_ms = soft_life(ttl_ms, stale, self._default_ttl_ms)
         wait_ms = deadline(timeout) or self._wait_ms
-        return Plan(ttl_ms, soft_ms, wait_ms, stale_bound(max_stale), flags, background)
+        bound = stale_bound(max_stale)
+        return Plan(ttl_ms, soft_ms, wait_ms, bound, flags, background, tags, conditional)
 
     # ---- the steps ----
 
     def _fetch(
-        self, key: Key, loader: Callable[[Any], Any], plan: Plan
+        self, key: Key, loader: Callable[..., Any], plan: Plan
     ) -> Tuple[Any, Optional[Value]]:
         raw = key_bytes(key)
-        interest = self._loads.enter(raw)
+        interest = self._loads.enter(self._space, raw)
         try:
             limit = time.monotonic() + plan.wait_ms / 1000
             while True:
@@ -156,7 +190,7 @@ class Fetches(Base):
                         continue  # who loaded was interrupted: this caller may lead now
                 return self._answered(key, raw, loader, plan, interest, answer)
         finally:
-            self._loads.leave(raw, interest)
+            self._loads.leave(self._space, raw, interest)
 
     def _ask(self, key: Key, raw: bytes, plan: Plan, flags: int, wait_ms: int) -> Answer:
         """One hearth_fetch_begin()."""
@@ -204,7 +238,7 @@ class Fetches(Base):
         self,
         key: Key,
         raw: bytes,
-        loader: Callable[[Any], Any],
+        loader: Callable[..., Any],
         plan: Plan,
         interest: Interest,
         answer: Answer,
@@ -216,13 +250,13 @@ class Fetches(Base):
         if status == OK and fill is None and value is not NOTHING:
             return value, known
         if fill is not None:
-            if value is NOTHING:
+            if value is NOTHING or plan.flags & _tables.READ_RELOAD:
                 return self._load(key, raw, loader, plan, interest, fill)
             return self._renew(key, raw, loader, plan, answer, fill)
         if status == OK:
             return self._load_over(key, raw, loader, plan, known)
         if status in _NOT_SHARED:
-            return value_only(loader(key))
+            return value_only(loader(key, None) if plan.conditional else loader(key))
         if status == _TIMEOUT:
             error = LoadTimeoutError(f"another load of {key!r:.100} did not end in time")
             error.status, error.key = status, key
@@ -233,7 +267,7 @@ class Fetches(Base):
         self,
         key: Key,
         raw: bytes,
-        loader: Callable[[Any], Any],
+        loader: Callable[..., Any],
         plan: Plan,
         interest: Interest,
         fill: Fill,
@@ -242,8 +276,10 @@ class Fetches(Base):
         owner = current_owner()
         self._loads.load_begins(interest, owner)
         try:
-            result = loader(key)
-            return self._store_load(raw, result, plan, fill)
+            if not plan.conditional:
+                return self._store_load(raw, loader(key), plan, fill)
+            old = self._old(key, raw, fill)
+            return self._store_load(raw, loader(key, old), plan, fill, old)
         except Exception as error:
             interest.error = error
             raise
@@ -255,7 +291,7 @@ class Fetches(Base):
         self,
         key: Key,
         raw: bytes,
-        loader: Callable[[Any], Any],
+        loader: Callable[..., Any],
         plan: Plan,
         answer: Answer,
         fill: Fill,
@@ -263,14 +299,14 @@ class Fetches(Base):
         """A stale value is there: it stays the answer if nothing newer comes."""
 
         def renew() -> Tuple[Any, Optional[Value]]:
-            own = self._loads.enter(raw)
+            own = self._loads.enter(self._space, raw)
             try:
                 return self._load(key, raw, loader, plan, own, fill)
             except Exception:
                 logger.warning("the renewal of %.100r failed", key, exc_info=True)
                 return answer.value, answer.known
             finally:
-                self._loads.leave(raw, own)
+                self._loads.leave(self._space, raw, own)
 
         if not plan.background:
             return renew()
@@ -278,10 +314,26 @@ class Fetches(Base):
             fill.abandon()
         return answer.value, answer.known
 
+    def _old(self, key: Key, raw: bytes, fill: Fill) -> Optional[Value]:
+        """What there is, for a conditional load."""
+        data, size = ctypes.c_void_p(), ctypes.c_size_t()
+        info = Info(size=ctypes.sizeof(Info))
+        places = ctypes.byref(data), ctypes.byref(size), ctypes.byref(info)
+        if lib.hearth_fill_stale(fill.pointer, *places) != OK:
+            return None
+        found = ctypes.string_at(data.value or 0, size.value)
+        try:
+            value = self._codec.decode(raw, found, info.content) if info.content else found
+        except Exception as error:
+            self._count_refused(key, error)
+            return None
+        return value_of(value, False, info)
+
     def _store_load(
-        self, raw: bytes, result: Any, plan: Plan, fill: Fill
+        self, raw: bytes, result: Any, plan: Plan, fill: Fill, old: Optional[Value] = None
     ) -> Tuple[Any, Optional[Value]]:
         """Gives the tiers what was loaded. What they cannot keep is the answer all the same."""
+        tags = plan.tags
         ttl_ms, soft_ms = plan.ttl_ms, plan.soft_ttl_ms
         if isinstance(result, Loaded):
             if result.ttl is not UNSET:
@@ -289,13 +341,21 @@ class Fetches(Base):
                 ttl_ms = 1 if ttl_ms == OVER else ttl_ms
                 soft_ms = soft_life(ttl_ms, result.stale, self._default_ttl_ms)
                 lib.hearth_fill_ttl(fill.pointer, ttl_ms, soft_ms)
+            tags += result.tags
             result = result.value
         content = 0
-        if result is None:
+        if result is UNCHANGED:
+            if old is None:
+                raise LoadError("a loader said UNCHANGED where there is no old value")
+            check(lib.hearth_fill_unchanged(fill.pointer))
+            result = old.value
+        elif result is None:
             lib.hearth_fill_absent(fill.pointer)
         else:
             data, content = self._codec.encode(raw, result)
             lib.hearth_fill_value(fill.pointer, data, len(data))
+        for tag in tags:
+            check(lib.hearth_fill_tag(fill.pointer, tag, len(tag)))
         call = self._handle.take(even_closing=True)
         try:
             options = call.writing(ttl_ms, soft_ms, 0, content)
@@ -310,27 +370,32 @@ class Fetches(Base):
         self,
         key: Key,
         raw: bytes,
-        loader: Callable[[Any], Any],
+        loader: Callable[..., Any],
         plan: Plan,
         known: Optional[Value],
     ) -> Tuple[Any, Optional[Value]]:
         """The tiers have a value that this cache does not take: it is loaded, and replaces that very
         one, unless somebody else was quicker."""
-        result = loader(key)
+        result, tags = loader(key, None) if plan.conditional else loader(key), plan.tags
         if isinstance(result, Loaded):
-            result = result.value
+            result, tags = result.value, tags + result.tags
         if result is None or known is None or not known.version:
             return value_only(result)
         data, content = self._codec.encode(raw, result)
         call = self._handle.take()
         try:
             options = call.writing(
-                plan.ttl_ms, plan.soft_ttl_ms, 0, content, 0, known.version
+                plan.ttl_ms, plan.soft_ttl_ms, 0, content, 0, known.version, tags
             )
             lib.hearth_replace(self._address, raw, len(raw), data, len(data), options)
         finally:
             self._handle.give(call)
         return value_only(result)
+
+
+def loaded_value(value: Any) -> Value:
+    """What no tier keeps."""
+    return Value(value, value is None, "loaded", False, 0, None, 0, 0)
 
 
 def value_only(result: Any) -> Tuple[Any, None]:

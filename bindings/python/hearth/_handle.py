@@ -13,11 +13,12 @@ import os
 import threading
 import time
 import weakref
-from typing import Any, Collection, Dict, Iterator, List, Optional
+from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence
 
 from . import _abi, _tables
 from ._arguments import option_text
 from ._library import kept, lib
+from ._objects import functions_of
 from .errors import BY_STATUS, CacheError, ClosedError, ConfigError, Key
 
 OK = _tables.STATUSES["OK"]
@@ -52,7 +53,6 @@ NOTHING = Nothing()
 value_data = kept("hearth_value_data", ctypes.c_void_p)
 value_size = kept("hearth_value_size", ctypes.c_size_t)
 value_info = kept("hearth_value_info", ctypes.c_int32)
-peek_version = kept("hearth_peek_version", ctypes.c_int32)
 get_with = kept("hearth_get_with", ctypes.py_object)
 
 
@@ -80,7 +80,7 @@ class Call:
 
     __slots__ = (
         "value", "info", "info_ref", "read", "read_ref", "write", "write_ref", "fill", "fill_ref",
-        "thread", "_free", "__weakref__",
+        "tags", "thread", "_free", "__weakref__",
     )
 
     def __init__(self) -> None:
@@ -99,6 +99,7 @@ class Call:
         self.fill = ctypes.c_void_p()
         self.fill_ref = ctypes.byref(self.fill)
         self.thread = 0
+        self.tags: Any = None
 
     def __del__(self) -> None:
         try:
@@ -121,11 +122,18 @@ class Call:
         content: int = 0,
         flags: int = 0,
         if_version: int = 0,
+        tags: Sequence[bytes] = (),
     ) -> Any:
         """The write options, set."""
         write = self.write
         write.ttl_ms, write.soft_ttl_ms, write.deadline_ms = ttl_ms, soft_ttl_ms, deadline_ms
         write.content, write.flags, write.if_version = content, flags, if_version
+        write.tag_count = len(tags)
+        if tags:
+            names = (ctypes.c_char_p * len(tags))(*tags)
+            sizes = (ctypes.c_size_t * len(tags))(*map(len, tags))
+            self.tags = names, sizes
+            write.tags, write.tag_sizes = ctypes.addressof(names), ctypes.addressof(sizes)
         return self.write_ref
 
     def owe_nothing(self) -> None:
@@ -155,7 +163,9 @@ class Handle:
         self._lock = threading.RLock()
         self._free_calls: List[Call] = []
         self._calls: "weakref.WeakSet[Call]" = weakref.WeakSet()
+        self._views: "weakref.WeakSet[View]" = weakref.WeakSet()
         self.settings = _open(options, self.address)
+        self.get_text, self.current = functions_of(self.address, NOTHING)
         _handles.add(self)
 
     def take(self, even_closing: bool = False) -> Call:
@@ -193,10 +203,20 @@ class Handle:
             if self.closed:
                 return
             self.closed = True
+            views = list(self._views)
         real = self.address.value
-        self.address.value = _always_empty().value
+        for address in (self.address, *(view.address for view in views)):
+            address.value = _always_empty().value
         if self._all_calls_back(patience_s, owed):
             lib.hearth_close(real)
+
+    def add_view(self, view: "View", address: Optional[int]) -> None:
+        """From now on it has this address, until the cache is closed. ClosedError."""
+        with self._lock:
+            if self.closed:
+                raise ClosedError("the cache is closed")
+            view.address.value = address
+            self._views.add(view)
 
     def _all_calls_back(self, patience_s: Optional[float], owed: Collection[int]) -> bool:
         limit = None if patience_s is None else time.monotonic() + patience_s
@@ -212,6 +232,35 @@ class Handle:
         """In the child: other threads are gone, and what they had taken does not come back."""
         self._lock = threading.RLock()
         self._calls = weakref.WeakSet(self._free_calls)
+
+
+class View:
+    """A handle of a namespace of an open cache. The library keeps what is behind it until that cache is
+    closed: a view that ends before only stops to be one."""
+
+    def __init__(self, handle: Handle, address: Optional[int]) -> None:
+        self._handle = handle
+        self._is_closed = False
+        self.address = ctypes.c_void_p()
+        self.get_text, self.current = functions_of(self.address, NOTHING)
+        self.give = handle.give
+        handle.add_view(self, address)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, or its cache has."""
+        return self._is_closed or self._handle.closed
+
+    def take(self, even_closing: bool = False) -> Call:
+        """A Call, to be given back. ClosedError."""
+        if self._is_closed and not even_closing:
+            raise ClosedError("the namespace is closed")
+        return self._handle.take(even_closing)
+
+    def close(self) -> None:
+        """Ends this view alone. No call is waited for."""
+        self._is_closed = True
+        self.address.value = _always_empty().value
 
 
 # ---- opening ---------------------------------------------------------------------------------

@@ -81,33 +81,36 @@ class Loads:
     def after_fork(self) -> None:
         """At first, and in a child: the threads that loaded are not there."""
         self._lock = threading.RLock()
-        self._interests: Dict[bytes, Interest] = {}
+        #: by namespace and key
+        self._interests: Dict[Tuple[bytes, bytes], Interest] = {}
         self._waits: Dict[Hashable, Interest] = {}
-        #: fills that are not ended yet, and coroutines that load, by loop and key
+        #: fills that are not ended yet, and coroutines that load, by loop, namespace and key
         self.owed: Set[int] = set()
-        self.coroutines: Dict[Tuple[Any, bytes], "asyncio.Future[Any]"] = {}
+        self.coroutines: Dict[Tuple[Any, bytes, bytes], "asyncio.Future[Any]"] = {}
+        #: renewals in tasks that nobody waits for, with their loops
+        self.renewals: Dict["asyncio.Task[Any]", Any] = {}
         self._pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
         self._waiting = 0
 
     # ---- interest ----
 
-    def enter(self, raw: bytes) -> Interest:
+    def enter(self, space: bytes, raw: bytes) -> Interest:
         """One more caller for the key."""
         with self._lock:
-            interest = self._interests.get(raw)
+            interest = self._interests.get((space, raw))
             if interest is None:
-                interest = self._interests[raw] = Interest()
+                interest = self._interests[space, raw] = Interest()
             interest.count += 1
             return interest
 
-    def leave(self, raw: bytes, interest: Interest) -> None:
+    def leave(self, space: bytes, raw: bytes, interest: Interest) -> None:
         """One less. With the last one the exception goes, and the frames that it holds."""
         with self._lock:
             interest.count -= 1
             if interest.count == 0:
                 interest.error = None
-                if self._interests.get(raw) is interest:
-                    del self._interests[raw]
+                if self._interests.get((space, raw)) is interest:
+                    del self._interests[space, raw]
 
     def load_begins(self, interest: Interest, owner: Hashable) -> None:
         """It calls the loader."""
@@ -126,7 +129,7 @@ class Loads:
 
     def runs_coroutine_here(self) -> bool:
         """Whether this thread's event loop has a coroutine that loads."""
-        if not self.coroutines:
+        if not self.coroutines and not self.renewals:
             return False
         import asyncio
 
@@ -134,7 +137,8 @@ class Loads:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        return any(each is loop for each, _ in list(self.coroutines))
+        loops = [each for each, _, _ in list(self.coroutines)] + list(self.renewals.values())
+        return any(each is loop for each in loops)
 
     def wait_begins(self, interest: Interest, waiter: Hashable, key: Key) -> None:
         """DeadlockError if who leads the key waits, in the end, for the waiter."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of pickled values that can be cleared: what the frameworks' backends are made of.
+"""A store of values of any kind that can be cleared: what the frameworks' backends are made of.
 
 Their caches take any object and give a copy back. Here each value is a pickle, signed together with
 its key. A local hit neither checks nor unpickles it again as long as the value's version is the same:
@@ -12,46 +12,40 @@ no generation ever comes back, even if the nodes lose it. What was stored under 
 read again, and goes when its life ends or its room is needed.
 """
 
-import ctypes
 import datetime
-import decimal
+import functools
 import os
 import pickle
 import random
 import secrets
 import threading
 import time
-import uuid
+import types
+import weakref
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ._arguments import TTL
-from ._handle import peek_version
+from ._copies import copier_of, is_frozen, parts_of
+from ._objects import Table, finder_of, probe_of
 from .cache import Cache
 from .errors import CacheError, ConfigError, Key, NodeError, SerializationError, TooLargeError
-from .serializers import SignedPickle
+from .serializers import Json, SignedPickle
 
 #: nothing is stored under the key
 MISSING: Any = object()
 
 _CHANGEABLE: Any = object()
-_FROZEN = {
-    str, bytes, int, float, complex, bool, type(None), range, decimal.Decimal, uuid.UUID,
-    datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
-}  # fmt: skip
+#: bytes of a value that is copied, and not unpickled, for each caller
+_MOST_COPIED = 1 << 16
+
+#: so many whole keys are remembered, then it begins anew
+_MOST_KEYS = 1 << 16
 
 #: how long an increment goes on when others keep changing the number
 _INCREMENT_S = 10.0
 
 #: 100 years: what lives longer lives for ever
 _LONGEST_S = 36500 * 86400.0
-
-
-def is_frozen(value: Any) -> bool:
-    """Whether nobody can change it, so that all may have the same object."""
-    kind = type(value)
-    if kind is tuple or kind is frozenset:
-        return all(map(is_frozen, value))
-    return kind in _FROZEN
 
 
 class Boxed:
@@ -64,15 +58,19 @@ class Boxed:
 
 
 class Kept:
-    """A value that was read: the object itself if it is frozen, else the bytes to make it of."""
+    """A value that was read: the object itself if it is frozen, else what makes one for each caller."""
 
-    __slots__ = ("_first", "data", "value")
+    __slots__ = ("_data", "_first", "_make", "_places", "copy", "value")
 
-    def __init__(self, value: Any, data: bytes) -> None:
+    def __init__(self, value: Any, data: bytes, make: Callable[[bytes], Any]) -> None:
+        #: makes an object for one caller; None: take() does
+        self.copy: Optional[Callable[[], Any]] = None
+        #: the tables that have it, and under what
+        self._places: List[Tuple[Table, str]] = []
         if is_frozen(value):
-            self.value, self.data = value, b""
+            self.value = value
         else:
-            self.value, self.data, self._first = _CHANGEABLE, data, [value]
+            self.value, self._data, self._first, self._make = _CHANGEABLE, data, [value], make
 
     def take(self) -> Any:
         """An object for one caller."""
@@ -81,7 +79,35 @@ class Kept:
         try:
             return self._first.pop()  # made when it was read, and nobody has it yet
         except IndexError:
-            return pickle.loads(self.data)
+            pass
+        if self.copy is None:
+            make = functools.partial(self._make, self._data)
+            # What is copied is kept as an object, which takes more room than its bytes.
+            self.copy = (len(self._data) <= _MOST_COPIED and copier_of(make())) or make
+        return self.copy()
+
+
+    def enter(self, table: Table, text: str, probes: Tuple[bytes, bytes]) -> None:
+        """From now on a look into the table finds it."""
+        if self.value is not _CHANGEABLE:
+            table[text] = *probes, self.value
+        elif self.copy is not None:
+            table[text] = *probes, None, *parts_of(self.copy)
+        else:
+            return
+        if not any(each is table and place == text for each, place in self._places):
+            self._places.append((table, text))
+
+    def leave(self) -> None:
+        """Not any more: there is another value, or no room."""
+        places, self._places = self._places, []
+        for table, text in places:
+            table.pop(text, None)
+
+
+def _forgotten(value: Any) -> None:
+    if type(value) is Kept:
+        value.leave()
 
 
 class PickledValues(SignedPickle):
@@ -95,7 +121,35 @@ class PickledValues(SignedPickle):
 
     def loads(self, data: bytes) -> Any:
         """A Kept."""
-        return Kept(super().loads(data), data)
+        return Kept(pickle.loads(data), data, pickle.loads)
+
+
+class PlainValues:
+    """The serializer where there is no secret: bytes and strict JSON, which nobody can make code of.
+    Read as a Kept."""
+
+    takes_all = True
+    format = 128
+
+    def __init__(self) -> None:
+        self._json = Json()
+
+    def dumps(self, value: Any) -> bytes:
+        """One byte that says which, and the bytes."""
+        value = value.value if type(value) is Boxed else value
+        if type(value) is bytes:
+            return b"b" + value
+        try:
+            return b"j" + self._json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{error}; with a secret= values are pickled and signed") from None
+
+    def _make(self, data: bytes) -> Any:
+        return data[1:] if data[:1] == b"b" else self._json.loads(data[1:])
+
+    def loads(self, data: bytes) -> Any:
+        """A Kept."""
+        return Kept(self._make(data), data, self._make)
 
 
 class PickledStore:
@@ -109,27 +163,32 @@ class PickledStore:
     def __init__(self, cache: Cache, scope: str = "", ignore_errors: bool = False) -> None:
         self.cache = cache
         self._ignore_errors = ignore_errors
-        self._address = cache._address
+        #: values are bytes and JSON, not pickles
+        self.is_plain = isinstance(cache._codec._serializer, PlainValues)
+        self._current = cache._current
         self._shared: Dict[Key, Any] = cache._shared
         self._name = f"hearth:generation:{scope}"
         self._raw = self._name.encode()
-        self._size = len(self._raw)
-        self._cell = ctypes.c_uint64()
-        self._place = ctypes.byref(self._cell)
-        #: the version of the generation's value, and what keys begin with
-        self._generation: Tuple[int, str] = (0, "")
+        #: what tells whether the generation is still this one, what keys begin with, and keys with that
+        self._generation: Tuple[bytes, str, Dict[str, str]] = (probe_of(0, self._raw), "", {})
+        self._tables: "weakref.WeakValueDictionary[Any, Table]" = weakref.WeakValueDictionary()
+        if cache._objects is not None:
+            cache._objects.forgotten = _forgotten
+        #: get_known(), by one call of C where it can
+        self._own_table = self.table_of(None)
+        known = types.MethodType(PickledStore.get_known, weakref.proxy(self))  # not one another's only owner
+        self.get_local = self.finder_of(self._own_table, known, "(key)")
 
     # ---- the generation ----
 
+    def known_start(self) -> Optional[str]:
+        """What keys begin with, if this process knows that."""
+        probe, start, _ = self._generation
+        return start if self._current(probe) else None
+
     def _start(self) -> str:
         """What keys begin with now."""
-        version, start = self._generation
-        if (
-            not peek_version(self._address, self._raw, self._size, self._place)
-            and self._cell.value == version
-        ):
-            return start
-        return self._asked_start()
+        return self.known_start() or self._asked_start()
 
     def _asked_start(self) -> str:
         found = self.cache.fetch_value(self._name, lambda _: secrets.token_urlsafe(9), None)
@@ -138,7 +197,10 @@ class PickledStore:
             word = secrets.token_urlsafe(9)
             self.cache.set(self._name, word, None)
         start = f"{word}:"
-        self._generation = (found.version, start)
+        if start != self._generation[1] or not found.version:
+            self._generation = (probe_of(found.version, self._raw), start, {})
+        else:
+            self._generation = (probe_of(found.version, self._raw), start, self._generation[2])
         return start
 
     def clear(self) -> None:
@@ -147,22 +209,40 @@ class PickledStore:
 
     # ---- reads ----
 
-    def get_local(self, key: str) -> Any:
+    def table_of(self, maker: Any) -> Table:
+        """The table of the store for texts of which `maker` makes keys; None: they are keys."""
+        return self._tables.setdefault(maker, Table())
+
+    def finder_of(
+        self, table: Table, function: Callable[..., Any], signature: str
+    ) -> Callable[..., Any]:
+        """A function that looks into the table first."""
+        return finder_of(self.cache._address, table, function, signature)
+
+    def enter(self, table: Table, text: str, key: str) -> None:
+        """Puts what is known of a key into a table, as long as it is known. `text` is of the class str."""
+        probe, _, fulls = self._generation
+        known = table.get(text)
+        if known is not None and known[0] is probe:
+            return  # what is replaced leaves by itself
+        full = fulls.get(key, b"")
+        entry = self._shared.get(full)
+        if entry is not None:
+            entry[1].enter(table, text, (probe, entry[0]))
+            if self._shared.get(full) is not entry:
+                entry[1].leave()
+
+    def get_known(self, key: str) -> Any:
         """A fresh local value that was read before, else MISSING; it waits for nothing."""
-        version, start = self._generation
-        if (
-            peek_version(self._address, self._raw, self._size, self._place)
-            or self._cell.value != version
-        ):
+        probe, _, fulls = self._generation
+        entry = self._shared.get(fulls.get(key, b""))  # no key is empty
+        if entry is None or not self._current(probe, entry[0]):
             return MISSING
-        entry = self._shared.get(start + key)
-        if entry is None:
-            return MISSING
-        raw, size, place, cell, version, kept = entry
-        if peek_version(self._address, raw, size, place) or cell.value != version:
-            return MISSING
-        value = kept.value
-        return value if value is not _CHANGEABLE else pickle.loads(kept.data)
+        kept: Kept = entry[1]
+        found = kept.take()
+        if type(key) is str:
+            self.enter(self._own_table, key, key)
+        return found
 
     def get(self, key: str) -> Any:
         """The value, or MISSING."""
@@ -171,24 +251,49 @@ class PickledStore:
 
     def get_further(self, key: str) -> Any:
         """What is not, or not yet, among the local values that were read."""
-        found = self.cache.get_value(self._start() + key)
+        found = self.cache.get_value(self._remembered(key))
         if found is None or type(found.value) is not Kept:
             return MISSING
         return found.value.take()
 
+    def _remembered(self, key: str) -> str:
+        """The whole key, for get_local() too."""
+        full = self._start() + key
+        _, start, fulls = self._generation
+        if full.startswith(start):
+            if len(fulls) >= _MOST_KEYS:
+                fulls.clear()
+            fulls[key] = full
+        return full
+
     def get_many(self, keys: Iterable[str]) -> Dict[str, Any]:
         """The values of those keys that have one."""
-        start = self._start()
-        skip = len(start)
-        found = self.cache.get_many([start + key for key in keys])
-        return {
-            str(full)[skip:]: kept.take() for full, kept in found.items() if type(kept) is Kept
-        }
+        values: Dict[str, Any] = {}
+        others: List[str] = []
+        for key in keys:
+            found = self.get_local(key)
+            if found is MISSING:
+                others.append(key)
+            else:
+                values[key] = found
+        if not others:
+            return values
+        by_full = {self._remembered(key): key for key in others}
+        for full, kept in self.cache.get_many(by_full).items():
+            if type(kept) is Kept:
+                values[by_full[str(full)]] = kept.take()
+        return values
 
     def has(self, key: str) -> bool:
         """Whether there is a value."""
+        if self.get_local(key) is not MISSING:
+            return True
         found = self.cache.get_value(self._start() + key)
         return found is not None and type(found.value) is Kept
+
+    def evict_local(self, key: str) -> None:
+        """The next read of it asks the node."""
+        self.cache.evict_local(self._start() + key)
 
     # ---- writes ----
 
@@ -223,8 +328,10 @@ class PickledStore:
         full = self._start() + key
         return bool(self._written(full, lambda: self.cache.add(full, value, ttl), False))
 
-    def set_many(self, values: Mapping[str, Any], ttl: TTL) -> List[str]:
-        """Stores many; the keys of those that were not."""
+    def set_many(
+        self, values: Mapping[str, Any], ttl: TTL, raises: bool = False
+    ) -> List[str]:
+        """Stores many; the keys of those that were not, unless that raises."""
         start = self._start()
         skip = len(start)
         try:
@@ -232,7 +339,7 @@ class PickledStore:
         except SerializationError as error:
             raise (error.__cause__ or error) from None
         except CacheError as error:
-            if not error.failed:
+            if not error.failed or (raises and not self._ignore_errors):
                 raise
             return [str(full)[skip:] for full in error.failed]
         return []
@@ -328,16 +435,10 @@ os.register_at_fork(after_in_child=_after_fork)
 Secret = Union[str, bytes, Sequence[Union[str, bytes]], None]
 
 
-def secrets_of(given: Secret, url: str) -> List[bytes]:
-    """What pickles are signed with. Values that stay in this process need no secret of the
-    application; ConfigError for all others."""
+def secrets_of(given: Secret) -> List[bytes]:
+    """As bytes, of which the first signs."""
     if not given:
-        if url.startswith("embedded:"):
-            return [_own_secret]
-        raise ConfigError(
-            f"values of {url.split('@')[-1]} are pickles, and need secret=: who can write to the "
-            "cache server could else run code here"
-        )
+        return []
     all_of_them = [given] if isinstance(given, (str, bytes)) else list(given)
     return [each.encode() if isinstance(each, str) else bytes(each) for each in all_of_them]
 
@@ -345,18 +446,24 @@ def secrets_of(given: Secret, url: str) -> List[bytes]:
 _own_secret = secrets.token_bytes(32)
 
 
+def new_cache(url: str, secret: Secret, **options: Any) -> Cache:
+    """A cache for a store. What stays in this process is signed with a secret of the process; where
+    nodes are without a secret of the application, values are not pickled."""
+    signers = secrets_of(secret) or ([_own_secret] if url.startswith("embedded:") else [])
+    protocol = int(options.pop("pickle_protocol", pickle.HIGHEST_PROTOCOL))
+    options.setdefault("share_bytes", 16 << 20)
+    serializer = PickledValues(signers, protocol) if signers else PlainValues()
+    return Cache.from_url(url, serializer=serializer, **options)
+
+
 def open_cache(url: str, secret: Secret, name: str = "", **options: Any) -> Cache:
     """The cache of these settings: there is one in a process for all who ask with the same ones, as
     frameworks make a backend object for each thread. It stays open until the process ends."""
-    signers = secrets_of(secret, url)
-    protocol = int(options.pop("pickle_protocol", pickle.HIGHEST_PROTOCOL))
-    options.setdefault("share_bytes", 16 << 20)
-    key = (url, name, tuple(signers), protocol, repr(sorted(options.items())))
+    key = (url, name, tuple(secrets_of(secret)), repr(sorted(options.items())))
     with _lock:
         cache = _caches.get(key)
         if cache is None or cache.closed:
-            serializer = PickledValues(signers, protocol)
-            cache = _caches[key] = Cache.from_url(url, serializer=serializer, **options)
+            cache = _caches[key] = new_cache(url, secret, **options)
         return cache
 
 
@@ -374,11 +481,6 @@ def open_store(
         if store is None or store.cache is not cache:
             store = _stores[id(cache), scope, ignore] = PickledStore(cache, scope, ignore)
         return store
-
-
-def freeze(kind: type) -> None:
-    """Objects of this very class are handed out as they are."""
-    _FROZEN.add(kind)
 
 
 def url_of(location: Union[str, Sequence[str]]) -> Tuple[str, str]:

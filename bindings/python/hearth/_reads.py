@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 from . import _tables
 from ._arguments import deadline, key_bytes, seconds_of
 from ._base import Base
-from ._handle import ABSENT, NOTHING, OK, Call, get_with, peek_version
+from ._handle import ABSENT, NOTHING, OK, Call, get_with
 from ._library import unchecked
 from .errors import Key
 from .values import Value, value_of
@@ -40,23 +40,18 @@ class Reads(Base):
         """
         if self._shared and key in self._shared:
             try:
-                raw, size, place, cell, version, value = self._shared[key]
+                probe, value = self._shared[key]
             except KeyError:  # it made room meanwhile
                 return self._get_further(key, key_bytes(key), default)
-            if not peek_version(self._address, raw, size, place) and cell.value == version:
+            if self._current(probe):
                 return value
         if type(key) is str:
-            raw = key.encode()
-        elif type(key) is bytes:
-            raw = key
+            found = self._get_text(key)
         else:
             raw = key_bytes(key)
-        size = len(raw)
-        if size > 32768:  # what is cut to 32 bits on its way to C might be another key
-            key_bytes(key)
-        found = get_with(self._address, raw, size)
+            found = get_with(self._address, raw, len(raw))
         if found is NOTHING:
-            return self._get_further(key, raw, default)
+            return self._get_further(key, key_bytes(key), default)
         return found
 
     def _get_further(self, key: Key, raw: bytes, default: Any) -> Any:
@@ -96,20 +91,30 @@ class Reads(Base):
         try:
             options = call.reading(deadline_ms, bound, flags)
             status = _get(self._address, raw, len(raw), options, call.value)
-            if status == OK:
-                found = self._decoded(key, raw, call)
-                return None if found is NOTHING else value_of(found, False, call.informed())
-            if status == ABSENT:
-                return value_of(None, True, call.informed())
+            answer = self._answer(key, raw, status, call)
         finally:
             self._handle.give(call)
         if status < 0:
             self._read_failed(status, key)
-        return None
+        return answer
+
+    def _answer(self, key: Key, raw: bytes, status: int, call: Call) -> Optional[Value]:
+        """Of get_value()."""
+        if status == OK:
+            found = self._decoded(key, raw, call)
+            return None if found is NOTHING else value_of(found, False, call.informed())
+        return value_of(None, True, call.informed()) if status == ABSENT else None
 
     def get_many(self, keys: Iterable[Key]) -> Dict[Key, Any]:
         """The values of those keys that have one: what the local tier lacks is asked of all nodes at
         once."""
+        found, missing = self._local_of(keys)
+        if missing:
+            self._get_many_further(missing, found)
+        return found
+
+    def _local_of(self, keys: Iterable[Key]) -> Tuple[Dict[Key, Any], List[Tuple[Key, bytes]]]:
+        """What is found without waiting, and what is left."""
         found: Dict[Key, Any] = {}
         missing: List[Tuple[Key, bytes]] = []
         for key in dict.fromkeys(keys):
@@ -119,9 +124,7 @@ class Reads(Base):
                 missing.append((key, raw))
             else:
                 found[key] = value
-        if missing:
-            self._get_many_further(missing, found)
-        return found
+        return found, missing
 
     def _get_many_further(self, missing: List[Tuple[Key, bytes]], found: Dict[Key, Any]) -> None:
         calls: List[Call] = []
@@ -137,19 +140,30 @@ class Reads(Base):
             status = _get_many(
                 self._address, ctypes.c_size_t(count), keys, sizes, None, values, statuses
             )
-            failed = 0
-            if status in (_tables.STATUSES["E_CLOSED"], _tables.STATUSES["E_INVALID"]):
-                self._read_failed(status, None)
-            for at, (key, raw) in enumerate(missing):
-                if statuses[at] == OK:
-                    value = self._decoded(key, raw, calls[at])
-                    if value is not NOTHING:
-                        found[key] = value
-                elif statuses[at] < 0:
-                    failed += 1
+            self._take_many(missing, calls, status, statuses, found)
         finally:
             for call in calls:
                 self._handle.give(call)
+
+    def _take_many(
+        self,
+        missing: List[Tuple[Key, bytes]],
+        calls: List[Call],
+        status: int,
+        statuses: Any,
+        found: Dict[Key, Any],
+    ) -> None:
+        """Of get_many(): what the nodes told of each."""
+        failed = 0
+        if status in (_tables.STATUSES["E_CLOSED"], _tables.STATUSES["E_INVALID"]):
+            self._read_failed(status, None)
+        for at, (key, raw) in enumerate(missing):
+            if statuses[at] == OK:
+                value = self._decoded(key, raw, calls[at])
+                if value is not NOTHING:
+                    found[key] = value
+            elif statuses[at] < 0:
+                failed += 1
         if failed:
             self._read_failed(status, None, failed)
 
@@ -165,9 +179,10 @@ class Reads(Base):
         return found
 
 
-def read_flags(local: bool, remote: bool) -> int:
-    """Of which tiers may be asked."""
-    return (0 if local else _tables.READ_NO_LOCAL) | (0 if remote else _tables.READ_NO_REMOTE)
+def read_flags(local: bool, remote: bool, reload: bool = False) -> int:
+    """Of which tiers may be asked, and whether they may answer."""
+    tiers = (0 if local else _tables.READ_NO_LOCAL) | (0 if remote else _tables.READ_NO_REMOTE)
+    return tiers | (_tables.READ_RELOAD if reload else 0)
 
 
 def array_of(kind: Any, count: int) -> Any:

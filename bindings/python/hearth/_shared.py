@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoded objects that are handed out again as long as the value's version is the same."""
 
-import ctypes
 import threading
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
+from ._objects import probe_of
 from .errors import Key
 
-#: what hearth_peek_version() needs for a key, the version it must find, and the object. The place
-#: for the version belongs to the entry: whatever thread writes there, it writes this key's version
-#: of that moment, which is as good for the others.
-Entry = Tuple[bytes, int, Any, ctypes.c_uint64, int, Any]
+#: what tells whether the object is still good, and the object
+Entry = Tuple[bytes, Any]
 
 #: what an entry takes besides its object, about
-_ENTRY_BYTES = 400
+_ENTRY_BYTES = 300
 
 
 class SharedObjects:
@@ -22,6 +20,8 @@ class SharedObjects:
 
     def __init__(self, max_bytes: int) -> None:
         self.entries: Dict[Key, Entry] = {}
+        #: is told of each value that is not kept any more
+        self.forgotten: Optional[Callable[[Any], None]] = None
         self._sizes: Dict[Key, int] = {}
         self._bytes = 0
         self._max_bytes = max_bytes
@@ -32,8 +32,7 @@ class SharedObjects:
         cost = size + len(raw) + _ENTRY_BYTES
         if cost > self._max_bytes:
             return
-        cell = ctypes.c_uint64()
-        entry = (raw, len(raw), ctypes.byref(cell), cell, version, value)
+        entry = probe_of(version, raw), value
         with self._lock:
             self._forget(key)
             while self._sizes and self._bytes + cost > self._max_bytes:
@@ -44,7 +43,9 @@ class SharedObjects:
 
     def _forget(self, key: Key) -> None:
         self._bytes -= self._sizes.pop(key, 0)
-        self.entries.pop(key, None)
+        entry = self.entries.pop(key, None)
+        if entry is not None and self.forgotten is not None:
+            self.forgotten(entry[1])
 
     def after_fork(self) -> None:
         """In the child: a lock that another thread held stays held."""

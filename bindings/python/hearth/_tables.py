@@ -26,6 +26,17 @@ READ_NO_LOAD = 32
 WRITE_NO_LOCAL = 1
 WRITE_INTEGER = 2
 WRITE_NO_REMOTE = 4
+WRITE_KEEP_STALE = 8
+VERB_GET = 1
+VERB_SET = 2
+VERB_DELETE = 3
+VERB_FETCH = 4
+VERB_ADD = 5
+VERB_REPLACE = 6
+VERB_TOUCH = 7
+VERB_INCREMENT = 8
+VERB_MARK_STALE = 9
+VERB_INVALIDATE_TAG = 10
 LOG_ERROR = 1
 LOG_WARNING = 2
 LOG_NOTICE = 3
@@ -231,6 +242,12 @@ class Stats(NamedTuple):
     #: gauge: Bytes used by the guard's filter, and by the next one meanwhile
     guard_bytes: int
 
+    #: counter: Times that the shared filter was copied to this process
+    guard_copies: int
+
+    #: counter: Keys of writes that the shared filter could not be told of at once
+    guard_untold: int
+
     #: counter: Loads run by workers or lent threads
     worker_loads: int
 
@@ -278,6 +295,53 @@ class Stats(NamedTuple):
     #: counter: Loads of a key with a value, tried again after one had failed
     load_retries: int
 
+    #: counter: Keys of which a node, or the bus, told that they may have changed
+    changes_told: int
+
+    #: counter: Times that a node's changes were told no more: what was kept of it counts as changed
+    changes_lost: int
+
+    #: counter: Tags invalidated by this process
+    tag_invalidations: int
+
+    #: counter: Values of nodes that a tag had invalidated
+    values_invalidated: int
+
+    #: counter: Values of a node that was restarted, taken for stale: it may have lost what replaced
+    #: them
+    values_distrusted: int
+
+    #: counter: Values of nodes taken for stale, or not stored, because their tags could not be
+    #: asked for
+    values_unchecked: int
+
+    #: counter: Namespaces bumped or cleared by this process
+    namespace_bumps: int
+
+    #: counter: Local copies that had ended, and that their nodes still had: not read anew
+    copies_confirmed: int
+
+    #: counter: Changes made by this process to see that nodes tell of changes, and told
+    canaries_heard: int
+
+    #: counter: Such changes that were not told: each cost its connection and the copies read on it
+    canaries_unheard: int
+
+    #: counter: Time until those were told, from before they were sent, in microseconds
+    canary_us: int
+
+    #: gauge: Half of those were told within so many microseconds; 0: none was
+    canary_p50_us: int
+
+    #: gauge: Of a hundred of those 99 were told within so many microseconds; 0: none was
+    canary_p99_us: int
+
+    #: counter: Keys of which this process told others that they changed (coherence.mode=bus)
+    changes_published: int
+
+    #: counter: Calls that ended before the bus had taken what they were to tell: it is told later
+    changes_untold: int
+
     #: counter: Reads that a node failed and that were taken for misses
     failed_reads: int
 
@@ -286,4 +350,4 @@ class Stats(NamedTuple):
 
 
 #: of those, the library's own come first
-LIBRARY_STATS = 72
+LIBRARY_STATS = 89

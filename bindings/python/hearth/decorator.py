@@ -3,9 +3,21 @@
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Tuple, TypeVar, Union, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
 
-from ._arguments import TTL, UNSET, Unset, key_bytes
+from ._arguments import TTL, UNSET, Unset, key_bytes, tags_bytes
 from ._call_keys import CallKeys, KeyRule, takes_self
 from ._fetches import Fetches, Plan
 from ._handle import NOTHING, get_with
@@ -56,16 +68,32 @@ class CachedFunction(Generic[P, R]):
         raise NotImplementedError
 
 
+def tag_rules(tags: Any) -> Tuple[Any, ...]:
+    """TypeError for one that is no list."""
+    if isinstance(tags, (str, bytes)) or callable(tags):
+        raise TypeError("tags is a list of templates and functions, not one")
+    rules = tuple(tags)
+    if not all(isinstance(each, str) or callable(each) for each in rules):
+        raise TypeError("a tag of a cached function is a template or a function")
+    return rules
+
+
 class _Calls:
     """The calls of one cached function."""
 
     def __init__(
-        self, cache: "Cached", function: Callable[..., Any], rule: KeyRule, plan: Plan
+        self,
+        cache: "Cached",
+        function: Callable[..., Any],
+        rule: KeyRule,
+        plan: Plan,
+        tags: "Iterable[Union[str, Callable[..., Key]]]" = (),
     ) -> None:
         self.cache = cache
         self.function = function
         self.keys = CallKeys(function, rule)
         self.plan = plan
+        self.tags = [CallKeys(function, each) for each in tags]
         self.raws: Dict[Tuple[Any, ...], bytes] = {}
 
     def key(self, *args: Any, **kwargs: Any) -> Key:
@@ -92,7 +120,15 @@ class _Calls:
 
     def load(self, raw: bytes, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Any:
         """What is not found at once."""
-        return self.cache._fetch(raw, lambda _: self.function(*args, **kwargs), self.plan)[0]
+        plan = self.plan_of(args, kwargs)
+        return self.cache._fetch(raw, lambda _: self.function(*args, **kwargs), plan)[0]
+
+    def plan_of(self, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Plan:
+        """With the tags of a call."""
+        if not self.tags:
+            return self.plan
+        tags = tags_bytes([each.of(args, kwargs) for each in self.tags])
+        return self.plan._replace(tags=tags)
 
     def wrapper(self) -> Callable[..., Any]:
         """The function that is called instead."""
@@ -153,6 +189,17 @@ class _Bound:
         return functools.partial(getattr(self._method, name), self._instance)
 
 
+class _CachedClassMethod:
+    """A cached method of a class: bound to the class in which it is looked up."""
+
+    def __init__(self, method: _CachedMethod) -> None:
+        functools.update_wrapper(cast(Any, self), method._calls.function)
+        self._method = method
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return _Bound(self._method, type(instance) if owner is None else owner)
+
+
 class Cached(Fetches, Writes):
     """The decorator."""
 
@@ -161,8 +208,10 @@ class Cached(Fetches, Writes):
         ttl: Union[TTL, Unset] = UNSET,
         *,
         key: KeyRule = None,
+        tags: "Iterable[Union[str, Callable[..., Key]]]" = (),
         stale: TTL = None,
         background: bool = False,
+        namespace: Optional[Key] = None,
     ) -> "Callable[[Callable[P, R]], CachedFunction[P, R]]":
         """Keeps the results of a function, method or coroutine function; one caller of the same
         arguments calls it at a time, the others wait for that result.
@@ -179,12 +228,22 @@ class Cached(Fetches, Writes):
         `key`: a template of the parameters, `"profile:{user_id}"`; or a function of the same arguments
         that makes the key, each time anew. Without it the key is the function's name and its arguments
         (see README.md); methods, and functions inside of functions, must say theirs:
-        `key="user:{self.id}:posts:{page}"`. `ttl`, `stale`, `background`, and what None means: as for
-        fetch(). An exception is raised to all who wait, and not kept.
+        `key="user:{self.id}:posts:{page}"`. It stands above @classmethod, which from Python 3.13 on
+        binds nothing that it is put around but calls. `tags`: templates or functions like it, of the result's tags,
+        for invalidate_tag(). `ttl`, `stale`, `background`, and what None means: as for
+        fetch(). `namespace`: the results are kept in that one, and bump_namespace() forgets those of all
+        arguments. An exception is raised to all who wait, and not kept.
         """
-        plan = self._plan(ttl, stale, background, None, 0, None)
+        if namespace is not None:
+            view: Cached = cast(Any, self).namespace(namespace)
+            return view.cached(ttl, key=key, tags=tags, stale=stale, background=background)
+        plan, rules = self._plan(ttl, stale, background, None, 0, None), tag_rules(tags)
 
         def decorate(function: "Callable[P, R]") -> "CachedFunction[P, R]":
+            given: Any = function
+            if isinstance(given, classmethod):
+                method = cast(_CachedMethod, decorate(given.__func__))
+                return cast("CachedFunction[P, R]", _CachedClassMethod(method))
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
                 raise TypeError("what a generator gives can be taken once: cache a list")
             kind = _Calls
@@ -192,7 +251,7 @@ class Cached(Fetches, Writes):
                 from ._coroutines import CoroutineCalls
 
                 kind = CoroutineCalls
-            calls = kind(self, function, key, plan)
+            calls = kind(self, function, key, plan, rules)
             if takes_self(function):
                 return cast("CachedFunction[P, R]", _CachedMethod(calls))
             wrapper: Any = calls.wrapper()

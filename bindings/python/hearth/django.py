@@ -11,8 +11,11 @@ from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, default_key_func
 from django.utils.safestring import SafeString
 
-from ._async_loads import in_thread
-from ._pickled import MISSING, Secret, bounded, freeze, open_store, url_of
+from ._async_loads import get_in_task
+from ._copies import freeze
+from ._coroutines import in_thread
+from ._objects import Table
+from ._pickled import MISSING, Secret, bounded, open_store, url_of
 
 freeze(SafeString)
 
@@ -27,6 +30,13 @@ def _secret() -> List[bytes]:
     return [hashlib.sha256(b"hearth.django.HearthCache" + raw).digest() for raw in raws]
 
 
+#: what Django's make_key() looks at
+_MAKES_KEYS = frozenset(("key_prefix", "version", "key_func", "make_key", "validate_key"))
+
+#: so many made keys are remembered, then it begins anew
+_MOST_KEYS = 1 << 16
+
+
 class HearthCache(BaseCache):
     """Django's cache, on Hearth: reads of what this process knows take a call of C, everything else
     goes to the nodes of LOCATION. All objects of the same settings share one store in a process.
@@ -37,6 +47,10 @@ class HearthCache(BaseCache):
     """
 
     def __init__(self, location: Union[str, Sequence[str]], params: Dict[str, Any]) -> None:
+        #: what make_key() made of keys, where that depends on nothing else
+        self._made: Dict[Any, str] = {}
+        self._table: Optional[Table] = None
+        self._own_get: Any = None
         super().__init__(params)
         options = {
             name: value
@@ -47,7 +61,42 @@ class HearthCache(BaseCache):
         url, name = url_of(location or "")
         self._store = open_store(url, secret, str(self.key_prefix), name, **options)
         self._get_local = self._store.get_local
-        self._makes_keys = type(self).make_key is BaseCache.make_key
+        self._find_at_once()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What keys are made of may be changed at any time."""
+        if name in _MAKES_KEYS:
+            self._table = None  # before any key is made in the new way
+        super().__setattr__(name, value)
+        if name in _MAKES_KEYS:
+            self._made = {}
+            if "_get_local" in self.__dict__:
+                self._find_at_once()
+
+    def __delattr__(self, name: str) -> None:
+        """As set to what the class has."""
+        if name in _MAKES_KEYS:
+            self._table = None
+        super().__delattr__(name)
+        if name in _MAKES_KEYS:
+            self._made = {}
+            self._find_at_once()
+
+    def _find_at_once(self) -> None:
+        """Puts a function in the place of get() that looks first whether this process knows the answer to the
+        same text; where keys are not made of it in another way each time, and get() is this class's."""
+        own = self.__dict__
+        if "get" in own and own["get"] is own.get("_own_get"):
+            del own["get"]
+        self._table = self._own_get = None
+        if "get" in own or type(self).get is not HearthCache.get or not self._makes_the_same():
+            return
+        prefix, version = self.key_prefix, self.version
+        self._table = self._store.table_of((prefix, type(version), version))
+        self._own_get = self._store.finder_of(
+            self._table, HearthCache.get.__get__(self), "(key, default=None, version=None)"
+        )
+        own["get"] = self._own_get
 
     # ---- keys and times ----
 
@@ -55,7 +104,7 @@ class HearthCache(BaseCache):
         """The whole key, with Django's warnings about those that memcached would not take."""
         made = str(self.make_key(key, version))
         # Most keys are seen to be good at once; Django's own look goes through each character.
-        if len(made) > 250 or not made.isprintable() or " " in made:
+        if self._checks or len(made) > 250 or not made.isprintable() or " " in made:
             self.validate_key(made)
         return made
 
@@ -68,29 +117,54 @@ class HearthCache(BaseCache):
             timeout = self.default_timeout
         return bounded(timeout)
 
+    @property
+    def _checks(self) -> bool:
+        """Whether each key is checked in another way than Django's."""
+        return getattr(self.validate_key, "__func__", None) is not BaseCache.validate_key
+
     # ---- the verbs ----
+
+    def _makes_the_same(self) -> bool:
+        """Whether make_key() of a key is the same each time, until one of these is set."""
+        return (
+            not self._checks
+            and self.key_func is default_key_func
+            and type(self.key_prefix) is str
+            and type(self.version) in (int, str)
+            and getattr(self.make_key, "__func__", None) is BaseCache.make_key
+            # A subclass may have properties in their place, of a tenant for example.
+            and not any(hasattr(type(self), name) for name in ("key_func", "key_prefix", "version"))
+        )
+
+    def _made_of(self, key: Any, version: Optional[int]) -> str:
+        """The whole key, without warnings; remembered for a text, if that is possible."""
+        remembered = self._made
+        if self._checks:
+            return self._key(key, version)
+        made = str(self.make_key(key, version))
+        if version is None and type(key) is str and self._makes_the_same():
+            if len(remembered) >= _MOST_KEYS:
+                remembered.clear()
+            remembered[key] = made
+        return made
 
     def _local(self, key: Any, version: Optional[int]) -> Any:
         """A value that this process has read before and that is still the one, or MISSING."""
-        if self.key_func is default_key_func and self._makes_keys:
-            return self._get_local(
-                f"{self.key_prefix}:{self.version if version is None else version}:{key}"
-            )
-        return self._get_local(str(self.make_key(key, version)))
+        return self._get_local(self._made_of(key, version))
 
     def get(self, key: Any, default: Any = None, version: Optional[int] = None) -> Any:
         """The value, or `default`."""
-        # As _local(), once more: the call would cost a tenth of a hit.
-        if self.key_func is default_key_func and self._makes_keys:
-            found = self._get_local(
-                f"{self.key_prefix}:{self.version if version is None else version}:{key}"
-            )
-        else:
-            found = self._get_local(str(self.make_key(key, version)))
+        table = self._table
+        made = self._made.get(key) if version is None and type(key) is str else None
+        if made is None:
+            made = self._made_of(key, version)
+        found = self._get_local(made)
         if found is MISSING:
             found = self._store.get_further(self._key(key, version))
             if found is MISSING:
                 return default
+        if version is None and type(key) is str and table is not None and table is self._table:
+            self._store.enter(table, key, made)
         return found
 
     def set(
@@ -185,12 +259,14 @@ class HearthCache(BaseCache):
     def close(self, **kwargs: Any) -> None:
         """Django calls it after each request: connections are kept."""
 
-    # ---- for an event loop: a local hit is answered at once, the rest on a thread ----
+    # ---- for an event loop: a get waits for its node without a thread, the rest is on one ----
 
     async def aget(self, key: Any, default: Any = None, version: Optional[int] = None) -> Any:
         """get()."""
         found = self._local(key, version)
-        return found if found is not MISSING else await in_thread(self.get, key, default, version)
+        if found is MISSING:
+            found = await get_in_task(self._store, self._key(key, version))
+        return default if found is MISSING else found
 
     async def aset(
         self,
@@ -224,9 +300,7 @@ class HearthCache(BaseCache):
 
     async def ahas_key(self, key: Any, version: Optional[int] = None) -> bool:
         """has_key()."""
-        if self._local(key, version) is not MISSING:
-            return True
-        return await in_thread(self.has_key, key, version)
+        return await self.aget(key, MISSING, version) is not MISSING
 
     async def aincr(self, key: Any, delta: Any = 1, version: Optional[int] = None) -> Any:
         """incr()."""

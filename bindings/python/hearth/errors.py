@@ -98,7 +98,9 @@ class UnknownOutcomeError(NodeError):
 
 class DeleteQueuedError(NodeError):
     """The node is down: the delete is kept, and carried out before anything else is asked of the
-    node about the key. Until then other processes may read the old value."""
+    node about the key. Until then other processes may read the old value. Or, with
+    ``coherence_mode="bus"``, of any write: it is done, and the bus does not answer, so other
+    processes are told later."""
 
 
 _CLASSES: Dict[str, Type[CacheError]] = {

@@ -19,6 +19,7 @@ whose format a cache does not accept is a miss, and counted (`Stats.refused_valu
 says it is a pickle does not make anybody unpickle it.
 """
 
+import copy
 import hashlib
 import hmac
 import importlib
@@ -310,6 +311,12 @@ class Codec:
         self._expanders = known_compressions()
         self._most_bytes = most_bytes
         self._prefix = prefix
+
+    def within(self, space: bytes) -> "Codec":
+        """The same for the keys of a namespace: what is sealed for one of them is no other key's value."""
+        own = copy.copy(self)
+        own._prefix = self._prefix + b"\x89" + space + b" "
+        return own
 
     def encode(self, key: bytes, value: Any) -> Tuple[bytes, int]:
         """The bytes and their content word; SerializationError."""

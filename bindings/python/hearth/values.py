@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known about a value, and what a loader may answer with."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Iterable, NamedTuple, Optional
 
 from ._abi import Info
-from ._arguments import TTL, UNSET, Unset
+from ._arguments import TTL, UNSET, Unset, tags_bytes
 from ._tables import STALE
 
 #: by the number that the library has for each
@@ -47,12 +47,32 @@ def value_of(value: Any, absent: bool, info: Info) -> Value:
 
 
 class Loaded:
-    """What a loader returns to say how long this very result lives: `return Loaded(row, ttl=5)`.
+    """What a loader returns to say how long this very result lives: `return Loaded(row, ttl=5)`, and
+    which tags it has, besides those of the call: `Loaded(row, tags=["team:3"])`.
     `Loaded(None, ttl=5)` is known not to exist for 5 seconds."""
 
-    __slots__ = ("stale", "ttl", "value")
+    __slots__ = ("stale", "tags", "ttl", "value")
 
-    def __init__(self, value: Any, *, ttl: "TTL | Unset" = UNSET, stale: TTL = None) -> None:
+    def __init__(
+        self,
+        value: Any,
+        *,
+        ttl: "TTL | Unset" = UNSET,
+        stale: TTL = None,
+        tags: "Iterable[str | bytes]" = (),
+    ) -> None:
         self.value = value
         self.ttl = ttl
         self.stale = stale
+        self.tags = tags_bytes(tags)
+
+
+class Unchanged:
+    """The class of UNCHANGED."""
+
+    def __repr__(self) -> str:
+        return "hearth.UNCHANGED"
+
+
+#: what a loader under `conditional=True` returns when the source has what the cache has
+UNCHANGED = Unchanged()

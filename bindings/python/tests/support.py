@@ -3,6 +3,7 @@
 
 import ast
 import contextlib
+import http.client
 import importlib.util
 import os
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import unittest
 import warnings
 
@@ -112,12 +114,25 @@ def has(module):
     """Whether a framework can be imported. What is deprecated in its code is not for us to mend."""
     for kind in (DeprecationWarning, PendingDeprecationWarning):
         warnings.filterwarnings("ignore", "", kind, r"(?!hearth|__main__)")
-    return importlib.util.find_spec(module) is not None
+    return not missing_of([module])
+
+
+def missing_of(modules):
+    """Those that cannot be imported."""
+    missing = []
+    for name in modules:
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:  # of "dogpile.cache", where there is no dogpile
+            found = None
+        if found is None:
+            missing.append(name)
+    return missing
 
 
 def needs(*modules):
     """Skips where Debian's packages are not there: with a Python of another origin."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    missing = missing_of(modules)
     return unittest.skipIf(missing, f"no {', '.join(missing)} here")
 
 
@@ -191,6 +206,11 @@ def run_threads(count, work):
     return results
 
 
+def kept(ask):
+    """What `ask` finds in the local tier. A copy from before its node tells of changes ends once."""
+    return next(value for value in (ask() for _ in range(100)) if value.tier == "local")
+
+
 def await_until(true, seconds=20):
     """Until it is so."""
     limit = time.monotonic() + seconds
@@ -216,6 +236,28 @@ def run_python(code, *arguments, timeout=60, python=sys.executable, **more):
         text=True,
         timeout=timeout,
     )
+
+
+def in_child(work):
+    """Runs it in a forked child, which ends at once afterwards; raises what went wrong."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(30)
+            work()
+            status = 0
+        except BaseException:
+            os.write(write, traceback.format_exc().encode()[-4000:])
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as said:
+        text = said.read().decode()
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise AssertionError(f"the child ended with {status}: {text}")
 
 
 class Server:
@@ -253,6 +295,15 @@ class Server:
         """For Cache.from_url()."""
         return f"{self.kind}+unix://{self.socket}"
 
+    @contextlib.contextmanager
+    def held(self):
+        """It answers nobody meanwhile, and everybody afterwards."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self):
         """As if it had been killed."""
         self.process.kill()
@@ -262,3 +313,16 @@ class Server:
         """For good."""
         self.stop()
         shutil.rmtree(self.folder)
+
+
+class Connection(http.client.HTTPConnection):
+    """Over a Unix socket, to a worker of gunicorn's."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)

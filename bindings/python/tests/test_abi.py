@@ -24,9 +24,11 @@ DECLARATIONS = "".join(
 KINDS = {
     "pointer": (ctypes.c_void_p, ctypes.c_char_p),
     "size_t": (ctypes.c_size_t,),
+    "ptrdiff_t": (ctypes.c_ssize_t,),
     "int32_t": (ctypes.c_int32,),
     "uint32_t": (ctypes.c_uint32,),
     "int64_t": (ctypes.c_int64,),
+    "uint64_t": (ctypes.c_uint64,),
     "void": (None,),
 }
 
@@ -53,9 +55,9 @@ def prototypes():
 
 
 def kind_of(text):
-    if "*" in text or re.search(r"hearth_(sink_\w+|log_function|guard_iterator|writer)\b", text):
+    if "*" in text or re.search(r"hearth_(sink_\w+|log_function|result_function|guard_iterator|writer)\b", text):
         return "pointer"
-    return re.search(r"\b(size_t|u?int(?:32|64)_t|void)\b", text).group(1)
+    return re.search(r"\b(size_t|ptrdiff_t|u?int(?:32|64)_t|void)\b", text).group(1)
 
 
 class Mirror(unittest.TestCase):

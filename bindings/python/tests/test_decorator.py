@@ -60,8 +60,8 @@ class Account:
         calls.append(page)
         return page
 
-    @classmethod
     @cache.cached(key="{cls.__name__}:{page}")
+    @classmethod
     def of_all(cls, page):
         calls.append(page)
         return page
@@ -234,6 +234,51 @@ class Functions(unittest.TestCase):
         self.assertIn(CallKeys(plain.__wrapped__, None).of((1,), {}), plain.key(1))
 
 
+class Tags(unittest.TestCase):
+    """Results that have tags."""
+
+    def test_a_tag_ends_results(self):
+        cache.set("known", b"1", tags=["a tag"])  # a process's first load with a tag is not stored
+        calls.clear()
+
+        @cache.cached(key="page:{user}:{page}", tags=["user:{user}", lambda user, page=1: "pages"])
+        def page_of(user, page=1):
+            calls.append((user, page))
+            return [user, page]
+
+        for _ in range(2):
+            self.assertEqual([page_of(1), page_of(1, 2), page_of(2)], [[1, 1], [1, 2], [2, 1]])
+        self.assertEqual(len(calls), 3)
+        cache.invalidate_tag("user:1")
+        self.assertEqual([page_of(1), page_of(1, 2), page_of(2)], [[1, 1], [1, 2], [2, 1]])
+        self.assertEqual(len(calls), 5)
+        cache.invalidate_tag("pages")
+        self.assertEqual([page_of(2), len(calls)], [[2, 1], 6])
+
+    def test_a_namespace_is_forgotten_at_once(self):
+        calls.clear()
+
+        @cache.cached(ttl=60, key="row:{row}", namespace="rows")
+        def row_of(row):
+            calls.append(row)
+            return [row]
+
+        for _ in range(2):
+            self.assertEqual([row_of(1), row_of(2)], [[1], [2]])
+        self.assertEqual(calls, [1, 2])
+        self.assertIn("row:1", cache.namespace("rows"))
+        self.assertNotIn("row:1", cache)
+        self.assertTrue(row_of.invalidate(1))
+        self.assertEqual([row_of(1), row_of(2), calls], [[1], [2], [1, 2, 1]])
+        cache.bump_namespace("rows")
+        self.assertEqual([row_of(1), row_of(2), calls], [[1], [2], [1, 2, 1, 1, 2]])
+
+    def test_wrong_tags_are_told_when_it_is_decorated(self):
+        for tags in ("user:{user}", ["user:{nobody}"], [7], len):
+            with self.assertRaises(TypeError):
+                cache.cached(key="x", tags=tags)(lambda user: user)
+
+
 class Methods(unittest.TestCase):
     """In classes."""
 
@@ -262,8 +307,13 @@ class Methods(unittest.TestCase):
         for _ in range(2):
             self.assertEqual(Account.of_nobody(1), 1)
             self.assertEqual(Account.of_all(2), 2)
+            self.assertEqual(Account(1).of_all(2), 2)
         self.assertEqual(calls, [1, 2])
         self.assertEqual(Account.of_all.key(2), "Account:2")
+        self.assertEqual(Account(1).of_all.key(2), "Account:2")
+        self.assertTrue(Account.of_all.invalidate(2))
+        self.assertEqual(Account.of_all(2), 2)
+        self.assertEqual(calls, [1, 2, 2])
 
 
 class Coroutines(unittest.TestCase):

@@ -3,11 +3,13 @@
 on its cache."""
 
 import asyncio
+import inspect
 import os
 import pickle
 import threading
 import time
 import unittest
+import unittest.mock
 import warnings
 
 import support
@@ -276,6 +278,138 @@ class Contract(support.OnNodes):
         self.assertEqual(custom.get_many(["key"]), {"key": 2})
         self.assertEqual(custom.make_key("ab"), "CUSTOM--1-ba")
 
+    def test_what_keys_are_made_of_may_change(self):
+        def set_and_get(value):
+            self.cache.set("key", value)
+            for _ in range(3):
+                self.assertEqual(self.cache.get("key"), value)
+
+        changes = [("version", 2), ("key_prefix", "p"), ("key_func", reversed_key)]
+        before = [getattr(self.cache, name) for name, _ in changes]
+        set_and_get(0)
+        for number, (name, value) in enumerate(changes, 1):
+            setattr(self.cache, name, value)
+            self.assertIsNone(self.cache.get("key"))
+            set_and_get(number)
+        for (name, _), value in zip(changes, before):
+            setattr(self.cache, name, value)
+        self.assertEqual(self.cache.get("key"), 0)
+        self.cache.make_key = lambda key, version=None: f"own:{key}"
+        self.assertIsNone(self.cache.get("key"))
+        set_and_get(4)
+        for key in (1, True, 1.0):
+            self.cache.set(key, repr(key))
+        for key in (1, True, 1.0) * 2:
+            self.assertEqual(self.cache.get(key), repr(key))
+
+    def test_what_a_subclass_has_of_its_own_counts(self):
+        class Loud(HearthCache):
+            def get(self, key, default=None, version=None):
+                return super().get(key.lower(), default, version)
+
+        class Strict(HearthCache):
+            def validate_key(self, key):
+                if "bad" in key:
+                    raise ValueError(key)
+                super().validate_key(key)
+
+        class Apart(HearthCache):
+            def make_key(self, key, version=None):
+                return super().make_key(f"{self.tenant}:{key}", version)
+
+        loud, strict, apart = (kind(kind.__name__, {}) for kind in (Loud, Strict, Apart))
+        loud.set("key", 1)
+        strict.set("key", 2)
+        for _ in range(3):
+            self.assertEqual(loud.get("KEY"), 1)
+            self.assertEqual(strict.get("key"), 2)
+            with self.assertRaises(ValueError):
+                strict.get("bad")
+        for tenant in "ab" * 3:
+            apart.tenant = tenant
+            apart.set("key", tenant)
+            self.assertEqual([apart.get("key") for _ in range(3)], [tenant] * 3)
+
+    def test_get_may_be_replaced(self):
+        self.cache.set("key", 1)
+        self.assertEqual([self.cache.get("key") for _ in range(3)], [1] * 3)
+        real = self.cache.get
+        self.assertEqual(str(inspect.signature(real)), "(key, default=None, version=None)")
+        with unittest.mock.patch.object(self.cache, "get", lambda key: 2):
+            self.assertEqual(self.cache.get("key"), 2)
+        self.assertEqual((self.cache.get("key"), real("key")), (1, 1))
+
+    def test_all_ways_to_call_get(self):
+        self.cache.set("key", 1)
+        self.cache.set("key", 2, version=2)
+        get = self.cache.get
+        for _ in range(3):
+            self.assertEqual((get("key"), get("key", 7), get("key", default=7), get(key="key")), (1,) * 4)
+            self.assertEqual((get("key", 7, 2), get("key", version=2), get("key", None, None)), (2, 2, 1))
+            self.assertEqual((get("no"), get("no", 7), get("no", default=7), get("no", 7, 2)), (None, 7, 7, 7))
+        with self.assertRaises(TypeError):
+            get()
+        with self.assertRaises(TypeError):
+            get("key", 1, 1, 1)
+
+    def test_a_hit_is_never_of_the_past(self):
+        values = ["text", ["a", ["b"]], {"list": [1], "dict": {}}, (1, [2]), 7] * 2
+        for value in values:
+            self.cache.set("key", value)
+            for _ in range(4):
+                found = self.cache.get("key")
+                self.assertEqual(found, value)
+                if type(found) is dict:
+                    found["list"].append(2)
+                    found["dict"]["more"] = 1
+                elif type(found) is list:
+                    found[1].append("c")
+            self.cache.delete("key")
+            self.assertIsNone(self.cache.get("key"))
+        for number in range(5):
+            self.cache.set("key", number)
+            self.assertEqual([self.cache.get("key") for _ in range(3)], [number] * 3)
+            self.cache.clear()
+            self.assertIsNone(self.cache.get("key"))
+
+    def test_what_is_remembered_is_bounded(self):
+        cache = self.open(KEY_PREFIX="bounded", OPTIONS={"share_bytes": 100000})
+        for number in range(200):
+            cache.set(f"key{number}", "v" * 3000)
+            for _ in range(3):
+                self.assertEqual(cache.get(f"key{number}"), "v" * 3000)
+        self.assertLess(len(cache._table), 40)
+
+    def test_a_prefix_that_is_a_propertys(self):
+        tenant = ["one"]
+
+        class OfTenants(HearthCache):
+            @property
+            def key_prefix(self):
+                return tenant[0]
+
+            @key_prefix.setter
+            def key_prefix(self, value):
+                pass
+
+        options = {"remote_prefix": f"{self.id()}:"[-100:], "remote_timeout_ms": 5000}
+        cache = OfTenants(self.url, {"OPTIONS": options})
+        for each in ("one", "two", "one", "two"):
+            tenant[0] = each
+            cache.add("key", each)
+            for _ in range(3):
+                self.assertEqual(cache.get("key"), each)
+
+    def test_objects_that_are_in_a_value_twice_are_one(self):
+        part = [1]
+        for value in ([part, part], {"a": part, "b": [part]}):
+            self.cache.set("key", value)
+            for _ in range(4):
+                found = self.cache.get("key")
+                first, second = found if type(found) is list else (found["a"], found["b"][0])
+                self.assertIs(first, second)
+                first.append(2)
+
     def test_a_clear_is_of_this_prefix_only(self):
         other = self.open(KEY_PREFIX="other")
         third = self.open(VERSION=3)
@@ -397,8 +531,9 @@ class Nodes(Contract):
     def test_a_node_that_is_gone(self):
         node = support.Server(self.server)
         self.addCleanup(node.end)
-        cache = HearthCache(node.url, {"OPTIONS": {"local_max_bytes": 0}})
-        quiet = HearthCache(node.url, {"OPTIONS": {"local_max_bytes": 0, "on_error": "ignore"}})
+        options = {"local_max_bytes": 0, "remote_timeout_ms": 5000}
+        cache = HearthCache(node.url, {"OPTIONS": options})
+        quiet = HearthCache(node.url, {"OPTIONS": {**options, "on_error": "ignore"}})
         cache.set("key", 1)
         self.assertEqual(quiet.get("key"), 1)
         node.stop()

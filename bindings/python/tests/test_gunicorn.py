@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,22 +17,9 @@ import support
 SECONDS, KILLED_EVERY_S = (30, 3) if support.LONG else (2, 0.5)
 
 
-class Connection(http.client.HTTPConnection):
-    """Over a Unix socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def ask(path, what):
     """(status, body), or None if the worker was killed meanwhile."""
-    connection = Connection(path)
+    connection = support.Connection(path)
     try:
         connection.request("GET", what)
         answer = connection.getresponse()

@@ -16,6 +16,13 @@ LIBRARY = os.environ["HEARTH_LIBRARY"]
 
 TELL = "import hearth; print(hearth.library_path); hearth.Cache().set('key', b'1')"
 
+#: a region whose backend is found by its entry point alone
+REGION = """sys.path.remove(str(support.PACKAGE)); support.has("dogpile.cache")
+from dogpile.cache import make_region
+region = make_region().configure("hearth")
+print(sys.modules[type(region.backend).__module__].__file__, region.get_or_create("key", lambda: [1]))
+"""
+
 ANOTHER = """
 #include <stdint.h>
 const char *hearth_version(void) { return VERSION; }
@@ -137,6 +144,17 @@ class Wheel(unittest.TestCase):
         done = support.run_python(TELL, PYTHONPATH=str(target), HEARTH_LIBRARY="")
         self.assertEqual(done.stderr, "")
         self.assertEqual(done.stdout.strip(), str(target / "hearth" / "libhearth.so.0"))
+
+    @support.needs("dogpile.cache")
+    def test_an_installed_package_is_known_to_dogpile(self):
+        wheel = self.make("build_wheel")
+        target = self.folder / "installed"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target)
+        # Its own deprecations are not ours.
+        code = f"import sys; sys.path.insert(1, {str(support.HERE)!r}); import support; {REGION}"
+        done = support.run_python(code, PYTHONPATH=str(target), HEARTH_LIBRARY="")
+        self.assertEqual((done.stderr, done.stdout), ("", f"{target}/hearth/dogpile.py [1]\n"))
 
     def test_a_wheel_can_be_made_of_the_source_archive(self):
         archive = self.make("build_sdist")

@@ -19,7 +19,7 @@ class Failing:
 
     def open(self, **options):
         cache = hearth.Cache.from_url(
-            self.node.url, remote_timeout_ms=500, local_max_bytes=0, **options
+            self.node.url, remote_timeout_ms=5000, local_max_bytes=0, **options
         )
         self.addCleanup(cache.close)
         return cache

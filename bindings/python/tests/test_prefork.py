@@ -7,34 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 import unittest
 
 import support
 
 import hearth
-
-
-def in_child(work):
-    """Runs it in a forked child, which ends at once afterwards; raises what went wrong."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(30)
-            work()
-            status = 0
-        except BaseException:
-            os.write(write, traceback.format_exc().encode()[-4000:])
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as said:
-        text = said.read().decode()
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise AssertionError(f"the child ended with {status}: {text}")
 
 
 class Forks(unittest.TestCase):
@@ -68,7 +45,7 @@ class Forks(unittest.TestCase):
                     assert cache.fetch(f"{name} {number}", lambda key: key) == f"{name} {number}"
 
             for _ in range(3):
-                in_child(work)
+                support.in_child(work)
             work()
 
     def test_a_child_that_closes_leaves_the_parent_alone(self):
@@ -80,7 +57,7 @@ class Forks(unittest.TestCase):
             cache.set("key", b"child")
             cache.close()
 
-        in_child(work)
+        support.in_child(work)
         for number in range(1000):
             cache.set("key", b"%d" % number)
             self.assertEqual(cache.get("key"), b"%d" % number)
@@ -107,13 +84,13 @@ class Forks(unittest.TestCase):
             # What the parent had is closed or not used: there is at least one of the child's own.
             assert peers() - before, (peers(), before)
 
-        in_child(work)
+        support.in_child(work)
 
     def test_forked_inside_a_loader(self):
         cache = self.open()
 
         def load(key):
-            in_child(lambda: cache.set("from the child", b"1"))
+            support.in_child(lambda: cache.set("from the child", b"1"))
             return b"loaded"
 
         self.assertEqual(cache.fetch("key", load), b"loaded")
@@ -137,7 +114,7 @@ class Forks(unittest.TestCase):
             cache.close()
 
         threading.Timer(0.1, done.set).start()
-        in_child(work)
+        support.in_child(work)
         thread.join()
         self.assertEqual(cache.get("key"), b"parent")
 
@@ -154,7 +131,7 @@ class Forks(unittest.TestCase):
             assert cache.fetch("other", lambda key: b"new", background=True) == b"old"
             support.await_until(lambda: cache.get("other") == b"new")
 
-        in_child(work)
+        support.in_child(work)
 
     def test_multiprocessing(self):
         code = """

@@ -4,13 +4,15 @@
 import collections
 import datetime
 import enum
+import gc
 import unittest
 import zlib
 
 import support
 
 import hearth
-from hearth import _library, serializers
+from hearth import _copies, _library, _objects, serializers
+from hearth._handle import NOTHING
 
 SECRET = b"0123456789abcdef"
 
@@ -333,7 +335,7 @@ class Shared(unittest.TestCase):
         for n in range(1000):
             cache.set(f"key{n}", ["x" * 100])
             cache.get(f"key{n}")
-        self.assertTrue(10 < len(cache._shared) < 40, len(cache._shared))
+        self.assertTrue(10 < len(cache._shared) < 60, len(cache._shared))
         newest = cache.get("key999")
         self.assertIs(cache.get("key999"), newest)
         cache.set("large", ["x" * 30000])
@@ -366,6 +368,96 @@ class Shared(unittest.TestCase):
                 last = found[0]
 
         support.run_threads(4, work)
+
+
+class Direct(unittest.TestCase):
+    """What is called without ctypes' work for each argument, and what stands in for it elsewhere."""
+
+    def each_way(self, cache):
+        """get_text() and current() of both kinds."""
+        yield cache._get_text, cache._current
+        yield _objects._by_ctypes(cache._address, NOTHING)
+
+    def test_a_text_is_a_key(self):
+        with hearth.Cache() as cache:
+            cache.set("größe", b"1")
+            cache.set("decoded", [1])
+            for get_text, _ in self.each_way(cache):
+                self.assertEqual(get_text("größe"), b"1")
+                for key in ("nothing", "decoded", "", "k" * 40000):
+                    self.assertIs(get_text(key), NOTHING)
+                with self.assertRaises(UnicodeEncodeError):
+                    get_text("\ud800")
+
+    def test_probes_are_current_until_a_value_changes(self):
+        with hearth.Cache() as cache:
+            probes = []
+            for key in ("one", "two"):
+                cache.set(key, [1])
+                probes.append(_objects.probe_of(cache.get_value(key).version, key.encode()))
+            wrong = [_objects.probe_of(7, b"one"), _objects.probe_of(7, b"nothing"), b"short", b""]
+            for _, current in self.each_way(cache):
+                self.assertIs(current(*probes), True)
+                for probe in wrong:
+                    self.assertIs(current(probes[0], probe), False)
+            cache.set("two", [1])
+            for _, current in self.each_way(cache):
+                self.assertIs(current(*probes), False)
+                self.assertIs(current(probes[0]), True)
+
+    def test_what_is_of_another_class_is_refused(self):
+        with hearth.Cache() as cache:
+            for wrong in (None, 1, b"bytes"):
+                self.assertRaises(TypeError, cache._get_text, wrong)
+            for wrong in (None, 1, "text"):
+                self.assertRaises(TypeError, cache._current, wrong)
+
+    def test_they_outlive_their_cache(self):
+        cache = hearth.Cache()
+        cache.set("key", b"1")
+        probe = _objects.probe_of(cache.get_value("key").version, b"key")
+        get_text, current = cache._get_text, cache._current
+        self.assertEqual((get_text("key"), current(probe)), (b"1", True))
+        del cache
+        gc.collect()
+        self.assertEqual((get_text("key"), current(probe)), (NOTHING, False))
+
+
+class Copies(unittest.TestCase):
+    """Of plain objects, without pickle."""
+
+    def test_a_copy_is_equal_and_its_own(self):
+        for model in (
+            {}, [1, "a"], {1, 2}, {"a": 1, (1, b"b"): None}, {"a": [1, {"b": {2}}], "c": (1, [2])},
+            ([], 1), [[], [], ({},)],
+        ):
+            copy_of = _copies.copier_of(model)
+            before, one, two = repr(model), copy_of(), copy_of()
+            self.assertEqual((repr(one), repr(two)), (before, before))
+            self.spoil(one)
+            self.assertEqual((repr(model), repr(two), repr(copy_of())), (before,) * 3)
+
+    def spoil(self, value):
+        """Changes all of it that can be changed."""
+        for each in list(value.values() if type(value) is dict else value):
+            if type(each) in (dict, list, set, tuple):
+                self.spoil(each)
+        if type(value) is dict:
+            value["spoiled"] = True
+        elif type(value) is not tuple:
+            value.clear()
+
+    def test_what_a_copy_would_not_keep_is_left_to_pickle(self):
+        part, itself = [], []
+        itself.append(itself)
+        deep = []
+        for _ in range(20):
+            deep = [deep]
+        for model in (
+            [part, part], {"a": part, "b": (part,)}, itself, deep, [object()], {Color.RED: []},
+            collections.OrderedDict(a=1), bytearray(b"1"), [bytearray(b"1")], [[] for _ in range(500)],
+        ):
+            self.assertIsNone(_copies.copier_of(model))
 
 
 if __name__ == "__main__":
