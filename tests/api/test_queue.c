@@ -464,6 +464,14 @@ static bool is_readable(int fd, int timeout_ms) {
     return poll(&poller, 1, timeout_ms) == 1;
 }
 
+/* It may be raised late for what was taken already; each time a look that finds nothing ends that. */
+static void expect_no_signal(int fd, size_t publications) {
+    for (size_t i = 0; i < publications && is_readable(fd, 0); i++) {
+        expect_nothing();
+    }
+    assert_false(is_readable(fd, 0));
+}
+
 static void the_descriptor_is_readable_while_there_are_results(void **state) {
     (void)state;
     int fd = -1;
@@ -481,7 +489,7 @@ static void the_descriptor_is_readable_while_there_are_results(void **state) {
         assert_true(is_readable(fd, SECONDS_MS));
         assert_int_equal(hearth_collect(queue, results, 1, 0, &count), HEARTH_OK);
     }
-    assert_false(is_readable(fd, 0));
+    expect_no_signal(fd, 2);
     expect_nothing();
 }
 
@@ -531,7 +539,7 @@ static void at_most_1024_results_come_at_once(void **state) {
         all += count;
     }
     assert_int_equal(all, ALL);
-    assert_false(is_readable(fd, 0));
+    expect_no_signal(fd, ALL);
 }
 
 /* ---- loads that take long ---- */
