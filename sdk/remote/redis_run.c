@@ -45,7 +45,9 @@ bool hearth__redis_run_parse(const char *text, size_t size, hearth__redis_run_in
 
 bool hearth__redis_run_meet(hearth__redis_run *run, const hearth__redis_run_info *info,
                             int64_t distrust_ms, int64_t now_ms, int64_t wall_ms) {
-    enum { SECOND_MS = 1000 }; /* so much longer it may run than it says */
+    /* It counts the seconds that have begun: so much less it may run than it says. */
+    enum { SECOND_MS = 1000 };
+    int64_t age_ms = info->uptime_ms > SECOND_MS ? info->uptime_ms - SECOND_MS : 0;
     uint64_t before = atomic_load(&run->id);
     if (before == info->id) {
         return false;
@@ -54,9 +56,9 @@ bool hearth__redis_run_meet(hearth__redis_run *run, const hearth__redis_run_info
     if (before != 0) {
         atomic_store(&run->fence_ms, wall_ms);
         atomic_store(&run->until_ms, now_ms + distrust_ms);
-    } else if (info->uptime_ms < distrust_ms) {
-        atomic_store(&run->fence_ms, wall_ms - info->uptime_ms - SECOND_MS);
-        atomic_store(&run->until_ms, now_ms + distrust_ms - info->uptime_ms);
+    } else if (age_ms < distrust_ms) {
+        atomic_store(&run->fence_ms, wall_ms - age_ms);
+        atomic_store(&run->until_ms, now_ms + distrust_ms - age_ms);
     }
     atomic_store(&run->id, info->id);
     return before != 0;

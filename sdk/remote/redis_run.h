@@ -4,7 +4,7 @@
  * older values than it had acknowledged, and misses deletes. So what was written before it was met is not trusted for a while.
  *
  * A server tells its run by a number of its own (INFO server: run_id), and how long it runs (uptime_in_seconds). What this process
- * has not met before, but began lately, is not trusted with what is older than its beginning.
+ * has not met before, but began lately, is not trusted with what may be older than its beginning.
  *
  * No locks; the clocks are passed in.
  */
@@ -26,7 +26,8 @@ typedef struct hearth__redis_run {
 /* What INFO told. */
 typedef struct hearth__redis_run_info {
     uint64_t id;
-    int64_t uptime_ms; /* no more than it is, by a second or two less */
+    int64_t
+        uptime_ms; /* a second more or less than it is: Redis takes one clock of seconds from another */
 } hearth__redis_run_info;
 
 /* Reads the text of INFO. False: it is none. */

@@ -49,6 +49,8 @@ enum {
     ROUND_READS = 1000000,
     WRITES = 200000, /* of a round: there is room for more than are made */
     RECOVERY_MS = 60000,
+    FIRST_HARMS =
+        2, /* where there are snapshots, one is made and the server comes back from it */
     PAUSE_US = 1000, /* before a read, while the server does not answer */
     FILL_MAX = 1000, /* so that copies that have ended are confirmed, and read whole */
 };
@@ -64,6 +66,8 @@ static struct servers servers;
 /* What all processes see. */
 struct shared {
     _Atomic bool go;
+    _Atomic bool
+        go_late; /* for the last process, which meets a server that came back already */
     _Atomic bool over;
     char paths[PROCESSES][SERVERS_PATH_BYTES]; /* each one's way to the server */
     bool has_bus;
@@ -252,7 +256,7 @@ static hearth *open_cache(uint32_t number) {
 static int live(uint32_t number) {
     static struct crowd crowd;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* of a test that failed nothing is left */
-    while (!atomic_load(&shared->go)) {
+    while (!atomic_load(number == PROCESSES - 1 ? &shared->go_late : &shared->go)) {
         (void)usleep(1000);
     }
     struct process process = {open_cache(number), number};
@@ -430,7 +434,7 @@ static void do_harm(struct faults *faults) {
         faults->deck[i] = faults->deck[other];
         faults->deck[other] = (enum harm)i;
     }
-    bool restarts = faults->snapshots && faults->done <= 2; /* once, to begin with */
+    bool restarts = faults->snapshots && faults->done <= FIRST_HARMS;
     harm(faults, restarts ? RESTART : faults->deck[at]);
 }
 
@@ -469,6 +473,7 @@ static void await_reads(struct faults *faults, uint32_t reads) {
     while (ledger_reads(ledger) < reads || faults->done < SHORT_HARMS) {
         await_recovery(next(&faults->random) % 60);
         do_harm(faults);
+        atomic_store(&shared->go_late, faults->done >= FIRST_HARMS);
     }
     await_recovery(1);
     atomic_store(&shared->over, true);

@@ -84,15 +84,28 @@ static void another_run_is_not_trusted_for_a_while(void **state) {
     assert_false(distrusts(&run, -1, 5000 + DISTRUST_MS));
 }
 
-/* Who was not there when it began does not trust it either, with what is older than that; what was written since is right. */
+/* Who was not there when it began does not trust it either, with what may be older than that; what was written since is right. A
+ * server that says 20 seconds may have begun 19 seconds ago. */
 static void a_young_run_is_not_trusted_with_what_is_older(void **state) {
     (void)state;
     hearth__redis_run run = {0};
     assert_false(meet(&run, RUN("aa01", "20"), 0));
-    assert_true(distrusts(&run, -21000, 0));
-    assert_false(distrusts(&run, -20999, 0));
-    assert_true(distrusts(&run, -21000, DISTRUST_MS - 20000 - 1));
-    assert_false(distrusts(&run, -21000, DISTRUST_MS - 20000));
+    assert_true(distrusts(&run, -19000, 0));
+    assert_false(distrusts(&run, -18999, 0));
+    assert_true(distrusts(&run, -19000, DISTRUST_MS - 19000 - 1));
+    assert_false(distrusts(&run, -19000, DISTRUST_MS - 19000));
+}
+
+static void a_run_that_has_just_begun_is_trusted_with_nothing(void **state) {
+    (void)state;
+    static const char *const texts[] = {RUN("aa01", "0"), RUN("aa01", "1")};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        hearth__redis_run run = {0};
+        assert_false(meet(&run, texts[i], 0));
+        assert_true(distrusts(&run, 0, 0));
+        assert_true(distrusts(&run, 0, DISTRUST_MS - 1));
+        assert_false(distrusts(&run, 1, 0));
+    }
 }
 
 int main(void) {
@@ -102,6 +115,7 @@ int main(void) {
         cmocka_unit_test(a_known_run_is_trusted),
         cmocka_unit_test(another_run_is_not_trusted_for_a_while),
         cmocka_unit_test(a_young_run_is_not_trusted_with_what_is_older),
+        cmocka_unit_test(a_run_that_has_just_begun_is_trusted_with_nothing),
     };
     return cmocka_run_group_tests_name("redis_run", tests, NULL, NULL);
 }
