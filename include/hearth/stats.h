@@ -59,7 +59,7 @@
     X(local_negative_entries, gauge,                                                               \
       "Keys that the local tier knows not to exist, of its entries")                               \
     X(local_negative_bytes, gauge,                                                                 \
-      "Bytes of the local tier used for keys that do not exist, at most a twentieth of its limit") \
+      "Bytes of the local tier used for keys that do not exist, at most 4 % of its limit")         \
     X(breaker_openings, counter, "Times that a node was found not to answer")                      \
     X(breaker_refusals, counter,                                                                   \
       "Reads and writes that failed at once because their node had not answered before")           \

@@ -233,7 +233,7 @@ typedef struct hearth__local_usage {
     uint64_t dead_bytes;       /* of these, overwritten or deleted and not yet reused */
     uint64_t negative_entries; /* of the entries, absences */
     uint64_t
-        negative_bytes; /* of the bytes, theirs, dead ones included: never more than a twentieth of the limit */
+        negative_bytes; /* of the bytes, theirs, dead ones included: never more than 4 % of the limit */
     uint64_t limit_bytes;
 } hearth__local_usage;
 

@@ -24,7 +24,7 @@ typedef struct hearth__ring_space {
  * The logs share the shard's bytes: the window has the lower ones, the main log the upper ones, and the border moves as the
  * policy says (hearth__shard_divide()): up when the window's head comes to it, down when the main log appends there.
  *
- * The uppermost twentieth is the negative log's, for absences: first in, first out, whoever is asked for. If none was stored for
+ * The uppermost 4 % are the negative log's, for absences: first in, first out, whoever is asked for. If none was stored for
  * long, they go, and the main log has these bytes too. It has to leave them before absences can be kept again: at each absence
  * that cannot be, it goes a little on its round.
  */

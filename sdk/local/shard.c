@@ -12,7 +12,7 @@ enum {
     LOAD_NUMERATOR = 4, /* slots for each expected entry: 4/3, a load of 0.75 */
     LOAD_DENOMINATOR = 3,
     EXPECTED_OVERHEAD = 24, /* of an expected entry: its words, and what pads key and value */
-    NEGATIVE_SHARE = 20,    /* absences have this part of the logs' bytes at most */
+    NEGATIVE_SHARE = 25,    /* absences have this part of the logs' bytes at most */
 };
 
 static uint64_t rounded_up(uint64_t bytes, uint64_t to) {

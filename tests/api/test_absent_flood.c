@@ -67,7 +67,7 @@ static void set_hot_keys(void) {
 /* The statistics hold at every moment. */
 static hearth_stats checked_stats(void) {
     const hearth_stats stats = cache_stats(cache);
-    assert_true(stats.local_negative_bytes <= stats.local_limit_bytes / 20);
+    assert_true(stats.local_negative_bytes <= stats.local_limit_bytes / 25);
     assert_true(stats.local_bytes <= stats.local_limit_bytes);
     return stats;
 }

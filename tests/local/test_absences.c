@@ -58,7 +58,7 @@ static hearth__local_usage usage(void) {
     hearth__local_usage now;
     hearth__local_usage_get(local, &now);
     assert_true(now.bytes <= now.limit_bytes);
-    assert_true(now.negative_bytes <= now.limit_bytes / 20);
+    assert_true(now.negative_bytes <= now.limit_bytes / 25);
     assert_true(now.negative_entries <= now.entries);
     return now;
 }
@@ -204,7 +204,7 @@ static void a_flood_of_absences_displaces_no_value(void **state) {
         flood(0, FLOOD);
         assert_int_equal(count(0, HOT, HEARTH_OK), HOT);
         hearth__local_usage now = usage();
-        assert_true(now.negative_bytes > now.limit_bytes / 25);
+        assert_true(now.negative_bytes > now.limit_bytes / 32);
         assert_int_equal(now.entries, HOT + now.negative_entries);
         /* First in, first out. */
         size_t kept = now.negative_entries;
@@ -251,7 +251,7 @@ static void in_a_full_tier_they_get_their_part_from_what_is_cold(void **state) {
         flood(0, FLOOD);
         hearth__local_usage now = usage();
         assert_int_equal(count_hot(), hot);
-        assert_true(now.negative_bytes > now.limit_bytes / 25);
+        assert_true(now.negative_bytes > now.limit_bytes / 32);
         assert_true(count(absent(FLOOD - HOT), absent(FLOOD), HEARTH_ABSENT) > HOT / 2);
         assert_true(now.entries - now.negative_entries > values - values / 10);
         tier_close();
@@ -285,7 +285,7 @@ static void values_have_it_all_where_there_are_none(void **state) {
             assert_true(put(key));
             (void)put_absence(key); /* absences are still coming */
         }
-        assert_true(usage().negative_bytes > LIMIT / 25);
+        assert_true(usage().negative_bytes > LIMIT / 32);
         for (; key < 9 * FULL; key++) {
             assert_true(put(key));
             (void)count(key - 1, key + 1, HEARTH_OK); /* so that the main log moves on */
@@ -297,7 +297,7 @@ static void values_have_it_all_where_there_are_none(void **state) {
         assert_int_equal(usage().negative_entries, 0);
         assert_true(usage().bytes > LIMIT / 100 * 96);
         flood(0, FLOOD); /* and back again */
-        assert_true(usage().negative_bytes > LIMIT / 25);
+        assert_true(usage().negative_bytes > LIMIT / 32);
         tier_close();
     }
 }

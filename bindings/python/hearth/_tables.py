@@ -176,8 +176,7 @@ class Stats(NamedTuple):
     #: gauge: Keys that the local tier knows not to exist, of its entries
     local_negative_entries: int
 
-    #: gauge: Bytes of the local tier used for keys that do not exist, at most a twentieth of its
-    #: limit
+    #: gauge: Bytes of the local tier used for keys that do not exist, at most 4 % of its limit
     local_negative_bytes: int
 
     #: counter: Times that a node was found not to answer
