@@ -277,6 +277,7 @@ enum harm {
     HOLD_UP,
     SLOW_DOWN,
     FLUSH,
+    FREEZE,      /* a process, wherever it is just then */
     SHORT_HARMS, /* those that need no second to recover from are for every day */
     SWALLOW = SHORT_HARMS,
     PAUSE,
@@ -306,6 +307,7 @@ struct faults {
     unsigned done;
     enum harm deck[HARMS]; /* each of them once before any of them comes again */
     struct way *ways;
+    const pid_t *pids; /* of the processes */
 };
 
 static void rest(uint64_t ms) {
@@ -373,6 +375,13 @@ static void forsake(struct way *way, uint64_t ms) {
     atomic_store(&way->forsakes, false);
 }
 
+/* As a machine does that lends its processor to others. */
+static void freeze(pid_t pid, uint64_t ms) {
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    rest(ms);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+}
+
 /* Of a process's ways, that to the server, or to the bus. */
 static struct way *choose_way(struct faults *faults) {
     uint64_t process = next(&faults->random) % PROCESSES;
@@ -410,6 +419,9 @@ static void harm(struct faults *faults, enum harm kind) {
         break;
     case FLUSH:
         tell("FLUSHALL");
+        break;
+    case FREEZE:
+        freeze(faults->pids[ms % PROCESSES], ms / PROCESSES % 60);
         break;
     case SWALLOW:
         swallow(own->proxy, way, ms % 80);
@@ -521,7 +533,8 @@ static void play(enum kind kind, uint32_t reads) {
                             .random = seed,
                             .snapshots = kind == SNAPSHOTS,
                             .is_long = reads > READS,
-                            .ways = ways};
+                            .ways = ways,
+                            .pids = pids};
     memset(ways, 0, sizeof ways);
     memset(shared, 0, sizeof *shared);
     shared->has_bus = faults.has_bus;
