@@ -266,8 +266,7 @@ static int32_t redirect(void *node, hearth__exchange *exchange) {
 static int32_t ask_run(hearth__exchange *exchange) {
     const hearth__notes notes = {.asked = HEARTH__REDIS_ASKED_STRING, .flags = GREETING_RUN};
     hearth__redis_command info;
-    hearth__redis_command_init(&info, "INFO");
-    hearth__redis_text(&info, "server");
+    hearth__redis_command_init(&info, "INFO"); /* before Redis 7 it takes no two sections */
     int32_t status = hearth__redis_say(exchange, &info);
     if (status == HEARTH_OK) {
         hearth__exchange_ask(exchange, &notes);
@@ -332,7 +331,7 @@ static void meet_run(hearth__node *node, const hearth__notes *notes, hearth__kep
         !hearth__redis_run_parse(kept.bytes, kept.size, &info)) {
         bool refused = notes->answer == REDIS_REPLY_ERROR;
         hearth__redis_complain(node, HEARTH_E_UNSUPPORTED,
-                               "does not tell its run_id (INFO server), so what it has from "
+                               "does not tell its run_id (INFO), so what it has from "
                                "before a restart is trusted: ",
                                refused ? kept.bytes : "", refused ? kept.size : 0);
         return;

@@ -22,6 +22,12 @@ static const char *field_of(const char *text, size_t size, const char *name, siz
     return NULL;
 }
 
+static bool says(const char *text, size_t size, const char *name, char digit) {
+    size_t length = 0;
+    const char *value = field_of(text, size, name, &length);
+    return value != NULL && length == 1 && value[0] == digit;
+}
+
 bool hearth__redis_run_parse(const char *text, size_t size, hearth__redis_run_info *info) {
     enum { DIGITS_MAX = 12, MS = 1000 };
     size_t id_size = 0;
@@ -40,6 +46,9 @@ bool hearth__redis_run_parse(const char *text, size_t size, hearth__redis_run_in
     }
     info->id = hearth__hash64_seeded(0, id, id_size) | 1;
     info->uptime_ms = seconds * MS;
+    info->began_empty = says(text, size, "loading:", '0') &&
+                        says(text, size, "rdb_last_load_keys_loaded:", '0') &&
+                        says(text, size, "aof_enabled:", '0');
     return true;
 }
 
@@ -56,7 +65,7 @@ bool hearth__redis_run_meet(hearth__redis_run *run, const hearth__redis_run_info
     if (before != 0) {
         atomic_store(&run->fence_ms, wall_ms);
         atomic_store(&run->until_ms, now_ms + distrust_ms);
-    } else if (age_ms < distrust_ms) {
+    } else if (!info->began_empty && age_ms < distrust_ms) {
         atomic_store(&run->fence_ms, wall_ms - age_ms);
         atomic_store(&run->until_ms, now_ms + distrust_ms - age_ms);
     }

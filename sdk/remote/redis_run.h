@@ -3,8 +3,9 @@
  * Which run of its server a node is: a server that ends and comes back from a snapshot, or is another one in its place, may hold
  * older values than it had acknowledged, and misses deletes. So what was written before it was met is not trusted for a while.
  *
- * A server tells its run by a number of its own (INFO server: run_id), and how long it runs (uptime_in_seconds). What this process
- * has not met before, but began lately, is not trusted with what may be older than its beginning.
+ * A server tells its run by a number of its own (INFO: run_id), how long it runs (uptime_in_seconds), and whether it has read
+ * anything from a file (rdb_last_load_keys_loaded, from Redis 7; aof_enabled). What this process has not met before, but began
+ * lately, is not trusted with what may be older than its beginning, unless it began with nothing.
  *
  * No locks; the clocks are passed in.
  */
@@ -26,8 +27,9 @@ typedef struct hearth__redis_run {
 /* What INFO told. */
 typedef struct hearth__redis_run_info {
     uint64_t id;
-    int64_t
-        uptime_ms; /* a second more or less than it is: Redis takes one clock of seconds from another */
+    /* A second more or less than it is: one clock of seconds less another. */
+    int64_t uptime_ms;
+    bool began_empty;
 } hearth__redis_run_info;
 
 /* Reads the text of INFO. False: it is none. */

@@ -15,6 +15,11 @@ enum { DISTRUST_MS = 60000, NOW_MS = 5000000, WALL_MS = 1000000000 };
     "# Server\r\nredis_version:7.0.15\r\nrun_id:" id "\r\ntcp_port:0\r\n" \
     "uptime_in_seconds:" seconds "\r\nuptime_in_days:0\r\n"
 
+/* What stands further down. */
+#define FILES(loading, keys, aof)                                 \
+    "# Persistence\r\nloading:" loading "\r\nasync_loading:0\r\n" \
+    "rdb_last_load_keys_loaded:" keys "\r\naof_enabled:" aof "\r\n"
+
 static bool parse(const char *text, hearth__redis_run_info *info) {
     return hearth__redis_run_parse(text, strlen(text), info);
 }
@@ -96,6 +101,25 @@ static void a_young_run_is_not_trusted_with_what_is_older(void **state) {
     assert_false(distrusts(&run, -19000, DISTRUST_MS - 19000));
 }
 
+/* What it has it was told since; but who may have read a file, or has not done with it, is another matter. */
+static void a_run_that_began_empty_is_trusted(void **state) {
+    (void)state;
+    static const char *const others[] = {
+        RUN("aa02", "1") FILES("0", "7", "0"), RUN("aa02", "1") FILES("0", "10", "0"),
+        RUN("aa02", "1") FILES("0", "0", "1"), RUN("aa02", "1") FILES("1", "0", "0"),
+        RUN("aa02", "1") "loading:0\r\naof_enabled:0\r\n"};
+    hearth__redis_run run = {0};
+    assert_false(meet(&run, RUN("aa01", "1") FILES("0", "0", "0"), 0));
+    assert_false(distrusts(&run, -1, 0));
+    assert_true(meet(&run, RUN("aa02", "1") FILES("0", "0", "0"), 0)); /* another one's */
+    assert_true(distrusts(&run, -1, 0));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        hearth__redis_run other = {0};
+        assert_false(meet(&other, others[i], 0));
+        assert_true(distrusts(&other, -1, 0));
+    }
+}
+
 static void a_run_that_has_just_begun_is_trusted_with_nothing(void **state) {
     (void)state;
     static const char *const texts[] = {RUN("aa01", "0"), RUN("aa01", "1")};
@@ -115,6 +139,7 @@ int main(void) {
         cmocka_unit_test(a_known_run_is_trusted),
         cmocka_unit_test(another_run_is_not_trusted_for_a_while),
         cmocka_unit_test(a_young_run_is_not_trusted_with_what_is_older),
+        cmocka_unit_test(a_run_that_began_empty_is_trusted),
         cmocka_unit_test(a_run_that_has_just_begun_is_trusted_with_nothing),
     };
     return cmocka_run_group_tests_name("redis_run", tests, NULL, NULL);
