@@ -9,11 +9,11 @@
 #include "base/fork.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/rest.h"
 #include "base/thread.h"
 
 #include <hearth/errors.h>
 
-#include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -72,7 +72,7 @@ static void end_threads(hearth__bus *bus, bool has_reader) {
     const uint64_t one = 1;
     atomic_store(&bus->closing, true);
     (void)!write(atomic_load(&bus->closing_fd), &one, sizeof one);
-    hearth__bell_ring(&bus->work, HEARTH__BUS_STROKE);
+    hearth__bell_ring(&bus->work, HEARTH__BUS_STROKE | HEARTH__BUS_CLOSING);
     (void)pthread_join(bus->publishing.thread, NULL);
     if (has_reader) {
         (void)pthread_join(bus->reading.thread, NULL);
@@ -199,7 +199,7 @@ int64_t hearth__bus_grace_ms(const hearth__bus *bus) {
 }
 
 /* A moment after the first failure, so that a connection that ended is made anew at once. */
-void hearth__bus_pause(const hearth__bus *bus, unsigned failures) {
+void hearth__bus_pause(hearth__bus *bus, unsigned failures) {
     unsigned doublings = failures < DOUBLINGS_MAX + 2 ? failures : DOUBLINGS_MAX + 2;
     uint64_t random = hearth__random_u64();
     int64_t pause_ms = (int64_t)(random % MOMENT_MS);
@@ -207,8 +207,7 @@ void hearth__bus_pause(const hearth__bus *bus, unsigned failures) {
         int64_t least_ms = bus->config.retry_ms << (doublings - 2);
         pause_ms = least_ms + (int64_t)(random % (uint64_t)(least_ms / 2 + 1));
     }
-    struct pollfd polled = {.fd = atomic_load(&bus->closing_fd), .events = POLLIN};
     bool held = hearth__fork_pause();
-    (void)poll(&polled, 1, (int)pause_ms);
+    hearth__rest(&bus->work, HEARTH__BUS_CLOSING, &bus->closing, pause_ms);
     hearth__fork_resume(held);
 }

@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-enum { HEARTH__BUS_STROKE = 1, HEARTH__BUS_RUN_ID_BYTES = 40 };
+enum { HEARTH__BUS_STROKE = 1, HEARTH__BUS_CLOSING = 2, HEARTH__BUS_RUN_ID_BYTES = 40 };
 
 /* The reading thread's own, but for the source. */
 struct hearth__bus_reader {
@@ -72,7 +72,7 @@ void *hearth__bus_read(void *arg);
 void *hearth__bus_write(void *arg);
 
 /* Waits before it is tried again to connect, after so many failures in a row. */
-void hearth__bus_pause(const hearth__bus *bus, unsigned failures);
+void hearth__bus_pause(hearth__bus *bus, unsigned failures);
 
 /* Adds the command that puts a message behind all others. */
 bool hearth__bus_add_message(const hearth__bus *bus, hearth__bus_line *line,

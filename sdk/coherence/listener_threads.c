@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fork.h"
 #include "base/random.h"
+#include "base/rest.h"
 
 #include <hearth/errors.h>
 
@@ -344,6 +345,13 @@ static struct pollfd poll_of(const hearth__listened *node, int64_t *due_ms) {
     return (struct pollfd){.fd = atomic_load(&node->fd), .events = events};
 }
 
+/* It could not be waited for: what reads and writes without waiting finds out. */
+static void take_all_for_ready(struct pollfd *polled, nfds_t count) {
+    for (nfds_t i = 0; i < count; i++) {
+        polled[i].revents = (short)(polled[i].fd >= 0 ? polled[i].events : 0);
+    }
+}
+
 /* Waits until something is to be done. */
 static void await(hearth__listener *listener) {
     int64_t now_ms = hearth__boot_ms();
@@ -356,10 +364,12 @@ static void await(hearth__listener *listener) {
     }
     bool held = hearth__fork_pause();
     int ready = poll(listener->polled, count, due_ms > now_ms ? (int)(due_ms - now_ms) : 0);
-    hearth__fork_resume(held);
-    for (nfds_t i = 0; ready < 0 && i < count; i++) {
-        listener->polled[i].revents = 0;
+    if (ready < 0) {
+        hearth__rest(&listener->bell, HEARTH__LISTENER_STROKE, &listener->closing,
+                     HEARTH__REST_MS);
+        take_all_for_ready(listener->polled, count);
     }
+    hearth__fork_resume(held);
 }
 
 void *hearth__listener_read(void *arg) {

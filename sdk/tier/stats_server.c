@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/event_fd.h"
+#include "base/rest.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -141,6 +142,13 @@ static int poll_ms(int64_t until_ns, int64_t now_ns) {
     return until_ns > now_ns ? (int)((until_ns - now_ns) / NS_PER_MS) + 1 : 0;
 }
 
+/* It could not be waited for: nothing here waits for a socket. */
+static void take_all_for_ready(struct pollfd *polls) {
+    for (size_t i = 0; i < HEARTH__STATS_FDS; i++) {
+        polls[i].revents = (short)(polls[i].fd >= 0 ? polls[i].events : 0);
+    }
+}
+
 static void serve(struct hearth__stats_socket *socket, const struct pollfd *polls) {
     int64_t now_ns = hearth__monotonic_ns();
     for (size_t i = 0; i < HEARTH__STATS_READERS; i++) {
@@ -165,10 +173,13 @@ void *hearth__stats_serve(void *arg) {
         int64_t until_ns = prepare(socket, polls, now_ns);
         bool held = hearth__fork_pause();
         int ready = poll(polls, HEARTH__STATS_FDS, poll_ms(until_ns, now_ns));
-        hearth__fork_resume(held);
-        if (ready >= 0) {
-            serve(socket, polls);
+        if (ready < 0) {
+            hearth__rest(&socket->bell, HEARTH__STATS_STROKE, &socket->closing,
+                         HEARTH__REST_MS);
+            take_all_for_ready(polls);
         }
+        hearth__fork_resume(held);
+        serve(socket, polls);
     }
     hearth__fork_release();
     return NULL;

@@ -243,6 +243,7 @@ void hearth__stats_socket_close(hearth *cache) {
         if (socket->started) {
             atomic_store(&socket->closing, true);
             hearth__event_fd_raise(socket->fds[HEARTH__STATS_WAKES]);
+            hearth__bell_ring(&socket->bell, HEARTH__STATS_STROKE);
             (void)pthread_join(socket->thread, NULL);
         }
         if (socket->inode != 0) {

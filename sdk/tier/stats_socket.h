@@ -7,12 +7,14 @@
 #ifndef HEARTH_TIER_STATS_SOCKET_H
 #define HEARTH_TIER_STATS_SOCKET_H
 
+#include "base/bell.h"
 #include "base/buffer.h"
 #include "base/fork.h"
 #include "tier/cache.h"
 
 enum {
     HEARTH__STATS_READERS = 8,
+    HEARTH__STATS_STROKE = 1,
     /* of fds */
     HEARTH__STATS_LISTENS = 0,
     HEARTH__STATS_WAKES = 1,
@@ -35,6 +37,7 @@ struct hearth__stats_socket {
     bool started;
     uint64_t fork_generation; /* of the process that serves it */
     _Atomic bool closing;
+    hearth__bell bell;          /* rings then, for a thread that cannot poll */
     int fds[HEARTH__STATS_FDS]; /* -1: none; the thread's, but for opening and closing */
     hearth__fork_fds in_child;
     /* the thread's own */

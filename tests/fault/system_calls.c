@@ -22,6 +22,7 @@ static struct {
     _Atomic unsigned before;
     _Atomic bool lasts;
     _Atomic bool struck;
+    _Atomic unsigned strikes;
 } fault = {.call = SYSTEM_CALLS};
 
 /* ---- what is to happen ----------------------------------------------------------------------- */
@@ -41,12 +42,17 @@ void system_fault_begin(const struct system_fault *what, unsigned before, bool l
     fault.before = before;
     fault.lasts = lasts;
     fault.struck = false;
+    fault.strikes = 0;
     fault.call = (int)what->call;
 }
 
 bool system_fault_end(void) {
     fault.call = SYSTEM_CALLS;
     return fault.struck;
+}
+
+unsigned system_fault_strikes(void) {
+    return fault.strikes;
 }
 
 unsigned system_descriptors(void) {
@@ -66,13 +72,12 @@ static bool strikes(enum system_call call) {
     if (fault.call != (int)call) {
         return false;
     }
-    if (fault.struck) {
-        return fault.lasts;
-    }
-    if (atomic_fetch_sub(&fault.before, 1) != 0) {
+    const bool first = !fault.struck && atomic_fetch_sub(&fault.before, 1) == 0;
+    if (!first && (!fault.struck || !fault.lasts)) {
         return false;
     }
     fault.struck = true;
+    atomic_fetch_add(&fault.strikes, 1);
     return true;
 }
 

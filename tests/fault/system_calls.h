@@ -40,6 +40,8 @@ const char *system_fault_text(const struct system_fault *fault);
 void system_fault_begin(const struct system_fault *fault, unsigned before, bool lasts);
 /* All are as ever. Whether one was not. */
 bool system_fault_end(void);
+/* How many were not, so far. */
+unsigned system_fault_strikes(void);
 
 /* How many descriptors the process has. */
 unsigned system_descriptors(void);
