@@ -304,7 +304,8 @@ $(OUT)/tests/simulation/test_simulation: PRIVATE_LIBS += $(SIMULATED:%=-Wl,--wra
 
 # Calls of the system go through what makes them fail.
 $(patsubst %.c,$(OUT)/%,$(wildcard tests/fault/test_system_*.c)): $(call objects,tests/fault/system_calls.c)
-$(OUT)/tests/fault/test_system_calls: PRIVATE_LIBS += -Wl,--wrap=hearth__remote_open -Wl,--wrap=hearth__nodes_now_ms
+$(OUT)/tests/fault/test_system_calls: PRIVATE_LIBS += -Wl,--wrap=hearth__remote_open -Wl,--wrap=hearth__nodes_now_ms \
+    -Wl,--wrap=hearth__bus_create
 
 # Its cases are JSON.
 $(OUT)/tests/conformance/test_conformance: TEST_LIBS += -ljansson

@@ -2,11 +2,15 @@
 #include "api/check.h"
 #include "base/memory.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     LINE_SIZE = 20000, /* the longest option's value fits */
+    CHUNK_SIZE = 4096,
     ERROR_SIZE = 512,
 };
 
@@ -66,6 +70,40 @@ int32_t hearth_options_get(const hearth_options *options, const char *name, char
 
 /* ---- files ------------------------------------------------------------------------------ */
 
+/* One that is being read. */
+struct file {
+    int fd;
+    int error; /* why there is no more of it; 0: it has ended */
+    bool ended;
+    size_t at; /* of those bytes */
+    size_t size;
+    char bytes[CHUNK_SIZE];
+    char line[LINE_SIZE];
+};
+
+static int open_file(const char *path) {
+    int fd = -1;
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* EOF: there is none. */
+static int next_byte(struct file *file) {
+    while (file->at == file->size && !file->ended) {
+        ssize_t got = read(file->fd, file->bytes, sizeof file->bytes);
+        if (got > 0) {
+            file->at = 0;
+            file->size = (size_t)got;
+        } else if (got == 0 || errno != EINTR) {
+            file->ended = true;
+            file->error = got < 0 ? errno : 0;
+        }
+    }
+    return file->ended ? EOF : (unsigned char)file->bytes[file->at++];
+}
+
 static char *trim(char *text) {
     text += strspn(text, " \t\r\n");
     size_t size = strlen(text);
@@ -91,35 +129,35 @@ static int32_t take_line(hearth__config *config, char *line, char *why, size_t w
 
 /* Reads a line without its newline, or so much of it that it is too long: `size` bytes and a NUL.
  * False: there is none. */
-static bool read_line(FILE *file, char *line, size_t *size) {
-    int byte = getc(file);
+static bool read_line(struct file *file, size_t *size) {
+    int byte = next_byte(file);
     size_t used = 0;
-    for (; byte != EOF && byte != '\n' && used < LINE_SIZE - 1; byte = getc(file)) {
-        line[used++] = (char)byte;
+    for (; byte != EOF && byte != '\n' && used < LINE_SIZE - 1; byte = next_byte(file)) {
+        file->line[used++] = (char)byte;
     }
-    line[used] = '\0';
+    file->line[used] = '\0';
     *size = used;
-    return ferror(file) == 0 && (byte != EOF || used != 0);
+    return file->error == 0 && (byte != EOF || used != 0);
 }
 
-static int32_t take_file(hearth__config *config, FILE *file, const char *path, char *line,
+static int32_t take_file(hearth__config *config, struct file *file, const char *path,
                          char *error) {
     char why[ERROR_SIZE] = "";
     size_t size = 0;
     int32_t status = HEARTH_OK;
-    for (unsigned long number = 1; status == HEARTH_OK && read_line(file, line, &size);
-         number++) {
-        if (size == LINE_SIZE - 1 || strlen(line) != size) {
+    for (unsigned long number = 1; status == HEARTH_OK && read_line(file, &size); number++) {
+        if (size == LINE_SIZE - 1 || strlen(file->line) != size) {
             (void)snprintf(why, sizeof why, "the line is too long or has a NUL byte");
             status = HEARTH_E_INVALID;
         } else {
-            status = take_line(config, line, why, sizeof why);
+            status = take_line(config, file->line, why, sizeof why);
         }
         if (status != HEARTH_OK) {
             (void)snprintf(error, ERROR_SIZE, "%.200s:%lu: %.280s", path, number, why);
         }
     }
-    if (status == HEARTH_OK && ferror(file) != 0) {
+    if (status == HEARTH_OK && file->error != 0) {
+        errno = file->error;
         (void)snprintf(error, ERROR_SIZE, "%.200s: cannot be read: %m", path);
         status = HEARTH_E_UNAVAILABLE;
     }
@@ -127,13 +165,14 @@ static int32_t take_file(hearth__config *config, FILE *file, const char *path, c
 }
 
 /* Reads into a copy, so that a bad file changes nothing. */
-static int32_t load_file(hearth_options *options, FILE *file, const char *path) {
+static int32_t load_file(hearth_options *options, int fd, const char *path) {
     hearth__config config;
-    char *line = hearth__alloc(LINE_SIZE);
+    struct file *file = hearth__alloc_zero(1, sizeof *file);
     int32_t status =
-        line != NULL ? hearth__config_copy(&options->config, &config) : HEARTH_E_NOMEM;
+        file != NULL ? hearth__config_copy(&options->config, &config) : HEARTH_E_NOMEM;
     if (status == HEARTH_OK) {
-        status = take_file(&config, file, path, line, options->error);
+        file->fd = fd;
+        status = take_file(&config, file, path, options->error);
         if (status == HEARTH_OK) {
             hearth__config old = options->config;
             options->config = config;
@@ -141,7 +180,7 @@ static int32_t load_file(hearth_options *options, FILE *file, const char *path) 
         }
         hearth__config_fini(&config);
     }
-    hearth__free(line);
+    hearth__free(file);
     return say_memory(options, status);
 }
 
@@ -154,13 +193,13 @@ int32_t hearth_options_load(hearth_options *options, const char *path) {
         (void)snprintf(options->error, ERROR_SIZE, "a file needs a path");
         return HEARTH_E_INVALID;
     }
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
+    int fd = open_file(path);
+    if (fd < 0) {
         (void)snprintf(options->error, ERROR_SIZE, "%.200s: cannot be read: %m", path);
         return HEARTH_E_UNAVAILABLE;
     }
-    int32_t status = load_file(options, file, path);
-    (void)fclose(file);
+    int32_t status = load_file(options, fd, path);
+    (void)close(fd);
     return status;
 }
 

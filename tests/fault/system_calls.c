@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,8 +30,9 @@ static struct {
 
 const char *system_fault_text(const struct system_fault *what) {
     static const char *const names[SYSTEM_CALLS] = {
-        "socket",  "connect",        "send", "recv",  "ppoll", "poll",
-        "eventfd", "pthread_create", "open", "write", "read",  "fsync"};
+        "socket",  "connect",        "send",   "recv",  "ppoll",  "poll",
+        "eventfd", "pthread_create", "open",   "write", "read",   "fsync",
+        "mmap",    "bind",           "listen", "link",  "accept4"};
     static _Thread_local char text[96];
     (void)snprintf(text, sizeof text, "%s: %s", names[what->call],
                    what->fate != SYSTEM_ONE_BYTE ? strerror(what->fate) : "one byte at a time");
@@ -222,4 +224,32 @@ ssize_t read(int fd, void *data, size_t size) {
 int fsync(int fd) {
     typedef int function(int);
     return fate_of(SYSTEM_FSYNC, 0) < 0 ? -1 : REAL(function, "fsync")(fd);
+}
+
+void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset) {
+    typedef void *function(void *, size_t, int, int, int, off_t);
+    return fate_of(SYSTEM_MMAP, 0) < 0
+               ? MAP_FAILED
+               : REAL(function, "mmap")(at, size, protection, flags, fd, offset);
+}
+
+int bind(int fd, const struct sockaddr *address, socklen_t size) {
+    typedef int function(int, const struct sockaddr *, socklen_t);
+    return fate_of(SYSTEM_BIND, 0) < 0 ? -1 : REAL(function, "bind")(fd, address, size);
+}
+
+int listen(int fd, int backlog) {
+    typedef int function(int, int);
+    return fate_of(SYSTEM_LISTEN, 0) < 0 ? -1 : REAL(function, "listen")(fd, backlog);
+}
+
+int link(const char *from, const char *to) {
+    typedef int function(const char *, const char *);
+    return fate_of(SYSTEM_LINK, 0) < 0 ? -1 : REAL(function, "link")(from, to);
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags) {
+    typedef int function(int, struct sockaddr *, socklen_t *, int);
+    return fate_of(SYSTEM_ACCEPT, 0) < 0 ? -1
+                                         : REAL(function, "accept4")(fd, address, size, flags);
 }

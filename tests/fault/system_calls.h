@@ -20,6 +20,12 @@ enum system_call {
     SYSTEM_WRITE,
     SYSTEM_READ,
     SYSTEM_FSYNC,
+    SYSTEM_MMAP,
+
+    SYSTEM_BIND,
+    SYSTEM_LISTEN,
+    SYSTEM_LINK,
+    SYSTEM_ACCEPT,
     SYSTEM_CALLS
 };
 

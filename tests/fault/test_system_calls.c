@@ -4,6 +4,7 @@
  * interrupts, or what comes in pieces, is seen by nobody. */
 #include "api/source.h"
 #include "base/clock.h"
+#include "coherence/coherence.h"
 #include "remote/remote.h"
 #include "support/servers.h"
 #include "system_calls.h"
@@ -55,12 +56,20 @@ int32_t __real_hearth__remote_open(const hearth__remote_config *config,
 int32_t __wrap_hearth__remote_open(const hearth__remote_config *config,
                                    hearth__remote **remote);
 int64_t __wrap_hearth__nodes_now_ms(void);
+int32_t __real_hearth__bus_create(const hearth__bus_config *config, hearth__bus **bus);
+int32_t __wrap_hearth__bus_create(const hearth__bus_config *config, hearth__bus **bus);
 
 int32_t __wrap_hearth__remote_open(const hearth__remote_config *config,
                                    hearth__remote **remote) {
     hearth__remote_config own = *config;
     own.retry_ms = RETRY_MS;
     return __real_hearth__remote_open(&own, remote);
+}
+
+int32_t __wrap_hearth__bus_create(const hearth__bus_config *config, hearth__bus **bus) {
+    hearth__bus_config own = *config;
+    own.retry_ms = RETRY_MS;
+    return __real_hearth__bus_create(&own, bus);
 }
 
 static _Atomic int64_t passed_ms;
@@ -94,6 +103,7 @@ static int stop(void **state) {
 
 struct use {
     const char *url;
+    const char *bus; /* its url; NULL: there is none */
     const struct system_fault *fault;
     bool lasts;
     hearth *cache;
@@ -105,9 +115,11 @@ struct use {
 static void open_use(struct use *use) {
     char timeout[16];
     (void)snprintf(timeout, sizeof timeout, "%d", use->fault->unseen ? LONG_MS : DEADLINE_MS);
-    use->cache = cache_open((const char *const[]){"remote.url", use->url, "remote.timeout_ms",
-                                                  timeout, "breaker.failures", "0",
-                                                  "local.max_bytes", "1mb", NULL});
+    use->cache = cache_open((const char *const[]){
+        "remote.url", use->url, "remote.timeout_ms", timeout, "breaker.failures", "0",
+        "local.max_bytes", "1mb", use->bus != NULL ? "coherence.mode" : NULL, "bus",
+        "coherence.bus_url", use->bus, "coherence.dead_ms", timeout, "remote.stall_ms", "30000",
+        NULL});
     use->value = hearth_value_new();
     assert_true(use->cache != NULL && use->value != NULL);
     assert_int_equal(hearth_queue_open(use->cache, &use->queue), HEARTH_OK);
@@ -234,13 +246,15 @@ static bool may_last(const struct system_fault *fault) {
     return !fault->unseen || fault->fate == SYSTEM_ONE_BYTE;
 }
 
-static void any_call_may_fail(enum server_kind kind) {
+static void any_call_may_fail(enum server_kind kind, bool has_bus) {
     char url[SERVERS_PATH_BYTES + 64];
+    char bus[SERVERS_PATH_BYTES + 64];
     int64_t longest_ns = 0;
     assert_int_equal(servers_url(&servers, kind, url, sizeof url), 0);
+    assert_int_equal(servers_url(&servers, SERVER_REDIS, bus, sizeof bus), 0);
     const unsigned before = system_descriptors();
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        struct use use = {.url = url, .fault = &faults[i]};
+        struct use use = {.url = url, .bus = has_bus ? bus : NULL, .fault = &faults[i]};
         const unsigned once = fail_at_each(&use);
         use.lasts = may_last(use.fault);
         const unsigned lasting = use.lasts ? fail_at_each(&use) : 0;
@@ -256,18 +270,24 @@ static void any_call_may_fail(enum server_kind kind) {
 
 static void any_call_may_fail_at_a_redis_node(void **state) {
     (void)state;
-    any_call_may_fail(SERVER_REDIS);
+    any_call_may_fail(SERVER_REDIS, false);
 }
 
 static void any_call_may_fail_at_a_memcached_node(void **state) {
     (void)state;
-    any_call_may_fail(SERVER_MEMCACHED);
+    any_call_may_fail(SERVER_MEMCACHED, false);
+}
+
+static void any_call_may_fail_with_a_bus(void **state) {
+    (void)state;
+    any_call_may_fail(SERVER_MEMCACHED, true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_call_may_fail_at_a_redis_node),
         cmocka_unit_test(any_call_may_fail_at_a_memcached_node),
+        cmocka_unit_test(any_call_may_fail_with_a_bus),
     };
     return cmocka_run_group_tests_name("system calls", tests, start, stop);
 }

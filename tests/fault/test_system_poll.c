@@ -108,14 +108,33 @@ static bool has_been_tried_often(void *arg) {
     return system_fault_strikes() >= ATTEMPTS;
 }
 
+/* Who connects there is never answered, so he would wait. */
+static int listen_at(const char *path) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
 /* Its connections cannot be waited on, so they are made anew, each once, with pauses that grow, and that no close waits for. */
 static void a_bus_that_cannot_be_polled_is_left_alone(void **state) {
     char url[SERVERS_PATH_BYTES + 64];
+    char folder[] = "/tmp/hearth-XXXXXX";
+    char path[64];
+    char bus[96];
     (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/bus", folder);
+    (void)snprintf(bus, sizeof bus, "redis+unix://%s", path);
+    const int fd = listen_at(path);
     (void)snprintf(url, sizeof url, "redis+unix://%s", tracking_servers()->nodes[0].path);
     system_fault_begin(&faults[0], 0, true);
     const int64_t begun_ns = hearth__monotonic_ns();
     hearth *cache = cache_open((const char *const[]){"remote.url", url, "coherence.mode", "bus",
+                                                     "coherence.bus_url", bus,
                                                      "coherence.dead_ms", "60000", NULL});
     assert_non_null(cache);
     assert_string_equal(cache_get(cache, "nothing", 0), "MISS");
@@ -126,6 +145,9 @@ static void a_bus_that_cannot_be_polled_is_left_alone(void **state) {
     assert_string_equal(cache_get(cache, "k", HEARTH_READ_NO_LOCAL), "=v");
     assert_int_equal(hearth_close(cache), HEARTH_OK);
     assert_true(system_fault_end());
+    (void)close(fd);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 int main(void) {
