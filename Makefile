@@ -164,7 +164,7 @@ LIB_OBJECTS    := $(call objects,$(LIB_SOURCES))
 # Python loads the shared library, which a sanitizer's build does not have.
 NEED_SHARED    := tests/api/test_sink_python.c
 # ThreadSanitizer has a thread of its own, and lets no forked child start any.
-NEED_THREADED_CHILDREN := tests/tier/test_lease_processes.c
+NEED_THREADED_CHILDREN := tests/tier/test_lease_processes.c tests/api/test_fork.c
 LEFT_OUT       := $(if $(SANITIZE),$(NEED_SHARED)) $(if $(filter tsan,$(VARIANT)),$(NEED_THREADED_CHILDREN))
 PYTHON_TESTS   := $(if $(SANITIZE),,$(sort $(wildcard bindings/python/tests/test_*.py)))
 TEST_PROGRAMS  := $(patsubst %.c,$(OUT)/%,$(filter-out $(LEFT_OUT),$(TEST_SOURCES))) \
