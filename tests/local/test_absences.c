@@ -305,7 +305,7 @@ static void values_have_it_all_where_there_are_none(void **state) {
 /* The index has a slot for each expected entry, and these are much smaller. */
 static void in_a_full_index_values_go_first(void **state) {
     (void)state;
-    enum { EXPECTED = 4096, SOME = 600, MANY = 4000 };
+    enum { EXPECTED = 4096, SOME = 700, MANY = 4000 };
     tier_open("lru", LIMIT, EXPECTED);
     for (uint64_t key = 0; key < SOME; key++) {
         assert_true(put(key));
