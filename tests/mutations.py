@@ -33,6 +33,7 @@ SOURCES = ("Makefile", "include", "sdk", "tests", "bench")
 TEST_TIMEOUT_S = 120
 BUILD_TIMEOUT_S = 600
 CHECKER_READS = "200000"  # of tests/coherence/test_checker, which finds what it finds by chance
+SIMULATED_SEEDS = "1000"  # of tests/simulation/test_simulation: any of them may be the one
 
 CAUGHT_BY = re.compile(r"^Caught by: (\S+): (\w+)$", re.MULTILINE)
 DIFF = re.compile(r"^--- a/(\S+)\n\+\+\+ b/\1\n", re.MULTILINE)
@@ -120,7 +121,7 @@ class Tree:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={name: value for name, value in environment().items() if name != "HEARTH_LONG"}
-            | {"HEARTH_OPS": CHECKER_READS},
+            | {"HEARTH_OPS": CHECKER_READS, "HEARTH_SEEDS": SIMULATED_SEEDS},
             start_new_session=True,
         )
         timer = threading.Timer(TEST_TIMEOUT_S, stop_group, (process.pid,))

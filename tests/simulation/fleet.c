@@ -22,6 +22,8 @@ enum {
     LOAD_SLOW_MS = 1500,
     FREEZE_MS = 2000,
     VIEW_MS = 100,
+    FLAPS = 20,
+    FLAP_MS = 60, /* a little more than remote.timeout_ms */
 };
 
 static const char *const settings[] = {"remote.url",
@@ -57,6 +59,12 @@ struct process {
     hearth *cache;
 };
 
+struct flapping {
+    unsigned process;
+    unsigned server;
+    unsigned left; /* how often it goes still */
+};
+
 static struct {
     struct process processes[SCHEDULE_PROCESSES];
     unsigned server_of[PROMISES_KEYS];
@@ -65,7 +73,8 @@ static struct {
     bool rebuilding[SCHEDULE_PROCESSES];
     int64_t load_fails; /* one in so many; 0: none */
     uint64_t operations;
-    bool ended;
+    bool healed;
+    struct flapping flapping[SCHEDULE_PROCESSES][SERVERS];
     struct fleet_outcome *outcome;
 } all;
 
@@ -299,7 +308,31 @@ static void *work(void *arg) {
 
 /* ---- what goes wrong -------------------------------------------------------------------- */
 
-enum fault { CUT, BREAK, FREEZE_SERVER, RESTART, KEEP, FREEZE, WALL, SUSPEND, FAULTS };
+enum fault { CUT, BREAK, FREEZE_SERVER, RESTART, KEEP, FREEZE, WALL, SUSPEND, FLAP, FAULTS };
+
+/* It comes and goes, so that what is tried again fails again, and what was sent is sent twice. */
+static void flap(void *arg) {
+    struct flapping *flapping = arg;
+    if (all.healed || flapping->left == 0) {
+        flapping->left = 0;
+        return;
+    }
+    int64_t now_ns = schedule_now();
+    servers_break(flapping->process, flapping->server, SERVERS_DATA);
+    servers_cut(flapping->process, flapping->server, SERVERS_DATA,
+                now_ns + schedule_below(FLAP_MS * SCHEDULE_MS));
+    flapping->left--;
+    schedule_at(now_ns + schedule_below(2 * FLAP_MS * SCHEDULE_MS), flapping->process, flap,
+                flapping);
+}
+
+static void begin_flapping(unsigned process, unsigned server) {
+    struct flapping *flapping = &all.flapping[process][server];
+    if (flapping->left == 0) {
+        *flapping = (struct flapping){process, server, FLAPS};
+        flap(flapping);
+    }
+}
 
 static void go_wrong(uint64_t kinds) {
     unsigned process = (unsigned)schedule_below(SCHEDULE_PROCESSES);
@@ -339,6 +372,9 @@ static void go_wrong(uint64_t kinds) {
         return;
     case SUSPEND:
         clock->boot_ahead_ms += schedule_below(5000);
+        return;
+    case FLAP:
+        begin_flapping(process, server);
         return;
     case FAULTS:
         return;
@@ -433,6 +469,7 @@ static void run_clients(uint64_t kinds) {
         schedule_sleep(schedule_below(200 * SCHEDULE_MS));
         go_wrong(kinds);
     }
+    all.healed = true;
     servers_heal();
     for (unsigned i = 0; i < SCHEDULE_PROCESSES; i++) {
         schedule_clock_of(i)->frozen_until_ns = 0;
