@@ -192,9 +192,9 @@ static void invalidate(const struct process *process, unsigned key) {
     all.under_way[key]++;
     uint64_t version = promises_commit(key);
     int64_t written_ns = schedule_now();
-    promises_detached(process->number, key);
+    promises_write_begins(process->number, key);
     int32_t status = hearth_delete(process->cache, name, PROMISES_KEY_BYTES, NULL);
-    promises_detached(process->number, key);
+    promises_write_ends(process->number, key);
     all.under_way[key]--;
     schedule_trace("deletes k%02u: %d", key, status);
     bool done = status == HEARTH_OK || status == HEARTH_MISS;
@@ -216,9 +216,9 @@ static void set(const struct process *process, unsigned key) {
     uint64_t version = promises_commit(key);
     size_t size = promises_value(key, version, text);
     int64_t written_ns = schedule_now();
-    promises_detached(process->number, key);
+    promises_write_begins(process->number, key);
     int32_t status = hearth_set(process->cache, name, PROMISES_KEY_BYTES, text, size, NULL);
-    promises_detached(process->number, key);
+    promises_write_ends(process->number, key);
     all.busy[key] = false;
     schedule_trace("sets k%02u: %d", key, status);
     if (status == HEARTH_OK) {

@@ -28,6 +28,7 @@ struct truth {
     uint64_t lowered_to;
     uint64_t own[SCHEDULE_PROCESSES];
     int64_t detached_ns[SCHEDULE_PROCESSES];
+    unsigned writes[SCHEDULE_PROCESSES]; /* that are under way */
 };
 
 struct load {
@@ -148,7 +149,13 @@ static void lower(struct truth *truth, uint64_t version) {
     }
 }
 
-void promises_detached(unsigned process, unsigned key) {
+void promises_write_begins(unsigned process, unsigned key) {
+    all.truths[key].writes[process]++;
+    all.truths[key].detached_ns[process] = schedule_now();
+}
+
+void promises_write_ends(unsigned process, unsigned key) {
+    all.truths[key].writes[process]--;
     all.truths[key].detached_ns[process] = schedule_now();
 }
 
@@ -204,7 +211,8 @@ static void judge_load(unsigned process, unsigned key, int64_t since_ns,
     if (!other->runs || other->key != key) {
         return;
     }
-    if (other->process == process && older_ns > truth->detached_ns[process]) {
+    if (other->process == process && truth->writes[process] == 0 &&
+        older_ns > truth->detached_ns[process]) {
         schedule_fail("k%02u is loaded twice at once in process %u, and nothing detached the "
                       "first load",
                       key, process);

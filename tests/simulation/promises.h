@@ -46,8 +46,10 @@ size_t promises_value(unsigned key, uint64_t version, char text[PROMISES_VALUE_B
 
 /* ---- what happens ----------------------------------------------------------------------- */
 
-/* A process begins to write, or has ended, whatever came of it: its load that runs is detached. */
-void promises_detached(unsigned process, unsigned key);
+/* A process begins to write, and has ended, whatever came of it: its load that runs is detached at either, at the end a moment
+ * before its caller knows. */
+void promises_write_begins(unsigned process, unsigned key);
+void promises_write_ends(unsigned process, unsigned key);
 
 /* The write of a version, which began then, was acknowledged to a process. `everywhere`: and carried out. */
 void promises_written(unsigned process, unsigned key, uint64_t version, bool everywhere,
