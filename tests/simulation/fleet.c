@@ -322,7 +322,7 @@ static void flap(void *arg) {
     servers_cut(flapping->process, flapping->server, SERVERS_DATA,
                 now_ns + schedule_below(FLAP_MS * SCHEDULE_MS));
     flapping->left--;
-    schedule_at(now_ns + schedule_below(2 * FLAP_MS * SCHEDULE_MS), flapping->process, flap,
+    schedule_at(now_ns + schedule_below(2 * SCHEDULE_MS * FLAP_MS), flapping->process, flap,
                 flapping);
 }
 
