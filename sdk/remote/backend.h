@@ -47,7 +47,7 @@ typedef struct hearth__backend {
     /* As hearth__remote_distrusts(); NULL: never. */
     bool (*distrusts)(const hearth__node *node, int64_t written_ms);
 
-    /* Makes idle connections that have a source answer; NULL: none ever has one. */
+    /* As hearth__remote_refresh(); NULL: no connection ever has a source. */
     void (*refresh)(hearth__node *node);
 
     /*

@@ -52,11 +52,12 @@ struct hearth__exchange {
     hearth__lane *lane;
     hearth__exchange *next; /* in the lane's queue or in flight */
     int64_t deadline_ns;
-    int64_t sent_ns; /* when it was asked for, or soon after */
-    uint64_t begin;  /* its place in all that was sent on the connection */
-    uint64_t heard;  /* bytes that had come before it was sent */
-    uint32_t taken;  /* answers that who asked has taken */
-    uint32_t count;  /* requests */
+    int64_t sent_ns;  /* when it was asked for, or soon after */
+    int64_t asked_ms; /* of what proves something however late it is answered; else 0 */
+    uint64_t begin;   /* its place in all that was sent on the connection */
+    uint64_t heard;   /* bytes that had come before it was sent */
+    uint32_t taken;   /* answers that who asked has taken */
+    uint32_t count;   /* requests */
     uint32_t capacity;
     hearth__outcome outcome; /* with FAILED */
     size_t bytes;

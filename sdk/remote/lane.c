@@ -146,6 +146,17 @@ bool hearth__lane_take(hearth__lane *lane, bool idle) {
     return taken;
 }
 
+bool hearth__lane_is_idle(hearth__lane *lane) {
+    hearth__drive drive = {.lane = lane};
+    bool has_orphans = atomic_load_explicit(&lane->orphans, memory_order_relaxed) > 0;
+    if (has_orphans && !hearth__lane_is_reserved(lane) && hearth__lane_is_left(lane) &&
+        hearth__lane_take(lane, false)) {
+        (void)hearth__lane_drain(&drive);
+        hearth__lane_hand_over(&drive);
+    }
+    return is_idle(lane);
+}
+
 /* ---- handing over --------------------------------------------------------------------------- */
 
 static bool is_left(const hearth__exchange *exchange) {

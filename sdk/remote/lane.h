@@ -13,8 +13,8 @@
  * Exchanges belong to the lanes, never to a thread's stack: who gives up at its deadline leaves
  * its exchange behind, as an orphan whose replies are read and dropped in their place. Only what
  * shows that the connection is out of step or dead closes it, and with it fails what was asked
- * there: a reply that cannot be one, silence (the oldest exchange in flight is older than
- * `stall_ms`, and nobody waits for it any more), or too many orphans. No reply is ever given to
+ * there: a reply that cannot be one, silence (the oldest exchange in flight is
+ * unanswered `stall_ms` after its deadline), or too many orphans. No reply is ever given to
  * another request.
  *
  * No lock is held over a system call. Any thread may call these.
@@ -43,7 +43,8 @@ bool hearth__lanes_stop(const hearth__lanes *lanes);
 /* How many connections were lost so far, those included whose end nobody has come across yet. */
 uint64_t hearth__lanes_lost(hearth__lanes *lanes);
 
-/* Makes idle connections that have a source answer, or closes them. Blocks for stall_ms each. */
+/* Asks something on idle connections that have a source; closes those that have not answered for long. Blocks for
+ * stall_ms each at the most. */
 void hearth__lanes_refresh(hearth__lanes *lanes);
 
 /*

@@ -47,6 +47,9 @@ static void part_with(hearth__drive *drive, hearth__exchange *exchange, int stat
     } else if (atomic_compare_exchange_strong(&exchange->state, &sent, state)) {
         drive->strokes.of[bell] |= stroke;
     } else {
+        if (state == HEARTH__EXCHANGE_DONE) {
+            hearth__lane_answered_late(lane, exchange);
+        }
         atomic_fetch_sub_explicit(&lane->orphans, (int32_t)exchange->count,
                                   memory_order_relaxed);
         hearth__exchange_free(exchange);
@@ -190,15 +193,16 @@ static int32_t exchange_some(hearth__drive *drive, int64_t until_ns) {
 
 /* ---- driving -------------------------------------------------------------------------------- */
 
-/* When the first in flight is overdue, so that the connection counts as dead: its caller has gone,
- * and `stall_ms` have passed. */
+/* When the first in flight is overdue, so that the connection counts as dead: `stall_ms` after its
+ * caller has gone. */
 static int64_t overdue_ns(const hearth__lane *lane) {
     const hearth__exchange *first = lane->flight.first;
     if (first == NULL) {
         return HEARTH__NEVER;
     }
-    int64_t stalled_ns = first->sent_ns + lane->set->lanes->stall_ns;
-    return stalled_ns > first->deadline_ns ? stalled_ns : first->deadline_ns;
+    int64_t stall_ns = lane->set->lanes->stall_ns;
+    return first->deadline_ns < HEARTH__NEVER - stall_ns ? first->deadline_ns + stall_ns
+                                                         : HEARTH__NEVER;
 }
 
 static bool is_done(const hearth__drive *drive) {

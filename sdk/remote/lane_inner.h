@@ -144,6 +144,9 @@ bool hearth__lane_is_left(const hearth__lane *lane);
 /* Takes the right to drive, if nobody has it; only an idle lane, if `idle`. */
 bool hearth__lane_take(hearth__lane *lane, bool idle);
 
+/* Whether nobody drives and nothing is asked; what has come by now for those who gave up is dropped first. A hint. */
+bool hearth__lane_is_idle(hearth__lane *lane);
+
 /* Wakes whom the drive has answered. */
 void hearth__lane_wake(hearth__drive *drive);
 
@@ -201,6 +204,9 @@ hearth__exchange *hearth__lane_redirect(hearth__lane *lane);
 
 /* The server has answered to that, or to the same in the greeting. */
 void hearth__lane_redirected(hearth__lane *lane, const hearth__notes *notes, hearth__kept kept);
+
+/* The server has answered to what nobody waits for any more: that too says up to when it told of changes. */
+void hearth__lane_answered_late(const hearth__lane *lane, const hearth__exchange *exchange);
 
 /* ---- lane_crowd.c ---- */
 

@@ -5,12 +5,14 @@
 
 #include <hearth/errors.h>
 
+/* One that nothing is asked of; failing that, one of which nobody awaits anything, and all has come. */
 static enum hearth__joined join_idle(hearth__lane_set *set, hearth__exchange *exchange,
                                      bool waits) {
     enum hearth__joined joined = HEARTH__JOINED_NOT;
-    for (uint32_t i = 0; i < set->count && joined == HEARTH__JOINED_NOT; i++) {
-        hearth__lane *lane = &set->all[i];
-        if (hearth__lane_is_open(lane) && hearth__lane_load(lane) == 0) {
+    for (uint32_t i = 0; i < 2 * set->count && joined == HEARTH__JOINED_NOT; i++) {
+        hearth__lane *lane = &set->all[i % set->count];
+        if (hearth__lane_is_open(lane) &&
+            (i < set->count ? hearth__lane_load(lane) == 0 : hearth__lane_is_idle(lane))) {
             joined = hearth__lane_join(lane, exchange, HEARTH__JOIN_IDLE, waits);
         }
     }

@@ -63,6 +63,7 @@ static hearth__exchange *compose(struct question *question, bool pings) {
         hearth__exchange_free(exchange);
         return NULL;
     }
+    exchange->asked_ms = hearth__boot_ms();
     exchange->sent_ns = hearth__monotonic_ns();
     exchange->deadline_ns = exchange->sent_ns + lanes->stall_ns;
     return exchange;
@@ -79,34 +80,13 @@ static void conclude(const struct question *question, int32_t status, int64_t se
     }
 }
 
-/* On a lane that the caller drives. Where nodes tell of all changes nothing hangs on it. */
-static void ask(hearth__drive *drive, struct question *question) {
-    hearth__lane *lane = drive->lane;
-    int64_t sent_ms = hearth__boot_ms();
-    hearth__exchange *exchange = compose(question, tracker_of(question)->source == NULL);
+/* The connection is not closed where the answer is late: others' are not either, and it proves as much when it comes. */
+static void ask(hearth__lane *lane, struct question *question, bool pings) {
+    hearth__exchange *exchange = compose(question, pings);
     if (exchange == NULL) {
         return;
     }
-    drive->own = exchange;
-    drive->taker = take;
-    drive->arg = question;
-    hearth__lane_queue(lane, exchange);
-    int32_t status = hearth__lane_drive(drive, exchange->deadline_ns);
-    if (status == HEARTH_E_TIMEOUT && hearth__lane_is_open(lane)) {
-        hearth__lane_break(drive, status);
-    }
-    conclude(question, status, sent_ms);
-    drive->own = NULL;
-    hearth__exchange_free(exchange);
-}
-
-/* On one that others use: it answers them, and needs no ping. */
-static void ask_among_others(hearth__lane *lane, struct question *question) {
-    int64_t sent_ms = hearth__boot_ms();
-    hearth__exchange *exchange = compose(question, false);
-    if (exchange == NULL) {
-        return;
-    }
+    int64_t sent_ms = exchange->asked_ms;
     int64_t deadline_ns = exchange->deadline_ns;
     if (hearth__lane_join(lane, exchange, HEARTH__JOIN_ANY, true) == HEARTH__JOINED_NOT) {
         forgo_canary(question);
@@ -143,25 +123,29 @@ static uint32_t source_of(hearth__lane *lane) {
                                    : atomic_load(&lane->source);
 }
 
-static void refresh(hearth__lane *lane) {
-    judge_source(lane, source_of(lane));
-    struct question question = {.lanes = lane->set->lanes, .source = source_of(lane)};
+/* One that nobody uses, and that the caller drives. */
+static void look_after(hearth__lane *lane) {
     hearth__drive drive = {.lane = lane};
-    if (!hearth__lane_take(lane, true)) {
-        if (question.source != 0) {
-            ask_among_others(lane, &question);
-        }
-        return;
-    }
-    question.source = source_of(lane);
     if (hearth__lane_is_open(lane) && atomic_load(&lane->deaf_source)) {
         hearth__lane_break(&drive, HEARTH_E_UNAVAILABLE);
-    } else if (question.source == 0) {
+    } else if (source_of(lane) == 0) {
         lane->epoch = 0; /* there was no source to be had: the next requests try again */
-    } else if (hearth__lane_is_open(lane)) {
-        ask(&drive, &question);
     }
-    hearth__lane_hand_over(&drive); /* who was answered meanwhile is woken by it */
+    hearth__lane_hand_over(&drive);
+}
+
+/* One that others use answers them, and needs no ping; nor does any where nodes tell of all changes: nothing hangs on it. */
+static void refresh(hearth__lane *lane) {
+    const hearth__lanes *lanes = lane->set->lanes;
+    judge_source(lane, source_of(lane));
+    bool is_idle = hearth__lane_is_idle(lane) && hearth__lane_take(lane, true);
+    if (is_idle) {
+        look_after(lane);
+    }
+    struct question question = {.lanes = lanes, .source = source_of(lane)};
+    if (question.source != 0) {
+        ask(lane, &question, is_idle && tracker_of(&question)->source == NULL);
+    }
 }
 
 void hearth__lanes_refresh(hearth__lanes *lanes) {

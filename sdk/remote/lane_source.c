@@ -55,6 +55,13 @@ hearth__exchange *hearth__lane_redirect(hearth__lane *lane) {
     return exchange;
 }
 
+void hearth__lane_answered_late(const hearth__lane *lane, const hearth__exchange *exchange) {
+    const hearth__tracker *tracker = tracker_of(lane);
+    if (exchange->asked_ms != 0) {
+        tracker->answered(tracker->arg, atomic_load(&lane->source), exchange->asked_ms);
+    }
+}
+
 void hearth__lane_redirected(hearth__lane *lane, const hearth__notes *notes,
                              hearth__kept kept) {
     const hearth__lanes *lanes = lane->set->lanes;

@@ -88,7 +88,8 @@ typedef struct hearth__remote_config {
     uint32_t lanes;              /* connections to a node at the most */
     int64_t timeout_ms;          /* for opening a connection, within the operation's deadline */
     int64_t restart_distrust_ms; /* of what a server may have from before it ended */
-    int64_t stall_ms; /* how long a node may be silent before its connection counts as dead */
+    int64_t
+        stall_ms; /* how long after a deadline a node may be silent before its connection counts as dead */
     size_t max_value_bytes;    /* of a value's body */
     size_t embedded_max_bytes; /* of the embedded tier */
     bool accept_foreign;       /* values without our header are answers */
@@ -275,8 +276,8 @@ typedef struct hearth__remote_op {
 void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
                             int64_t deadline_ns);
 
-/* Asks something on each connection to a node that has a source and is idle: it has answered then, or is closed. Blocks for
- * stall_ms a connection at the most. Any thread. */
+/* Asks something on each connection to a node that has a source and is idle, and closes those that have not answered for long.
+ * Blocks for stall_ms a connection at the most. Any thread. */
 void hearth__remote_refresh(hearth__remote *remote, uint32_t node);
 
 /*

@@ -32,8 +32,8 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("remote.timeout_ms", remote_timeout_ms, MS, 1, 3600000, "50",                              \
       "Deadline of an operation on a node, connecting included.")                                \
     X("remote.stall_ms", remote_stall_ms, MS, 1, 3600000, "100",                                 \
-      "A connection on which an operation is unanswered for so long, and past its deadline, "    \
-      "counts as dead and is closed.")                                                           \
+      "A connection on which an operation is unanswered so long after its deadline counts as "   \
+      "dead and is closed.")                                                                     \
     X("remote.restart_distrust_ms", remote_restart_distrust_ms, MS, 0, 86400000, "60000",        \
       "Redis: so long after a node was restarted, or another server took its place, what was "   \
       "written there before counts as stale: it may come from a snapshot, without later "        \
@@ -50,8 +50,8 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("remote.memcached_client", remote_memcached_client, CHOICE, 0, 1, "hearth",                \
       "Who speaks with Memcached: hearth, or libmemcached, which has limits (README).")          \
     X("breaker.failures", breaker_failures, COUNT, 0, 1000000, "5",                              \
-      "After so many calls in a row that a node did not answer, calls to it fail at once; "      \
-      "every other second or so one is tried. 0: never.")                                        \
+      "After so many calls in a row that a node did not answer, nor any that began later, "      \
+      "calls to it fail at once; every other second or so one is tried. 0: never.")              \
     X("embedded.max_bytes", embedded_max_bytes, BYTES, 65536, 1099511627776, "64mb",             \
       "Limit of the remote tier of embedded://.")                                                \
     X("ttl_ms", ttl_ms, MS, 0, HEARTH_TTL_MAX, "300000",                                         \

@@ -38,6 +38,7 @@ static void open_remote(struct faulty_node *node, uint32_t lanes, int64_t stall_
         .retry_ms = FAULTY_RETRY_MS,
         .max_value_bytes = 1 << 20,
         .memcached_text = node->protocol == FAULTY_TEXT,
+        .tracker = node->tracker,
         .counters = node->counters,
     };
     assert_int_equal(hearth__remote_open(&config, &node->remote), HEARTH_OK);

@@ -35,6 +35,7 @@ struct faulty_node {
     struct proxy *proxy;
     hearth__remote *remote;
     hearth__seats *counters;
+    const hearth__tracker *tracker; /* of a remote that is opened anew; or NULL */
     uint64_t
         greeting; /* bytes that the server says on a connection before it is asked anything */
 };
