@@ -56,6 +56,7 @@ static int64_t pause_ms(hearth__breaker *breaker) {
 void hearth__breaker_init(hearth__breaker *breaker, uint32_t failures, int64_t probe_ms) {
     atomic_init(&breaker->word, 0);
     atomic_init(&breaker->failed_probes, 0);
+    atomic_init(&breaker->answered_ms, INT64_MIN);
     breaker->failures = failures;
     breaker->probe_ms = probe_ms > PAUSE_MS ? probe_ms : PAUSE_MS;
 }
@@ -64,7 +65,7 @@ hearth__breaker_pass hearth__breaker_ask(hearth__breaker *breaker, int64_t now_m
     uint64_t word = atomic_load_explicit(&breaker->word, memory_order_relaxed);
     struct view view = view_of(word);
     if (view.state == HEARTH__BREAKER_CLOSED) {
-        return (hearth__breaker_pass){.granted = true, .epoch = view.epoch};
+        return (hearth__breaker_pass){.granted = true, .epoch = view.epoch, .began_ms = now_ms};
     }
     if (time_of(now_ms) < view.number) {
         return (hearth__breaker_pass){.granted = false};
@@ -74,7 +75,8 @@ hearth__breaker_pass hearth__breaker_ask(hearth__breaker *breaker, int64_t now_m
         word_of(epoch, HEARTH__BREAKER_HALF_OPEN, time_of(now_ms + breaker->probe_ms));
     bool first = atomic_compare_exchange_strong_explicit(
         &breaker->word, &word, probing, memory_order_relaxed, memory_order_relaxed);
-    return (hearth__breaker_pass){.granted = first, .probe = first, .epoch = epoch};
+    return (hearth__breaker_pass){
+        .granted = first, .probe = first, .epoch = epoch, .began_ms = now_ms};
 }
 
 static uint64_t opened(hearth__breaker *breaker, uint16_t epoch, int64_t now_ms) {
@@ -99,6 +101,18 @@ static bool report_probe(hearth__breaker *breaker, uint64_t word,
                                                   opened(breaker, view.epoch, now_ms),
                                                   memory_order_relaxed, memory_order_relaxed);
     return false;
+}
+
+/* Two at once may leave the earlier one: a later one puts it right. */
+static void note_answer(hearth__breaker *breaker, int64_t began_ms) {
+    if (atomic_load_explicit(&breaker->answered_ms, memory_order_relaxed) < began_ms) {
+        atomic_store_explicit(&breaker->answered_ms, began_ms, memory_order_relaxed);
+    }
+}
+
+/* Whether the node has answered what was asked later. */
+static bool is_overtaken(const hearth__breaker *breaker, hearth__breaker_pass pass) {
+    return atomic_load_explicit(&breaker->answered_ms, memory_order_relaxed) > pass.began_ms;
 }
 
 static bool report_failure(hearth__breaker *breaker, uint64_t word, int64_t now_ms) {
@@ -134,10 +148,12 @@ bool hearth__breaker_report(hearth__breaker *breaker, hearth__breaker_pass pass,
     if (pass.probe) {
         return report_probe(breaker, word, outcome, now_ms);
     }
-    if (outcome == HEARTH__BREAKER_FAILURE && breaker->failures != 0) {
+    if (outcome == HEARTH__BREAKER_FAILURE && breaker->failures != 0 &&
+        !is_overtaken(breaker, pass)) {
         return report_failure(breaker, word, now_ms);
     }
     if (outcome == HEARTH__BREAKER_SUCCESS) {
+        note_answer(breaker, pass.began_ms);
         report_success(breaker, word);
     }
     return false;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A circuit breaker (Nygard, "Release It!", 2007): after some failures in a row nobody asks a node any
- * more; now and then one call, a probe, is let through, and its success lets all through again.
+ * more; now and then one call, a probe, is let through, and its success lets all through again. A node
+ * that has answered a call which began after the one that failed is slow, or one of its connections is:
+ * it is not dead, and that is no failure.
  *
  *   closed --(failures in a row)--> open --(time)--> half-open --(the probe succeeds)--> closed
  *                                    ^                  |
  *                                    +--(it fails)------+
  *
- * State only: the clock is passed in. One atomic word, so that a call to an open node costs one
- * load, and a success of a healthy one too; nothing is locked, nothing waits. Any thread, and a forked
+ * State only: the clock is passed in. A call to an open node costs one load, and a success of a healthy
+ * one two, and a store at most once a ms; nothing is locked, nothing waits. Any thread, and a forked
  * child goes on from where its parent was.
  */
 #ifndef HEARTH_GUARD_BREAKER_H
@@ -21,6 +23,7 @@
 typedef struct hearth__breaker {
     _Atomic uint64_t word;
     _Atomic uint32_t failed_probes; /* in a row */
+    _Atomic int64_t answered_ms;    /* when the latest call began that the node answered */
     uint32_t failures;
     int64_t probe_ms;
 } hearth__breaker;
@@ -37,6 +40,7 @@ typedef struct hearth__breaker_pass {
     bool granted; /* it may go on; else there is nothing to report */
     bool probe;   /* as the one of which all depends */
     uint16_t epoch;
+    int64_t began_ms;
 } hearth__breaker_pass;
 
 /* Before a call. `now_ms` on a clock that does not go back. */
@@ -57,7 +61,8 @@ enum hearth__breaker_state {
 
 /*
  * After a call that was granted. It counts only in the state in which the call was: what began before
- * the breaker opened says nothing afterwards. True: the breaker opened or closed by this, as
+ * the breaker opened says nothing afterwards. A failure counts only if no call has succeeded that
+ * began later, by a ms at least. True: the breaker opened or closed by this, as
  * hearth__breaker_state_of() now says (if nobody came between); a probe that failed changes nothing.
  * `now_ms` is not looked at with a success.
  */

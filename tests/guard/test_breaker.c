@@ -188,16 +188,55 @@ static void what_began_before_says_nothing_afterwards(void **state) {
     assert_int_equal(hearth__breaker_state_of(&breaker), CLOSED);
 }
 
-/* In memory that cannot be written: neither a healthy node nor an open one is written to. */
+/* A call that took 50 ms for nothing, the calls that were answered meanwhile, and whether it counts. */
+static void what_was_overtaken_does_not_count(void **state) {
+    (void)state;
+    static const struct {
+        int64_t began_ms; /* after the call that fails; none: so many before it */
+        bool counts;
+    } answered[] = {{-1, true}, {0, true}, {1, false}, {49, false}};
+    for (size_t i = 0; i < sizeof answered / sizeof answered[0]; i++) {
+        hearth__breaker breaker;
+        hearth__breaker_init(&breaker, 1, PROBE_MS);
+        hearth__breaker_pass slow = hearth__breaker_ask(&breaker, BEGIN_MS);
+        (void)call(&breaker, SUCCESS, BEGIN_MS + answered[i].began_ms);
+        (void)call(&breaker, SUCCESS, BEGIN_MS - 1);
+        assert_int_equal(hearth__breaker_report(&breaker, slow, FAILURE, BEGIN_MS + 50),
+                         answered[i].counts);
+    }
+}
+
+/* All that wait behind one late answer fail at once. */
+static void many_on_one_slow_connection_do_not_open_it(void **state) {
+    (void)state;
+    enum { WAITING = 64 };
+    hearth__breaker breaker;
+    hearth__breaker_pass waiting[WAITING];
+    hearth__breaker_init(&breaker, 5, PROBE_MS);
+    for (size_t i = 0; i < WAITING; i++) {
+        waiting[i] = hearth__breaker_ask(&breaker, BEGIN_MS);
+    }
+    (void)call(&breaker, SUCCESS, BEGIN_MS + 10);
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_false(hearth__breaker_report(&breaker, waiting[i], FAILURE, BEGIN_MS + 50));
+    }
+    for (int i = 0; i < 4; i++) { /* nor do they count with those that come after */
+        assert_false(call(&breaker, FAILURE, BEGIN_MS + 50));
+    }
+    assert_true(call(&breaker, FAILURE, BEGIN_MS + 50));
+}
+
+/* In memory that cannot be written: neither a healthy node nor an open one is written to, but once a ms. */
 static void the_usual_ways_write_nothing(void **state) {
     (void)state;
     hearth__breaker *breaker =
         mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(breaker != MAP_FAILED);
     hearth__breaker_init(breaker, 1, PROBE_MS);
+    (void)call(breaker, SUCCESS, BEGIN_MS);
     assert_int_equal(mprotect(breaker, 4096, PROT_READ), 0);
     for (int i = 0; i < 1000; i++) {
-        (void)call(breaker, SUCCESS, BEGIN_MS + i);
+        (void)call(breaker, SUCCESS, BEGIN_MS - i);
         (void)call(breaker, NOTHING, BEGIN_MS + i);
     }
     assert_int_equal(mprotect(breaker, 4096, PROT_READ | PROT_WRITE), 0);
@@ -218,6 +257,7 @@ struct under_way {
     bool exists;
     unsigned phase; /* of the model, when it was let through */
     bool probe;
+    int64_t began_ms;
     hearth__breaker_pass pass;
 };
 
@@ -231,9 +271,11 @@ struct model {
     int64_t earliest_ms; /* of the next probe */
     int64_t latest_ms;
     int64_t last_probe_ms;
+    int64_t answered_ms; /* when the latest call began that was answered */
     struct under_way calls[PASSES];
     uint64_t word;
     uint32_t word_failed_probes;
+    int64_t word_answered_ms;
 };
 
 static hearth__breaker walked;
@@ -279,7 +321,8 @@ static void ask(struct model *model) {
     }
     for (size_t i = 0; i < PASSES; i++) {
         if (!model->calls[i].exists) {
-            model->calls[i] = (struct under_way){true, model->phase, pass.probe, pass};
+            model->calls[i] =
+                (struct under_way){true, model->phase, pass.probe, model->now_ms, pass};
             return;
         }
     }
@@ -300,9 +343,12 @@ static bool model_report(struct model *model, const struct under_way *call,
         model_open(model);
         return false;
     }
-    model->failures = outcome == NOTHING   ? model->failures
-                      : outcome == FAILURE ? model->failures + 1
-                                           : 0;
+    if (outcome == SUCCESS) {
+        model->failures = 0;
+        model->answered_ms =
+            call->began_ms > model->answered_ms ? call->began_ms : model->answered_ms;
+    }
+    model->failures += outcome == FAILURE && model->answered_ms <= call->began_ms;
     if (model->failures == FAILURES) {
         model_open(model);
         return true;
@@ -322,6 +368,10 @@ static bool happen(struct model *model, unsigned event) {
     enum { ASK, JUST_BEFORE, AT_LAST, REPORTS };
     if (event == ASK) {
         ask(model);
+        return true;
+    }
+    if (event == JUST_BEFORE && model->state == CLOSED) {
+        model->now_ms++;
         return true;
     }
     if (event == JUST_BEFORE || event == AT_LAST) {
@@ -346,12 +396,14 @@ static void walk(const struct model *model, unsigned depth) {
         struct model next = *model;
         atomic_store(&walked.word, model->word);
         atomic_store(&walked.failed_probes, model->word_failed_probes);
+        atomic_store(&walked.answered_ms, model->word_answered_ms);
         if (!happen(&next, event)) {
             continue;
         }
         assert_int_equal(hearth__breaker_state_of(&walked), next.state);
         next.word = atomic_load(&walked.word);
         next.word_failed_probes = atomic_load(&walked.failed_probes);
+        next.word_answered_ms = atomic_load(&walked.answered_ms);
         walks++;
         walk(&next, depth - 1);
     }
@@ -359,7 +411,10 @@ static void walk(const struct model *model, unsigned depth) {
 
 static void it_is_what_the_model_says_in_every_order(void **state) {
     (void)state;
-    struct model model = {.now_ms = BEGIN_MS, .last_probe_ms = INT64_MIN / 2};
+    struct model model = {.now_ms = BEGIN_MS,
+                          .last_probe_ms = INT64_MIN / 2,
+                          .answered_ms = INT64_MIN,
+                          .word_answered_ms = INT64_MIN};
     walks = 0;
     hearth__breaker_init(&walked, FAILURES, PROBE_MS);
     walk(&model, getenv("HEARTH_LONG") != NULL ? 11 : 9);
@@ -374,6 +429,7 @@ static void it_is_what_the_model_says_in_every_order(void **state) {
         open.now_ms = i == 0 ? open.now_ms : open.latest_ms;
         ask(&open);
         open.word = atomic_load(&walked.word);
+        open.word_answered_ms = atomic_load(&walked.answered_ms);
         walk(&open, getenv("HEARTH_LONG") != NULL ? 11 : 9);
     }
     print_message("%llu events\n", (unsigned long long)walks);
@@ -450,7 +506,7 @@ static int by_time(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Threads wrote them down in any order. */
+/* Threads wrote them down in any order; where there is no room for all, the last ones. */
 static void check_probes(struct town *town) {
     uint32_t count = town->probes < PROBES_MAX ? town->probes : PROBES_MAX;
     assert_true(count >= ROUNDS * 4);
@@ -496,6 +552,8 @@ int main(void) {
         cmocka_unit_test(a_success_ends_the_back_off),
         cmocka_unit_test(a_probe_that_is_never_reported_is_given_up),
         cmocka_unit_test(what_began_before_says_nothing_afterwards),
+        cmocka_unit_test(what_was_overtaken_does_not_count),
+        cmocka_unit_test(many_on_one_slow_connection_do_not_open_it),
         cmocka_unit_test(the_usual_ways_write_nothing),
         cmocka_unit_test(it_is_what_the_model_says_in_every_order),
         cmocka_unit_test(many_threads_agree),
