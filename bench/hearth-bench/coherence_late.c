@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server costs of whose answers some come too late: one in twenty by twice the time that anybody waits for them. Callers give
- * up, and so do connections on which nothing came for so long; that must not cost the copies of what was read there.
+ * up; that must cost neither connections nor the copies of what was read there, nor the node its callers.
  *
  * Threads read a thousand keys, and another cache changes some of them, at a pace: first with all answers in time, then with late
  * ones. The library's deadlines are its own.

@@ -106,6 +106,19 @@ static const struct death deaths[] = {
     {"it drips", drip, drip, drip_no_more},
 };
 
+/* What the proxy held is still on its way, and a connection that is made anew has little time: so after each pause there is one
+ * probe, until one succeeds. How many there were. */
+static uint64_t probe_until_found(struct nodes_rig *rig, hearth *cache) {
+    enum { MOST = 100 };
+    for (uint64_t probes = 1; probes <= MOST; probes++) {
+        nodes_pass_the_pause();
+        if (nodes_get_of(rig, cache, 0) == HEARTH_OK) {
+            return probes;
+        }
+    }
+    return 0;
+}
+
 /* Two calls notice; from then on no call reaches it, the other node's keys are as they were, and none of its keys moves there. */
 static void die(struct nodes_rig *rig, hearth *cache, const struct death *death) {
     hearth_stats before = nodes_stats_of(cache);
@@ -130,16 +143,17 @@ static void die(struct nodes_rig *rig, hearth *cache, const struct death *death)
     assert_int_equal(after.connect_errors, open.connect_errors);
     assert_int_equal(after.breaker_probes, open.breaker_probes);
     death->end(rig);
-    nodes_pass_the_pause();
+    uint64_t probes = probe_until_found(rig, cache);
+    assert_true(probes != 0);
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(nodes_get_of(rig, cache, i), HEARTH_OK);
     }
-    assert_int_equal(nodes_stats_of(cache).breaker_probes, after.breaker_probes + 1);
+    assert_int_equal(nodes_stats_of(cache).breaker_probes, after.breaker_probes + probes);
 }
 
 static void in_whatever_way_it_dies(void **state) {
     struct nodes_rig *rig = *state;
-    const char *const options[] = {"breaker.failures", "2", "remote.timeout_ms", "60", NULL};
+    const char *const options[] = {"breaker.failures", "2", "remote.timeout_ms", "200", NULL};
     hearth *cache = nodes_open_cache(rig, options);
     set_all(rig);
     for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
