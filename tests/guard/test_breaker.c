@@ -506,7 +506,7 @@ static int by_time(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Threads wrote them down in any order; where there is no room for all, the last ones. */
+/* Threads wrote them down in any order; where there is no room for all, the first ones. */
 static void check_probes(struct town *town) {
     uint32_t count = town->probes < PROBES_MAX ? town->probes : PROBES_MAX;
     assert_true(count >= ROUNDS * 4);
