@@ -166,6 +166,36 @@ static void print_nodes(const struct top_view *view, size_t most) {
     }
 }
 
+static const hearth_stats *namespace_before(const struct top_view *view, const char *name) {
+    static const hearth_stats none;
+    for (size_t i = 0; i < view->before->namespace_count; i++) {
+        if (strcmp(view->before->namespaces[i].name, name) == 0) {
+            return &view->before->namespaces[i].stats;
+        }
+    }
+    return &none;
+}
+
+static void print_namespaces(const struct top_view *view, size_t most) {
+    if (most == 0) {
+        return;
+    }
+    printf("%s\n%-49s %9s %6s %8s %9s %9s%s\n", view->wipe, "namespace", "reads", "local",
+           "loads", "writes", "MB", view->wipe);
+    for (size_t i = 0; i < most; i++) {
+        const struct top_namespace *space = &view->now->namespaces[i];
+        const hearth_stats *before = namespace_before(view, space->name);
+        const hearth_stats *now = &space->stats;
+        double reads = rate_of(view, before->reads, now->reads);
+        printf("  %-47s %9.0f %5.0f%% %8.0f %9.0f %9.1f%s\n",
+               show(space->name, strlen(space->name), strlen(space->name)).text, reads,
+               percent(rate_of(view, before->local_hits, now->local_hits), reads),
+               rate_of(view, before->loads, now->loads),
+               rate_of(view, before->writes, now->writes), (double)now->local_bytes / 1048576,
+               view->wipe);
+    }
+}
+
 static void print_hot_keys(const struct top_view *view, size_t most) {
     printf("%s\n%-49s %9s%s\n", view->wipe, "hot key", "requests", view->wipe);
     for (size_t i = 0; i < view->now->hot_key_count && i < most; i++) {
@@ -175,19 +205,24 @@ static void print_hot_keys(const struct top_view *view, size_t most) {
     }
 }
 
-/* With few rows the nodes come first, then as many keys as there is room for. */
+/* With few rows the nodes come first, then some namespaces, then as many keys as there is room for. */
 void top_print_picture(const struct top_view *view) {
     size_t nodes = view->now->node_count;
+    size_t spaces = view->now->namespace_count;
     size_t keys = view->now->hot_key_count;
     if (view->rows != 0) {
         size_t room = view->rows > HEAD_ROWS + 1 ? view->rows - HEAD_ROWS - 1 : 1;
         size_t most = room / 2 > NODES_LEAST ? room / 2 : NODES_LEAST;
         nodes = nodes > most ? most : nodes;
-        keys = room > nodes + 1 ? room - nodes - 1 : 0;
+        room = room > nodes + 1 ? room - nodes - 1 : 0;
+        spaces = spaces > room / 2 ? room / 2 : spaces;
+        room -= spaces != 0 && room > spaces + 1 ? spaces + 2 : 0;
+        keys = room;
     }
     print_head(view);
     print_tiers(view);
     print_nodes(view, nodes);
+    print_namespaces(view, spaces);
     print_hot_keys(view, keys);
 }
 

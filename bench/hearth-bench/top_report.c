@@ -202,17 +202,25 @@ static void take_node_member(struct json *json, const char *name, struct top_nod
     }
 }
 
-static void take_node(struct json *json, struct top_report *report) {
-    char name[NAME_BYTES];
-    struct top_node *grown =
-        realloc(report->nodes, (report->node_count + 1) * sizeof *report->nodes);
+/* One more of a list that grows, all zero; NULL: no memory. */
+static void *add_one(struct json *json, void **list, size_t *count, size_t size) {
+    char *grown = realloc(*list, (*count + 1) * size);
     if (grown == NULL) {
         json->wrong = true;
+        return NULL;
+    }
+    *list = grown;
+    return memset(grown + (*count)++ * size, 0, size);
+}
+
+static void take_node(struct json *json, struct top_report *report) {
+    char name[NAME_BYTES];
+    void *nodes = report->nodes;
+    struct top_node *node = add_one(json, &nodes, &report->node_count, sizeof *node);
+    report->nodes = nodes;
+    if (node == NULL) {
         return;
     }
-    report->nodes = grown;
-    struct top_node *node = &grown[report->node_count++];
-    memset(node, 0, sizeof *node);
     for (bool more = has_first(json, '{', '}'); more; more = has_next(json, '}')) {
         take_name(json, name, sizeof name);
         need(json, ':');
@@ -220,12 +228,33 @@ static void take_node(struct json *json, struct top_report *report) {
     }
 }
 
+static void take_namespace(struct json *json, struct top_report *report) {
+    char name[NAME_BYTES];
+    void *namespaces = report->namespaces;
+    struct top_namespace *space =
+        add_one(json, &namespaces, &report->namespace_count, sizeof *space);
+    report->namespaces = namespaces;
+    if (space == NULL) {
+        return;
+    }
+    for (bool more = has_first(json, '{', '}'); more; more = has_next(json, '}')) {
+        take_name(json, name, sizeof name);
+        need(json, ':');
+        if (strcmp(name, "name") == 0) {
+            take_name(json, space->name, sizeof space->name);
+        } else {
+            take_stat(json, name, &space->stats);
+        }
+    }
+}
+
 static void take_lists(struct json *json, const char *name, struct top_report *report) {
     struct top_hot_key extra;
-    bool is_nodes = strcmp(name, "nodes") == 0;
     for (bool more = has_first(json, '[', ']'); more; more = has_next(json, ']')) {
-        if (is_nodes) {
+        if (strcmp(name, "nodes") == 0) {
             take_node(json, report);
+        } else if (strcmp(name, "namespaces") == 0) {
+            take_namespace(json, report);
         } else {
             bool fits = report->hot_key_count < TOP_HOT_KEYS;
             take_hot_key(json, fits ? &report->hot_keys[report->hot_key_count] : &extra);
@@ -249,7 +278,8 @@ static void take_member(struct json *json, const char *name, struct top_report *
         take_histogram(json, &report->remote_us);
     } else if (strcmp(name, "load_us") == 0) {
         take_histogram(json, &report->load_us);
-    } else if (strcmp(name, "nodes") == 0 || strcmp(name, "hot_keys") == 0) {
+    } else if (strcmp(name, "nodes") == 0 || strcmp(name, "namespaces") == 0 ||
+               strcmp(name, "hot_keys") == 0) {
         take_lists(json, name, report);
     } else {
         skip(json);
@@ -272,6 +302,9 @@ void top_report_free(struct top_report *report) {
     free(report->nodes);
     report->nodes = NULL;
     report->node_count = 0;
+    free(report->namespaces);
+    report->namespaces = NULL;
+    report->namespace_count = 0;
 }
 
 /* ---- histograms -------------------------------------------------------------------------- */

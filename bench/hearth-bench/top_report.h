@@ -36,6 +36,11 @@ struct top_hot_key {
     uint64_t requests_per_s;
 };
 
+struct top_namespace {
+    char name[TOP_NAME];
+    hearth_stats stats; /* those that are told of each */
+};
+
 struct top_report {
     uint64_t format;
     uint64_t pid;
@@ -46,6 +51,8 @@ struct top_report {
     size_t hot_key_count;
     struct top_node *nodes;
     size_t node_count;
+    struct top_namespace *namespaces;
+    size_t namespace_count;
     struct top_histogram remote_us;
     struct top_histogram load_us;
 };

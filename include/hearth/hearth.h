@@ -770,8 +770,8 @@ HEARTH_API int32_t hearth_evict_local(hearth *cache, const void *key, size_t key
 
 /**
  * Opens a namespace: a handle whose keys are its own, beside the cache's and those of other namespaces, and can all be forgotten at
- * once (hearth_namespace_bump()). It shares all else with the cache: tiers, connections, loads, tags, statistics. Every call that takes
- * a cache takes it; those that are not about keys act on the cache as a whole. hearth_guard_add() and hearth_guard_rebuild() refuse it
+ * once (hearth_namespace_bump()). It shares all else with the cache: tiers, connections, loads, tags. Every call that takes
+ * a cache takes it; those that are not about keys act on the cache as a whole, but hearth_stats_get(), which tells the namespace's own figures. hearth_guard_add() and hearth_guard_rebuild() refuse it
  * (HEARTH_E_UNSUPPORTED): the guard knows the cache's own keys, and lets all of a namespace's pass. Loaders and writers are given the key as the
  * caller gave it; hearth_hot_keys() tells the name and the key together, and so hashes the ring.
  *
@@ -1529,7 +1529,11 @@ HEARTH_API int32_t hearth_options_set_log(hearth_options *options, hearth_log_fu
 HEARTH_API int32_t hearth_log_next(hearth *cache, hearth_log_record *record) HEARTH_CHECK;
 
 /**
- * The counters and gauges of stats.h.
+ * The counters and gauges of stats.h; of a namespace's handle its own figures, of all reads and writes by this process since it was
+ * opened first: reads, local_hits, local_stale_hits, remote_hits, remote_misses, loads, load_errors, load_absents, load_ms (a batch counts
+ * once), stale_served, writes; local_entries and local_bytes, which are live entries, without the index; local_limit_bytes as
+ * the cache's. Its other fields are 0: ask the cache. So are all of a namespace's beyond the first 63 that a cache opened. Entries
+ * of a generation before a bump count until they make room for others.
  *
  * Result: HEARTH_OK; HEARTH_E_INVALID.
  * Ownership: `stats` is the caller's; min(stats->size, the library's size) bytes are written,
@@ -1539,7 +1543,7 @@ HEARTH_API int32_t hearth_log_next(hearth *cache, hearth_log_record *record) HEA
 HEARTH_API int32_t hearth_stats_get(hearth *cache, hearth_stats *stats);
 
 /**
- * The same, and the nodes', as Prometheus text (exposition format 0.0.4).
+ * The cache's, whatever the handle, its nodes' and its namespaces', as Prometheus text (exposition format 0.0.4).
  *
  * Result: HEARTH_OK; HEARTH_E_TOO_LARGE (the text with its NUL needs *needed bytes);
  * HEARTH_E_INVALID.

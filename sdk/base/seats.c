@@ -66,6 +66,27 @@ static void unlink_from_thread(hearth__seat *seat) {
     *at = seat->next_of_thread;
 }
 
+static hearth__seat_family *family_of(hearth__seat *seat, size_t family) {
+    return atomic_load_explicit(&seat->families[family], memory_order_acquire);
+}
+
+static void free_families(hearth__seat *seat) {
+    for (size_t i = 0; i < HEARTH__FAMILIES; i++) {
+        hearth__free(family_of(seat, i));
+    }
+}
+
+static void fold_families(hearth__seat *seat) {
+    for (size_t i = 0; i < HEARTH__FAMILIES; i++) {
+        hearth__seat_family *ended = family_of(seat, i);
+        hearth__seat_family *common = family_of(&seat->owner->common, i);
+        for (size_t at = 0; ended != NULL && at < HEARTH__FAMILY_COUNTERS; at++) {
+            atomic_fetch_add(&common->counters[at], atomic_load(&ended->counters[at]));
+        }
+    }
+    free_families(seat);
+}
+
 /* What an ending thread counted goes to its owners. */
 static void thread_ends(void *first) {
     hearth__recent_seat_of_thread = (hearth__recent_seat){0};
@@ -80,6 +101,7 @@ static void thread_ends(void *first) {
         if (seat->extra != NULL) {
             seat->owner->extra.fold(seat->owner->common.extra, seat->extra);
         }
+        fold_families(seat);
         unlink_from_owner(seat);
         hearth__free(seat);
         seat = next;
@@ -213,9 +235,11 @@ void hearth__seats_destroy(hearth__seats *seats) {
         hearth__seat *seat = seats->seats;
         seats->seats = seat->next_of_owner;
         unlink_from_thread(seat);
+        free_families(seat);
         hearth__free(seat);
     }
     pthread_mutex_unlock(&registry);
+    free_families(&seats->common);
     hearth__free(seats);
 }
 
@@ -226,6 +250,38 @@ uint64_t hearth__seats_sum(hearth__seats *seats, size_t index) {
     uint64_t sum = atomic_load_explicit(&seats->common.counters[index], memory_order_relaxed);
     for (hearth__seat *seat = seats->seats; seat != NULL; seat = seat->next_of_owner) {
         sum += atomic_load_explicit(&seat->counters[index], memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&registry);
+    return sum;
+}
+
+/* ---- families --------------------------------------------------------------------------- */
+
+bool hearth__seats_open_family(hearth__seats *seats, size_t family) {
+    hearth__seat_family *common = hearth__alloc_zero(1, sizeof *common);
+    atomic_store(&seats->common.families[family], common);
+    return common != NULL;
+}
+
+void hearth__seat_add_first(hearth__seat *seat, size_t family, size_t index, uint64_t amount) {
+    hearth__seat *common = seat->shared ? seat : &seat->owner->common;
+    hearth__seat_family *own = seat->shared ? NULL : hearth__alloc_zero(1, sizeof *own);
+    if (own == NULL) {
+        atomic_fetch_add(&family_of(common, family)->counters[index], amount);
+        return;
+    }
+    atomic_init(&own->counters[index], amount);
+    atomic_store_explicit(&seat->families[family], own, memory_order_release);
+}
+
+uint64_t hearth__seats_sum_family(hearth__seats *seats, size_t family, size_t index) {
+    uint64_t sum = 0;
+    pthread_mutex_lock(&registry);
+    for (hearth__seat *seat = &seats->common; seat != NULL;
+         seat = seat == &seats->common ? seats->seats : seat->next_of_owner) {
+        hearth__seat_family *own = family_of(seat, family);
+        sum +=
+            own != NULL ? atomic_load_explicit(&own->counters[index], memory_order_relaxed) : 0;
     }
     pthread_mutex_unlock(&registry);
     return sum;

@@ -36,6 +36,18 @@ void hearth__seats_destroy(hearth__seats *seats);
 /* The sum over all threads, those that ended included. Any thread. */
 uint64_t hearth__seats_sum(hearth__seats *seats, size_t index);
 
+/*
+ * Families: what is counted apart besides, each with counters of its own. A thread has those of a family once it counts something of
+ * it, and where there is no memory for them, those that all such threads share. Number 0 is no family.
+ */
+enum { HEARTH__FAMILIES = 64, HEARTH__FAMILY_COUNTERS = 12 };
+
+/* Before anything of a family is counted; once for each. False: no memory. Any thread. */
+bool hearth__seats_open_family(hearth__seats *seats, size_t family)
+    __attribute__((warn_unused_result));
+
+uint64_t hearth__seats_sum_family(hearth__seats *seats, size_t family, size_t index);
+
 /* Calls `visit` with the extra memory of each thread, and with that of those that ended. Threads use theirs meanwhile, but none
  * comes or goes; `visit` may take no lock. Any thread. */
 void hearth__seats_visit(hearth__seats *seats, void (*visit)(void *arg, const void *extra),
@@ -58,6 +70,13 @@ void hearth__seats_shut(hearth__seats *seats);
 
 enum { HEARTH__SEATS_COUNTERS = 96 };
 
+/* What lies before and behind it is on other cache lines than the counters. */
+typedef struct hearth__seat_family {
+    unsigned char before[64];
+    _Atomic uint64_t counters[HEARTH__FAMILY_COUNTERS];
+    unsigned char behind[64];
+} hearth__seat_family;
+
 struct hearth__seat {
     _Atomic int64_t inside;
     bool shared; /* by those without memory for one */
@@ -71,6 +90,7 @@ struct hearth__seat {
     uint64_t fork_generation;       /* of the process that made it */
     hearth__seat **first_of_thread; /* where its thread's list begins */
     void *extra;                    /* NULL: none */
+    _Atomic(hearth__seat_family *) families[HEARTH__FAMILIES]; /* NULL: not yet */
 };
 
 struct hearth__seats {
@@ -121,6 +141,22 @@ static inline uint64_t hearth__seat_add(hearth__seat *seat, size_t index, uint64
 /* Adds to the calling thread's counter at `index`. Any thread. */
 static inline void hearth__seats_add(hearth__seats *seats, size_t index, uint64_t amount) {
     (void)hearth__seat_add(hearth__seats_own(seats), index, amount);
+}
+
+/* Of a family of which the seat has no counters of its own. */
+void hearth__seat_add_first(hearth__seat *seat, size_t family, size_t index, uint64_t amount);
+
+/* Adds to a family's counter of the calling thread's seat. */
+static inline void hearth__seat_add_family(hearth__seat *seat, size_t family, size_t index,
+                                           uint64_t amount) {
+    hearth__seat_family *own =
+        atomic_load_explicit(&seat->families[family], memory_order_relaxed);
+    if (__builtin_expect(own == NULL || seat->shared, 0)) {
+        hearth__seat_add_first(seat, family, index, amount);
+        return;
+    }
+    uint64_t value = atomic_load_explicit(&own->counters[index], memory_order_relaxed);
+    atomic_store_explicit(&own->counters[index], value + amount, memory_order_relaxed);
 }
 
 /* Leaves what was entered, on the same thread. */

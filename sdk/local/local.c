@@ -50,7 +50,9 @@ static int32_t open_shards(hearth__local *local, const hearth__local_config *con
                                   .max_entry_bytes = largest,
                                   .counters = config->counters,
                                   .secret = &local->secret,
-                                  .opened_ms = local->opened_ms};
+                                  .opened_ms = local->opened_ms,
+                                  .family = config->family,
+                                  .owner = config->owner};
     size_t memory_bytes = hearth__shard_memory_bytes(&shard);
     if (memory_bytes == 0) {
         return HEARTH_E_INVALID;
@@ -310,6 +312,21 @@ void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage) {
         usage->negative_bytes += shard->logs[HEARTH__NEGATIVE].used;
         usage->dead_bytes += shard->logs[HEARTH__WINDOW].dead + shard->logs[HEARTH__MAIN].dead +
                              shard->logs[HEARTH__NEGATIVE].dead;
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+void hearth__local_family_usage_get(hearth__local *local, size_t family,
+                                    hearth__local_usage *usage) {
+    hearth__local_usage_get(local, usage);
+    usage->entries = usage->bytes = 0;
+    for (size_t i = 0; i < local->shard_count; i++) {
+        hearth__shard *shard = &local->shards[i];
+        hearth__shard_lock(shard);
+        if (shard->families != NULL) {
+            usage->entries += shard->families[family].entries;
+            usage->bytes += shard->families[family].bytes;
+        }
         pthread_mutex_unlock(&shard->lock);
     }
 }

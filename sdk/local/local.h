@@ -35,6 +35,8 @@ typedef struct hearth__local_config {
     /* Goes on whenever any tag may have been invalidated; NULL: no entry has tags. Outlives the tier. */
     const _Atomic uint64_t *tags_epoch;
     int64_t tags_trust_ms; /* so long after they were asked for, tags need not be looked at */
+    /* Which family (base/seats.h) a key is of, the same as long as it may be kept; NULL: none is of any. Called under a shard's lock. */
+    uint32_t (*family)(void *owner, const void *key, size_t key_size);
 } hearth__local_config;
 
 /* The least limit of a tier that is not off. */
@@ -238,5 +240,9 @@ typedef struct hearth__local_usage {
 } hearth__local_usage;
 
 void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage);
+
+/* The entries of a family and their bytes, live ones only: the other fields are the whole tier's. */
+void hearth__local_family_usage_get(hearth__local *local, size_t family,
+                                    hearth__local_usage *usage);
 
 #endif

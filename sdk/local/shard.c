@@ -44,6 +44,7 @@ struct budget {
     uint64_t buckets;
     uint64_t index_bytes;
     uint64_t state_bytes;
+    uint64_t families_bytes;
     uint64_t logs_bytes; /* 0: nothing is left */
 };
 
@@ -51,9 +52,12 @@ static struct budget budget_of(const hearth__shard_config *config) {
     uint64_t expected = config->bytes / (config->expected_entry_bytes + EXPECTED_OVERHEAD);
     struct budget budget = {
         .buckets = expected * LOAD_NUMERATOR / LOAD_DENOMINATOR / HEARTH__BUCKET_SLOTS + 1,
-        .state_bytes = rounded_up(config->policy->state_bytes(expected), HEARTH__LINE)};
+        .state_bytes = rounded_up(config->policy->state_bytes(expected), HEARTH__LINE),
+        .families_bytes =
+            config->family != NULL ? HEARTH__FAMILIES * sizeof(hearth__shard_family) : 0};
     budget.index_bytes = budget.buckets * HEARTH__BUCKET_SLOTS * sizeof(uint64_t);
-    uint64_t fixed = sizeof(hearth__shard) + budget.index_bytes + budget.state_bytes;
+    uint64_t fixed =
+        sizeof(hearth__shard) + budget.index_bytes + budget.state_bytes + budget.families_bytes;
     if (fixed + PAGE <= config->bytes) {
         budget.logs_bytes = (config->bytes - fixed) / HEARTH__LINE * HEARTH__LINE;
     }
@@ -62,7 +66,8 @@ static struct budget budget_of(const hearth__shard_config *config) {
 
 size_t hearth__shard_memory_bytes(const hearth__shard_config *config) {
     struct budget budget = budget_of(config);
-    return budget.logs_bytes != 0 ? budget.index_bytes + budget.state_bytes + budget.logs_bytes
+    return budget.logs_bytes != 0 ? budget.index_bytes + budget.state_bytes +
+                                        budget.families_bytes + budget.logs_bytes
                                   : 0;
 }
 
@@ -177,16 +182,24 @@ int32_t hearth__shard_open(const hearth__shard_config *config, hearth__shard *sh
     shard->buckets = budget.buckets;
     shard->slots = (_Atomic uint64_t *)(void *)at;
     shard->policy_state = (hearth__policy_state *)(void *)(at + budget.index_bytes);
-    shard->fixed_bytes = sizeof *shard + budget.index_bytes + budget.state_bytes;
+    at += budget.index_bytes + budget.state_bytes;
+    if (budget.families_bytes != 0) {
+        shard->families = (hearth__shard_family *)(void *)at;
+        at += budget.families_bytes;
+    }
+    shard->fixed_bytes =
+        sizeof *shard + budget.index_bytes + budget.state_bytes + budget.families_bytes;
     shard->policy = config->policy;
     shard->mark_max = (uint64_t)config->policy->mark_max << HEARTH__SLOT_MARK_AT;
     shard->counters = config->counters;
     shard->secret = config->secret;
     shard->opened_ms = config->opened_ms;
+    shard->family = config->family;
+    shard->owner = config->owner;
     if (budget.state_bytes != 0) {
         config->policy->init(shard->policy_state, budget.state_bytes, budget.logs_bytes);
     }
-    open_logs(config, shard, at + budget.index_bytes + budget.state_bytes, budget.logs_bytes);
+    open_logs(config, shard, at, budget.logs_bytes);
     return HEARTH_OK;
 }
 

@@ -122,6 +122,12 @@ typedef struct hearth__stripe {
     uint16_t told;      /* changes by others; each time it begins anew counts as a write */
 } hearth__stripe;
 
+/* The entries of a family. */
+typedef struct hearth__shard_family {
+    uint64_t entries;
+    uint64_t bytes; /* of those */
+} hearth__shard_family;
+
 /* On cache lines: what readers use, what writers use, both of which never change; what every store changes, and what few do. */
 typedef struct hearth__shard {
     _Alignas(HEARTH__LINE) _Atomic uint64_t *slots;
@@ -136,7 +142,7 @@ typedef struct hearth__shard {
     hearth__seats *counters;
     const hearth__hash_secret *secret;
     int64_t opened_ms;
-    uint64_t fixed_bytes;     /* the shard itself, index, ghosts */
+    uint64_t fixed_bytes;     /* the shard itself, index, ghosts, families */
     uint64_t max_entry_bytes; /* key and value */
     uint64_t values_end; /* where the negative log begins, while it is not the main log's */
 
@@ -151,6 +157,11 @@ typedef struct hearth__shard {
     bool
         fills; /* the main log was never full, or is half empty, or some of it is dead: it takes what the window drops */
     bool is_open;
+
+    /* Never changes either, as of hearth__local_config. */
+    uint32_t (*family)(void *owner, const void *key, size_t key_size);
+    void *owner;
+    hearth__shard_family *families; /* HEARTH__FAMILIES; NULL: no key is of any */
 
     hearth__log logs[HEARTH__LOGS];
     hearth__stripe stripes[HEARTH__STRIPES];
@@ -200,8 +211,10 @@ typedef struct hearth__shard_config {
     hearth__seats *counters;
     const hearth__hash_secret *secret;
     int64_t opened_ms;
+    uint32_t (*family)(void *owner, const void *key, size_t key_size);
+    void *owner;
     unsigned char *
-        memory; /* hearth__shard_memory_bytes(), all zero, on a cache line: index, ghosts, logs */
+        memory; /* hearth__shard_memory_bytes(), all zero, on a cache line: index, ghosts, families, logs */
 } hearth__shard_config;
 
 /* What a shard's memory takes; 0: its limit is too small for a shard. */

@@ -67,8 +67,30 @@ static inline void hearth__slot_dies(hearth__shard *shard, uint64_t slot) {
         hearth__entry_size(hearth__slot_entry(shard, slot));
 }
 
+/* Counts an entry of that many bytes with its family; or away from it. */
+static inline void hearth__family_take(const hearth__shard *shard, const void *key,
+                                       size_t key_size, uint64_t bytes) {
+    if (shard->families != NULL) {
+        hearth__shard_family *family =
+            &shard->families[shard->family(shard->owner, key, key_size)];
+        family->entries++;
+        family->bytes += bytes;
+    }
+}
+
+static inline void hearth__family_give(const hearth__shard *shard, const unsigned char *entry) {
+    if (shard->families != NULL) {
+        hearth__shard_family *family = &shard->families[shard->family(
+            shard->owner, hearth__entry_key(entry),
+            hearth__entry_key_size(hearth__entry_word_at(entry, 1)))];
+        family->entries--;
+        family->bytes -= hearth__entry_size(entry);
+    }
+}
+
 /* There is one entry less. */
 static inline void hearth__slot_discount(hearth__shard *shard, uint64_t slot) {
+    hearth__family_give(shard, hearth__slot_entry(shard, slot));
     shard->entries--;
     shard->absences -= hearth__slot_log(slot) == HEARTH__NEGATIVE;
 }

@@ -267,6 +267,7 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     } else {
         place = free_slot(shard, probe, to.log);
     }
+    hearth__family_take(shard, key, key_size, bytes);
     shard->entries++;
     shard->absences += to.log == HEARTH__NEGATIVE;
     shard->appended += to.log != HEARTH__NEGATIVE ? bytes : 0;

@@ -5,6 +5,7 @@
 #include "tier/lease.h"
 #include "tier/load.h"
 #include "tier/namespace.h"
+#include "tier/namespace_stats.h"
 #include "tier/queue.h"
 #include "tier/stats_socket.h"
 #include "tier/tags.h"
@@ -51,7 +52,8 @@ static int32_t open_local(hearth *cache) {
         .counters = cache->counters,
         .tags_epoch = hearth__tag_table_epoch(cache->tags),
         .tags_trust_ms = hearth__tags_trust_ms(cache),
-        .owner = cache};
+        .owner = cache,
+        .family = hearth__namespace_family};
     if (cache->listener != NULL) {
         config.until_ms = hearth__listener_until_ms(cache->listener);
         config.sources = HEARTH__SOURCES;

@@ -91,12 +91,16 @@ typedef struct hearth__bus_seat {
 
 typedef struct hearth__latencies hearth__latencies; /* latencies.h */
 
+enum { HEARTH__NAME_HASHES = 32 }; /* of namespaces' names */
+
 /* Behind the public handle; and behind that of a namespace, which has what is in front of the counters, these, the log and the
  * options only. */
 struct hearth {
     hearth *whole; /* itself; of a namespace: the cache whose tiers it shares */
     _Atomic(struct hearth__namespace *) space; /* NULL: keys are as they are given */
     struct hearth__namespace *namespaces;      /* all that were opened */
+    _Atomic(struct hearth__namespace *) namespaces_of[HEARTH__NAME_HASHES]; /* by their names */
+    uint32_t families; /* of them that are counted apart */
     pthread_mutex_t namespaces_lock;
     bool has_namespaces_lock;
     hearth__config config;

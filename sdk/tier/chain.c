@@ -16,6 +16,7 @@
 #include "base/unwind.h"
 #include "tier/lease.h"
 #include "tier/load.h"
+#include "tier/namespace_stats.h"
 #include "tier/tags.h"
 
 /* ---- the local tier --------------------------------------------------------------------- */
@@ -160,7 +161,7 @@ static enum hearth__tags_verdict ask_tags(const hearth__read *read, const hearth
 /* It is no answer, but a load may replace it. */
 static int32_t refuse_invalidated(hearth__read *read) {
     HEARTH__COUNT(read->cache->counters, values_invalidated);
-    HEARTH__COUNT(read->cache->counters, remote_misses);
+    HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, remote_misses);
     hearth__ended_drop(read->cache, read->key, read->key_size);
     read->is_whole = false;
     read->value->bytes.size = 0;
@@ -191,7 +192,7 @@ int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op
     read->is_told = hearth__tracking_tells(read->cache, op->source);
     if (op->status != HEARTH_OK && op->status != HEARTH_ABSENT) {
         if (op->status == HEARTH_MISS) {
-            HEARTH__COUNT(read->cache->counters, remote_misses);
+            HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, remote_misses);
             hearth__ended_drop(read->cache, read->key, read->key_size);
         }
         return op->status;
@@ -201,7 +202,7 @@ int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op
     if (tags == HEARTH__TAGS_GONE) {
         return refuse_invalidated(read);
     }
-    HEARTH__COUNT(read->cache->counters, remote_hits);
+    HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, remote_hits);
     read->value->answer = hearth__answer_from_remote(read->cache, op, sent_ms);
     if (op->found_tags_size != 0) {
         read->value->answer.tagged = true;
@@ -244,17 +245,21 @@ int32_t hearth__read_deliver(hearth__read *read, int32_t status) {
     bool local = answered && read->value->answer.tier == HEARTH_TIER_LOCAL;
     if (local) {
         hearth__local_count_hit(tier, hearth__seats_own(counters), read->key, read->key_size);
+        hearth__namespace_count(read->cache, read->key, read->key_size,
+                                HEARTH__NAMESPACE_local_hits);
     } else {
         hearth__local_count_miss(tier, hearth__seats_own(counters), read->key, read->key_size);
+        hearth__namespace_count(read->cache, read->key, read->key_size,
+                                HEARTH__NAMESPACE_reads);
     }
     if (!answered) {
         hearth__value_clear(read->value);
         return status;
     }
     if (status == HEARTH_OK && hearth__read_is_stale(read)) {
-        HEARTH__COUNT(counters, stale_served);
+        HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, stale_served);
         if (local) {
-            HEARTH__COUNT(counters, local_stale_hits);
+            HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, local_stale_hits);
         }
     }
     return status;

@@ -14,6 +14,7 @@
 #include "tier/latencies.h"
 #include "tier/lease.h"
 #include "tier/namespace_key.h"
+#include "tier/namespace_stats.h"
 #include "tier/tags.h"
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -282,14 +283,14 @@ void hearth__fill_end(hearth_fill *fill, int32_t said) {
     hearth__seats *counters = fill->cache->counters;
     fill->status = verdict(fill, said);
     if (fill->status < 0) {
-        HEARTH__COUNT(counters, load_errors);
+        HEARTH__COUNT_KEY(fill->cache, fill->key, fill->key_size, load_errors);
         fill->bytes->size = 0;
         hearth__limit_failed(fill);
         return;
     }
     hearth__limit_succeeded(fill);
     if (fill->status == HEARTH_ABSENT) {
-        HEARTH__COUNT(counters, load_absents);
+        HEARTH__COUNT_KEY(fill->cache, fill->key, fill->key_size, load_absents);
     } else {
         hearth__guard_found(fill->cache, fill->key, fill->key_size);
     }
@@ -311,7 +312,7 @@ struct call {
 };
 
 static struct call begin_call(hearth_fill *const *fills, size_t count) {
-    HEARTH__COUNT(fills[0]->cache->counters, loads);
+    HEARTH__COUNT_KEY(fills[0]->cache, fills[0]->key, fills[0]->key_size, loads);
     for (size_t i = 0; i < count; i++) {
         hearth__fill_begin(fills[i]);
     }
@@ -324,10 +325,13 @@ static struct call begin_call(hearth_fill *const *fills, size_t count) {
 
 /* The loader has returned, or has thrown. */
 static void end_call(const struct call *call) {
-    const hearth *cache = call->fills[0]->cache;
+    hearth *cache = call->fills[0]->cache;
     int64_t took_ns = hearth__monotonic_ns() - call->began_ns;
     hearth__fork_resume(call->held);
-    hearth__seats_add(cache->counters, HEARTH__STAT_load_ms, (uint64_t)took_ns / 1000000);
+    uint64_t took_ms = (uint64_t)took_ns / 1000000;
+    hearth__seats_add(cache->counters, HEARTH__STAT_load_ms, took_ms);
+    hearth__namespace_add(cache, call->fills[0]->key, call->fills[0]->key_size,
+                          HEARTH__NAMESPACE_load_ms, took_ms);
     hearth__latencies_loaded(cache->latencies, took_ns);
     for (size_t i = 0; i < call->count; i++) {
         call->fills[i]->thrown = !call->returned;

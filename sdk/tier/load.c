@@ -5,6 +5,7 @@
 #include "base/fork.h"
 #include "base/memory.h"
 #include "tier/lease.h"
+#include "tier/namespace_stats.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -230,7 +231,7 @@ int32_t hearth__load_begin(const hearth__read *read, hearth__flight *flight,
     own->fill.plan.ticket = hearth__route_sample(&own->route, own->key, read->key_size);
     hearth__flight_hand_over(flight, false);
     hearth__fill_begin(&own->fill);
-    HEARTH__COUNT(read->cache->counters, loads);
+    HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, loads);
     own->fill.begun = true;
     own->hold = hearth__seats_hold(read->cache->counters);
     *fill = &own->fill;

@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "tier/counter.h"
+#include "tier/namespace_stats.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define GENERATION HEARTH__NAMESPACE_KEYS
@@ -42,9 +44,8 @@ static unsigned char *put_digits(unsigned char *to, uint32_t number) {
     uint64_t is_letter =
         (each + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
     each += UINT64_C(0x3030303030303030) + is_letter * LETTERS;
-    for (size_t i = 0; i < DIGITS; i++) {
-        to[i] = (unsigned char)(each >> (8 * (DIGITS - 1 - i)));
-    }
+    each = htobe64(each);
+    memcpy(to, &each, DIGITS);
     return to + DIGITS;
 }
 
@@ -222,35 +223,80 @@ static hearth *create_view(hearth *cache) {
     return view;
 }
 
+static size_t hash_of_name(const void *name, size_t size) {
+    const unsigned char *bytes = name;
+    uint32_t hash = 0;
+    for (size_t i = 0; i < size; i++) {
+        hash = hash * 31 + bytes[i];
+    }
+    return hash % HEARTH__NAME_HASHES;
+}
+
+/* Takes no lock: what was opened stays. */
+static struct hearth__namespace *find(hearth *cache, const void *name, size_t size) {
+    struct hearth__namespace *space = atomic_load_explicit(
+        &cache->namespaces_of[hash_of_name(name, size)], memory_order_acquire);
+    while (space != NULL &&
+           (space->name_size != size || memcmp(space->name, name, size) != 0)) {
+        space = space->next_alike;
+    }
+    return space;
+}
+
+/* The cache's own keys are of no family, and so are those of namespaces for which there is none left. False: no memory. */
+static bool give_family(hearth *cache, struct hearth__namespace *space) {
+    if (space->name_size == 0 || cache->families == HEARTH__FAMILIES - 1) {
+        return true;
+    }
+    if (!hearth__seats_open_family(cache->counters, cache->families + 1)) {
+        return false;
+    }
+    space->family = ++cache->families;
+    return true;
+}
+
+static void add_namespace(hearth *cache, struct hearth__namespace *space) {
+    _Atomic(struct hearth__namespace *) *first =
+        &cache->namespaces_of[hash_of_name(space->name, space->name_size)];
+    space->next_alike = atomic_load(first);
+    space->next = cache->namespaces;
+    cache->namespaces = space;
+    atomic_store(first, space);
+}
+
+uint32_t hearth__namespace_family(void *cache, const void *key, size_t key_size) {
+    (void)key_size;
+    if (!hearth__key_is_marked(key)) {
+        return 0;
+    }
+    const struct hearth__namespace *space =
+        find(cache, (const char *)key + HEARTH__KEY_HEAD, hearth__key_name_size(key));
+    return space != NULL ? space->family : 0;
+}
+
 static struct hearth__namespace *create(hearth *cache, const void *name, size_t size) {
     struct hearth__namespace *space = hearth__alloc_zero(1, sizeof *space + size);
     if (space == NULL) {
         return NULL;
     }
+    space->name_size = size;
+    if (size != 0) {
+        memcpy(space->name, name, size);
+    }
     space->view = create_view(cache);
-    if (space->view == NULL || pthread_mutex_init(&space->lock, NULL) != 0) {
+    bool whole = space->view != NULL && pthread_mutex_init(&space->lock, NULL) == 0;
+    if (!whole || !give_family(cache, space)) {
+        if (whole) {
+            (void)pthread_mutex_destroy(&space->lock);
+        }
         hearth__free(space->view);
         hearth__free(space);
         return NULL;
     }
     atomic_store(&space->view->space, space);
-    space->name_size = size;
-    if (size != 0) {
-        memcpy(space->name, name, size);
-    }
     atomic_store(&space->until_ms, INT64_MIN);
     atomic_store(&space->generation, cache->sole_writer ? hearth__counter_first() : 0);
-    space->next = cache->namespaces;
-    cache->namespaces = space;
-    return space;
-}
-
-static struct hearth__namespace *find(const hearth *cache, const void *name, size_t size) {
-    struct hearth__namespace *space = cache->namespaces;
-    while (space != NULL &&
-           (space->name_size != size || memcmp(space->name, name, size) != 0)) {
-        space = space->next;
-    }
+    add_namespace(cache, space);
     return space;
 }
 
@@ -285,15 +331,36 @@ void hearth__namespaces_changed(hearth *cache, const void *key, size_t key_size)
         memcmp(bytes + head, cache->config.remote_prefix, prefix) != 0) {
         return;
     }
-    pthread_mutex_lock(&cache->namespaces_lock);
     struct hearth__namespace *space =
         find(cache, bytes + head + prefix, key_size - head - prefix);
-    pthread_mutex_unlock(&cache->namespaces_lock);
-    if (space != NULL) { /* it stays until the cache is closed */
+    if (space != NULL) {
         pthread_mutex_lock(&space->lock);
         space->told++; /* what is on its way may be from before */
         atomic_store(&space->until_ms, INT64_MIN);
         pthread_mutex_unlock(&space->lock);
+    }
+}
+
+bool hearth__namespaces_any(hearth *cache) {
+    pthread_mutex_lock(&cache->namespaces_lock);
+    bool any = cache->families != 0;
+    pthread_mutex_unlock(&cache->namespaces_lock);
+    return any;
+}
+
+void hearth__namespaces_stats(hearth *cache,
+                              void (*give)(void *arg, const void *name, size_t name_size,
+                                           const hearth_stats *stats),
+                              void *arg) {
+    pthread_mutex_lock(&cache->namespaces_lock);
+    const struct hearth__namespace *space = cache->namespaces; /* and those that follow stay */
+    pthread_mutex_unlock(&cache->namespaces_lock);
+    for (; space != NULL; space = space->next) {
+        if (space->family != 0) {
+            hearth_stats stats;
+            hearth__namespace_stats(cache, space->family, &stats);
+            give(arg, space->name, space->name_size, &stats);
+        }
     }
 }
 

@@ -23,17 +23,19 @@ enum { HEARTH__RETIRED = 8 };
 /* A namespace, as this process knows it, until its cache is closed. */
 struct hearth__namespace {
     struct hearth__namespace *next;
-    hearth *view;                      /* the handle for it */
-    uint64_t opens;                    /* that were not closed */
-    pthread_mutex_t lock;              /* of what follows, where it changes; innermost */
-    _Atomic uint64_t generation;       /* 0: not known yet */
-    _Atomic int64_t known_ms;          /* it was so then (hearth__boot_ms()), or later */
-    _Atomic int64_t until_ms;          /* and is trusted until then */
-    _Atomic bool asking;               /* somebody asks before that is over */
-    uint64_t asked;                    /* a number for each question */
-    uint64_t answered;                 /* the latest of which the answer is known */
-    uint64_t told;                     /* changes of it that were told of */
-    uint64_t retired[HEARTH__RETIRED]; /* generations of the epochs that were before */
+    struct hearth__namespace *next_alike; /* of those whose names have the same hash */
+    hearth *view;                         /* the handle for it */
+    uint32_t family;                      /* of its keys, where they are counted; 0: none */
+    uint64_t opens;                       /* that were not closed */
+    pthread_mutex_t lock;                 /* of what follows, where it changes; innermost */
+    _Atomic uint64_t generation;          /* 0: not known yet */
+    _Atomic int64_t known_ms;             /* it was so then (hearth__boot_ms()), or later */
+    _Atomic int64_t until_ms;             /* and is trusted until then */
+    _Atomic bool asking;                  /* somebody asks before that is over */
+    uint64_t asked;                       /* a number for each question */
+    uint64_t answered;                    /* the latest of which the answer is known */
+    uint64_t told;                        /* changes of it that were told of */
+    uint64_t retired[HEARTH__RETIRED];    /* generations of the epochs that were before */
     size_t retired_at;
     size_t name_size;
     unsigned char name[];

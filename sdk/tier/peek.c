@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/thread_buffer.h"
 #include "tier/cache.h"
+#include "tier/namespace_stats.h"
 
 enum { SMALL_BYTES = 4096 }; /* a value of no more is copied to the stack */
 
@@ -91,9 +92,11 @@ void *hearth__peek_with(hearth *cache, const void *key, size_t key_size) {
         found = copy_any_size(cache, key, key_size, &bytes);
         if (found) {
             hearth__local_count_hit(cache->local, seat, key, key_size);
+            hearth__namespace_count(cache, key, key_size, HEARTH__NAMESPACE_local_hits);
         } else {
             /* Not one of the hot keys' requests: who goes on asks once more. */
             (void)hearth__seat_add(seat, HEARTH__STAT_reads, 1);
+            hearth__namespace_count(cache, key, key_size, HEARTH__NAMESPACE_reads);
         }
         hearth__seat_leave(seat);
     }
@@ -124,6 +127,7 @@ int32_t hearth__peek_version(hearth *cache, const void *key, size_t key_size,
         return HEARTH_MISS; /* two values without a version must not be taken for the same */
     }
     hearth__local_count_hit(cache->local, hearth__seats_own(cache->counters), key, key_size);
+    hearth__namespace_count(cache, key, key_size, HEARTH__NAMESPACE_local_hits);
     *version = entry.version;
     return HEARTH_OK;
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/unwind.h"
+#include "tier/namespace_stats.h"
 
 /* A key in a scope. Must not move. */
 struct scoped {
@@ -60,11 +61,18 @@ static hearth_read_options narrow(const hearth__scope *scope,
     return narrowed;
 }
 
-/* An answer is known to be right no later than its generation. */
+/* An answer is known to be right no later than its generation. A plain hit was counted for the cache only. */
 static void note_scope(const hearth__scope *scope, hearth_value *value) {
     value->answer.space_ms = scope->known_ms;
-    if (value->plain != HEARTH__NOT_PLAIN && scope->known_ms != 0) {
+    if (value->plain == HEARTH__NOT_PLAIN) {
+        return;
+    }
+    if (scope->known_ms != 0) {
         value->plain |= HEARTH__PLAIN_SCOPED;
+    }
+    if (scope->space != NULL && scope->space->family != 0) {
+        hearth__seat_add_family(hearth__seats_own(scope->cache->counters), scope->space->family,
+                                HEARTH__NAMESPACE_local_hits, 1);
     }
 }
 
@@ -378,12 +386,10 @@ static bool peek_key(hearth *handle, const void *key, size_t key_size, hearth__s
     return hearth__scope_is_known(scope) && open_key(scope, key, key_size, scoped);
 }
 
-bool hearth__scoped_hit(hearth *handle, const void *key, size_t key_size, int64_t max_stale_ms,
-                        hearth_value *value) {
+/* The caller is inside. */
+static bool hit(hearth *handle, const void *key, size_t key_size, int64_t max_stale_ms,
+                hearth_value *value) {
     struct scoped scoped;
-    if (!hearth__is_scoped(handle, key)) {
-        return hearth__chain_plain_hit(handle, key, key_size, value);
-    }
     hearth__scope scope = hearth__scope_begin(handle, HEARTH__SCOPE_HIT, max_stale_ms, 0);
     if (scope.status != HEARTH_OK || !hearth__scope_is_known(&scope) ||
         !open_key(&scope, key, key_size, &scoped)) {
@@ -395,6 +401,19 @@ bool hearth__scoped_hit(hearth *handle, const void *key, size_t key_size, int64_
     }
     close_key(&scoped);
     return hit;
+}
+
+bool hearth__scoped_hit(hearth *handle, const void *key, size_t key_size, int64_t max_stale_ms,
+                        hearth_value *value) {
+    if (!hearth__is_scoped(handle, key)) {
+        return hearth__chain_plain_hit(handle, key, key_size, value);
+    }
+    hearth__seat *seat = hearth__seats_enter(handle->counters);
+    bool is_hit = seat != NULL && hit(handle, key, key_size, max_stale_ms, value);
+    if (seat != NULL) {
+        hearth__seat_leave(seat);
+    }
+    return is_hit;
 }
 
 int32_t hearth__scoped_evict_local(hearth *handle, const void *key, size_t key_size) {

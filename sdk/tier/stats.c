@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A cache's statistics, as numbers and as Prometheus text; its hot keys. */
 #include "tier/cache.h"
-#include "tier/namespace_key.h"
+#include "tier/namespace.h"
+#include "tier/namespace_stats.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +31,10 @@ void hearth__cache_stats(hearth *handle, hearth_stats *stats) {
     hearth *cache = handle->whole;
     hearth__local_usage usage;
     hearth__nodes_usage nodes;
+    if (handle != cache) {
+        hearth__namespace_stats(cache, atomic_load(&handle->space)->family, stats);
+        return;
+    }
     hearth__local_usage_get(cache->local, &usage);
     hearth__nodes_usage_get(cache, &nodes);
     stats->size = sizeof *stats;
@@ -132,6 +137,54 @@ static void add_node_metric(struct text *text, const hearth__members *members, c
     }
 }
 
+/* A sample of each namespace, of the field at an offset. */
+struct namespace_metric {
+    struct text *text;
+    const char *name;
+    const char *ending;
+    size_t offset;
+};
+
+static void add_label_bytes(struct text *text, const unsigned char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        add_label(text, (const char[]){(char)bytes[i], '\0'});
+    }
+}
+
+static void add_namespace_sample(void *arg, const void *name, size_t name_size,
+                                 const hearth_stats *stats) {
+    const struct namespace_metric *metric = arg;
+    uint64_t value = 0;
+    memcpy(&value, (const char *)stats + metric->offset, sizeof value);
+    add(metric->text, "hearth_namespace_%s%s{namespace=\"", metric->name, metric->ending);
+    add_label_bytes(metric->text, name, name_size);
+    add(metric->text, "\"} %llu\n", (unsigned long long)value);
+}
+
+static void add_namespace_metric(struct text *text, hearth *cache, const char *name,
+                                 const char *kind, const char *help, size_t offset) {
+    struct namespace_metric metric = {.text = text,
+                                      .name = name,
+                                      .ending = strcmp(kind, "counter") == 0 ? "_total" : "",
+                                      .offset = offset};
+    add(text,
+        "# HELP hearth_namespace_%s%s Of a namespace: %s.\n# TYPE hearth_namespace_%s%s %s\n",
+        name, metric.ending, help, name, metric.ending, kind);
+    hearth__namespaces_stats(cache, add_namespace_sample, &metric);
+}
+
+static void add_namespaces(struct text *text, hearth *cache) {
+    if (!hearth__namespaces_any(cache)) { /* a name without samples is none */
+        return;
+    }
+#define METRIC(field, kind, help)                                                              \
+    if (hearth__namespace_has(HEARTH__STAT_##field)) {                                         \
+        add_namespace_metric(text, cache, #field, #kind, help, offsetof(hearth_stats, field)); \
+    }
+    HEARTH_STATS_MAP(METRIC)
+#undef METRIC
+}
+
 static uint64_t breaker_of(const hearth *cache, uint32_t node) {
     return hearth__nodes_is_open(cache, node);
 }
@@ -188,6 +241,7 @@ static size_t compose(const hearth__members *members, const hearth_stats *stats,
                    breaker_of);
     add_node_gauge(&text, members, "queued_deletes", "Deletes kept for a node",
                    hearth__nodes_queued);
+    add_namespaces(&text, members->cache);
     add_canaries(&text, members->cache, stats);
     return text.needed + 1;
 }

@@ -5,6 +5,7 @@
  * added without another one.
  */
 #include "tier/latencies.h"
+#include "tier/namespace_stats.h"
 #include "tier/stats_socket.h"
 
 #include <inttypes.h>
@@ -130,6 +131,21 @@ static void add_nodes(struct report *report, const hearth *cache) {
     add(report, "],", 2);
 }
 
+static void add_namespace(void *arg, const void *name, size_t name_size,
+                          const hearth_stats *stats) {
+    struct report *report = arg;
+    next(report);
+    print(report, "{\"name\":");
+    quote(report, name, name_size);
+#define MEMBER(field, kind, help)                                \
+    if (hearth__namespace_has(HEARTH__STAT_##field)) {           \
+        print(report, ",\"" #field "\":%" PRIu64, stats->field); \
+    }
+    HEARTH_STATS_MAP(MEMBER)
+#undef MEMBER
+    add(report, "}", 1);
+}
+
 bool hearth__stats_report(hearth *cache, hearth__buffer *out) {
     struct report report = {.out = out, .whole = true};
     hearth_stats stats;
@@ -142,6 +158,9 @@ bool hearth__stats_report(hearth *cache, hearth__buffer *out) {
     int32_t status = hearth__cache_hot_keys(cache, HOT_KEYS, add_hot_key, &report);
     add(&report, "],", 2);
     add_nodes(&report, cache);
+    begin(&report, "namespaces", "[");
+    hearth__namespaces_stats(cache, add_namespace, &report);
+    add(&report, "],", 2);
     add_histogram(&report, "remote_us", &cache->latencies->remote);
     add(&report, ",", 1);
     add_histogram(&report, "load_us", &cache->latencies->load);

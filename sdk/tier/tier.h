@@ -11,7 +11,7 @@
  *   renewal.c   when a value that there is is loaded anew
  *   reload.c   loads that are made whatever there is
  *   lives.c   how long values live
- *   scope.c   calls with a namespace's handle; namespace.c the generations of namespaces; counter.c counters that everybody reads
+ *   scope.c   calls with a namespace's handle; namespace.c the generations of namespaces; namespace_stats.c their figures; counter.c counters that everybody reads
  *   tags.c    families of keys that are invalidated at once; tag_table.c what is known of them
  *   fill.c    what an answer or a load may leave in the tiers
  *   limit.c   how many loads run, and are tried again

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "tier/bus.h"
+#include "tier/namespace_stats.h"
 #include "tier/tags.h"
 
 /* One write on its way. */
@@ -183,7 +184,7 @@ static int32_t begin(hearth *cache, struct step *step, hearth__write *write,
         stores(write) && write->size > (size_t)cache->config.remote_max_value_bytes;
     step->oversized = too_large && !conditional;
     step->unsent = too_large && conditional;
-    HEARTH__COUNT(cache->counters, writes);
+    HEARTH__COUNT_KEY(cache, write->key, write->key_size, writes);
     return status;
 }
 
@@ -298,7 +299,7 @@ static void put_local(hearth *cache, hearth__write *write,
         HEARTH__COUNT(cache->counters, flight_detaches);
     }
     write->status = kept ? HEARTH_OK : HEARTH_MISS;
-    HEARTH__COUNT(cache->counters, writes);
+    HEARTH__COUNT_KEY(cache, write->key, write->key_size, writes);
 }
 
 /* Marks the local copy alone. */
@@ -320,7 +321,7 @@ static void mark_local_alone(hearth *cache, hearth__write *write) {
         (void)hearth__local_evict(cache->local, write->key, write->key_size);
     }
     write->status = there ? HEARTH_OK : status == HEARTH_E_NOMEM ? status : HEARTH_MISS;
-    HEARTH__COUNT(cache->counters, writes);
+    HEARTH__COUNT_KEY(cache, write->key, write->key_size, writes);
 }
 
 void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,

@@ -8,6 +8,7 @@
 #include "tier/lease.h"
 #include "tier/load.h"
 #include "tier/namespace_key.h"
+#include "tier/namespace_stats.h"
 #include "tier/nodes.h"
 #include "tier/write.h"
 
@@ -161,7 +162,7 @@ int32_t hearth__write_through(hearth *cache, const hearth__write *write,
     }
     int32_t status = hearth__route_init(cache, write->key, write->key_size, &through.route);
     if (status == HEARTH_OK) {
-        HEARTH__COUNT(cache->counters, writes);
+        HEARTH__COUNT_KEY(cache, write->key, write->key_size, writes);
         hearth__guard_add_own(cache, write->key, write->key_size);
         status = run(&through, writer, arg);
         /* Once more, since a filter may have been begun after the first time. */

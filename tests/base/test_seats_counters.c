@@ -92,6 +92,68 @@ static void without_memory_for_a_seat_nothing_is_lost(void **state) {
     hearth__seats_destroy(counters);
 }
 
+/* ---- families --------------------------------------------------------------------------- */
+
+enum { FAMILY = 7 };
+
+static void add_to_family(hearth__seats *counters, size_t family, uint64_t amount) {
+    hearth__seat_add_family(hearth__seats_own(counters), family, HEARTH__FAMILY_COUNTERS - 1,
+                            amount);
+}
+
+static uint64_t sum_of(hearth__seats *counters, size_t family) {
+    return hearth__seats_sum_family(counters, family, HEARTH__FAMILY_COUNTERS - 1);
+}
+
+static void add_to_families(void *arg, size_t index) {
+    for (size_t round = 0; round < ROUNDS; round++) {
+        add_to_family(arg, FAMILY, 1);
+        add_to_family(arg, FAMILY + 1, index);
+    }
+}
+
+static void families_are_counted_apart(void **state) {
+    (void)state;
+    hearth__seats *counters = hearth__seats_create(1);
+    assert_non_null(counters);
+    assert_true(hearth__seats_open_family(counters, FAMILY));
+    assert_true(hearth__seats_open_family(counters, FAMILY + 1));
+    add_to_family(counters, FAMILY, 3);
+    assert_true(crowd_run(THREADS, add_to_families, counters)); /* and these end */
+    assert_int_equal(sum_of(counters, FAMILY), 3 + THREADS * ROUNDS);
+    assert_int_equal(sum_of(counters, FAMILY + 1), ROUNDS * (THREADS * (THREADS - 1) / 2));
+    assert_int_equal(hearth__seats_sum_family(counters, FAMILY, 0), 0);
+    assert_int_equal(hearth__seats_sum(counters, 0), 0);
+    hearth__seats_destroy(counters);
+    assert_int_equal(failing_memory_blocks(), 0);
+}
+
+/* Neither by who has a seat and gets no memory for a family, nor by who has none. */
+static void without_memory_nothing_of_a_family_is_lost(void **state) {
+    (void)state;
+    hearth__seats *counters = hearth__seats_create(1);
+    hearth__seats *others = hearth__seats_create(1);
+    assert_true(counters != NULL && others != NULL);
+    failing_memory_fail(0, 1);
+    assert_false(hearth__seats_open_family(counters, FAMILY));
+    failing_memory_pass();
+    assert_true(hearth__seats_open_family(counters, FAMILY));
+    assert_true(hearth__seats_open_family(others, FAMILY));
+    hearth__seats_add(counters, 0, 1);
+    failing_memory_fail(0, 1);
+    add_to_family(counters, FAMILY, 5);
+    failing_memory_pass();
+    add_to_family(counters, FAMILY, 2);
+    assert_int_equal(sum_of(counters, FAMILY), 7);
+    failing_memory_fail(0, 2);
+    add_to_family(others, FAMILY, 5);
+    failing_memory_pass();
+    add_to_family(others, FAMILY, 2);
+    assert_int_equal(sum_of(others, FAMILY), 7);
+    hearth__seats_destroy(counters);
+    hearth__seats_destroy(others);
+}
+
 static pthread_key_t last_words;
 
 static void add_at_end(void *counters) {
@@ -152,6 +214,8 @@ int main(void) {
         cmocka_unit_test(sums_wrap_at_64_bits),
         cmocka_unit_test(what_is_counted_while_a_thread_ends_stays),
         cmocka_unit_test(without_memory_for_a_seat_nothing_is_lost),
+        cmocka_unit_test(families_are_counted_apart),
+        cmocka_unit_test(without_memory_nothing_of_a_family_is_lost),
         cmocka_unit_test(many_owners_come_and_go),
         cmocka_unit_test(without_memory_there_are_none),
     };

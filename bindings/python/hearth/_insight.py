@@ -44,15 +44,17 @@ class Insight(Base):
 
     def stats(self) -> Stats:
         """The statistics, those of the library and of this package."""
+        return self._stats(self._failed_reads, self._refused_values)
+
+    def _stats(self, failed_reads: int, refused_values: int) -> Stats:
         found = _abi.Stats(size=ctypes.sizeof(_abi.Stats))
         call = self._handle.take()
         try:
             check(lib.hearth_stats_get(self._address, found))
         finally:
             self._handle.give(call)
-        own = (self._failed_reads, self._refused_values)
         names = Stats._fields[: _tables.LIBRARY_STATS]
-        return Stats._make([*(getattr(found, name) for name in names), *own])
+        return Stats._make([*(getattr(found, name) for name in names), failed_reads, refused_values])
 
     def stats_text(self) -> str:
         """The library's statistics, those of each node too, as Prometheus text."""

@@ -115,8 +115,8 @@ class Cache(Cached, FetchesMany, Guard, Insight):
 class Namespace(Cache):
     """A view of a cache: keys of their own, all else the cache's. `cache.namespace("users")` makes one.
 
-    Every verb of a cache is one of a view; those that are not about keys (statistics, the log, nodes,
-    tags) are about the cache as a whole. guard_add() and guard_rebuild() raise UnsupportedError: the guard
+    Every verb of a cache is one of a view; those that are not about keys (the log, nodes, tags) are about
+    the cache as a whole, and stats() tells the namespace's own figures. guard_add() and guard_rebuild() raise UnsupportedError: the guard
     knows the cache's own keys. Loaders and writers get the key as the caller gave it. `share_bytes` counts
     for each namespace.
 
@@ -182,8 +182,9 @@ class Namespace(Cache):
         self._whole._read_failed(status, key, times)
 
     def stats(self) -> Stats:
-        """Those of the cache."""
-        return self._whole.stats()
+        """Those of the namespace: its reads, hits, loads and writes, and what the local tier has of it
+        (local_entries, local_bytes). What is not counted by namespace is 0; the cache's stats() tell it."""
+        return self._stats(0, 0)
 
 
 class Option(NamedTuple):

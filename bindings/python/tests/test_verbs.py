@@ -336,6 +336,20 @@ class Verbs(support.OnNodes):
         self.assertEqual(user.namespace("users")["1"], [1])
         self.assertEqual((users.name, user.name), ("users", "user"))
 
+    def test_a_namespace_tells_its_own_figures(self):
+        users, posts = self.cache.namespace("users"), self.cache.namespace("posts")
+        users["1"], posts["1"] = b"one", b"other"
+        for key in ("1", "1", "2"):
+            users.get(key)
+        found, none = users.stats(), posts.stats()
+        self.assertEqual((found.writes, found.local_hits, found.local_entries), (1, 2, 1))
+        self.assertGreater(found.reads, 2)
+        self.assertEqual((none.writes, none.reads, none.local_entries), (1, 0, 1))
+        self.assertEqual(self.cache.stats().local_hits, 2)
+        self.assertIn(
+            'hearth_namespace_writes_total{namespace="posts"} 1', self.cache.stats_text()
+        )
+
     def test_a_bump_forgets_a_namespace(self):
         with self.open(coherence_version_ttl_ms=1) as other:
             one = self.cache.namespace("users")
