@@ -366,8 +366,7 @@ class Verbs(support.OnNodes):
                 support.await_until(lambda key=key: two.get(key) == b"new")
             self.assertEqual(self.cache.namespace("posts")["0"], b"stays")
             self.assertEqual(self.cache["0"], b"own")
-            self.assertEqual(one.stats().namespace_bumps, 3)
-            self.assertEqual(one.stats(), self.cache.stats())
+            self.assertEqual(self.cache.stats().namespace_bumps, 3)
 
     def test_a_bump_makes_a_load_from_before_nobodys_who_comes_later(self):
         users = self.cache.namespace("users")
