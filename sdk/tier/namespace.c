@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Longer than 400 lines: what is known of a generation, and who may trust it, stands in one file. */
 #include "tier/namespace.h"
 
 #include "base/clock.h"
@@ -338,29 +339,6 @@ void hearth__namespaces_changed(hearth *cache, const void *key, size_t key_size)
         space->told++; /* what is on its way may be from before */
         atomic_store(&space->until_ms, INT64_MIN);
         pthread_mutex_unlock(&space->lock);
-    }
-}
-
-bool hearth__namespaces_any(hearth *cache) {
-    pthread_mutex_lock(&cache->namespaces_lock);
-    bool any = cache->families != 0;
-    pthread_mutex_unlock(&cache->namespaces_lock);
-    return any;
-}
-
-void hearth__namespaces_stats(hearth *cache,
-                              void (*give)(void *arg, const void *name, size_t name_size,
-                                           const hearth_stats *stats),
-                              void *arg) {
-    pthread_mutex_lock(&cache->namespaces_lock);
-    const struct hearth__namespace *space = cache->namespaces; /* and those that follow stay */
-    pthread_mutex_unlock(&cache->namespaces_lock);
-    for (; space != NULL; space = space->next) {
-        if (space->family != 0) {
-            hearth_stats stats;
-            hearth__namespace_stats(cache, space->family, &stats);
-            give(arg, space->name, space->name_size, &stats);
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tier/namespace_stats.h"
 
+#include "tier/namespace.h"
+
 #include <string.h>
 
 void hearth__namespace_add(hearth *cache, const void *key, size_t key_size,
@@ -41,4 +43,27 @@ void hearth__namespace_stats(hearth *cache, uint32_t family, hearth_stats *stats
     stats->local_entries = usage.entries;
     stats->local_bytes = usage.bytes;
     stats->local_limit_bytes = usage.limit_bytes;
+}
+
+bool hearth__namespaces_any(hearth *cache) {
+    pthread_mutex_lock(&cache->namespaces_lock);
+    bool any = cache->families != 0;
+    pthread_mutex_unlock(&cache->namespaces_lock);
+    return any;
+}
+
+void hearth__namespaces_stats(hearth *cache,
+                              void (*give)(void *arg, const void *name, size_t name_size,
+                                           const hearth_stats *stats),
+                              void *arg) {
+    pthread_mutex_lock(&cache->namespaces_lock);
+    const struct hearth__namespace *space = cache->namespaces; /* and those that follow stay */
+    pthread_mutex_unlock(&cache->namespaces_lock);
+    for (; space != NULL; space = space->next) {
+        if (space->family != 0) {
+            hearth_stats stats;
+            hearth__namespace_stats(cache, space->family, &stats);
+            give(arg, space->name, space->name_size, &stats);
+        }
+    }
 }

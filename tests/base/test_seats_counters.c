@@ -133,7 +133,8 @@ static void without_memory_nothing_of_a_family_is_lost(void **state) {
     (void)state;
     hearth__seats *counters = hearth__seats_create(1);
     hearth__seats *others = hearth__seats_create(1);
-    assert_true(counters != NULL && others != NULL);
+    assert_non_null(counters);
+    assert_non_null(others);
     failing_memory_fail(0, 1);
     assert_false(hearth__seats_open_family(counters, FAMILY));
     failing_memory_pass();
