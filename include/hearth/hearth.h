@@ -678,8 +678,8 @@ HEARTH_API int32_t hearth_mark_stale(hearth *cache, const void *key, size_t key_
 /**
  * Invalidates all values with a tag, however many, in one round trip, or in two where the tag and the tags' clock are at different nodes: the values
  * are gone for whoever reads them, local copies too, and what is being loaded or renewed for them from before is stored nowhere. This process sees
- * it at once, others within `coherence.version_ttl_ms`, until when they trust what they know of a tag; where Redis tells of changes
- * (`coherence.mode`), as soon as they are told. Half of that time after its tags were asked for, a local copy is looked at again, and
+ * it at once, others within `coherence.version_ttl_ms`, until when they trust what they know of a tag; where Redis or the bus tells of
+ * changes (`coherence.mode`), as soon as they are told. Half of that time after its tags were asked for, a local copy is looked at again, and
  * staleness_bound_ms of hearth_info tells how old that is. With HEARTH_WRITE_KEEP_STALE in write->flags the values stay, as
  * those of hearth_mark_stale() do.
  *
@@ -792,7 +792,7 @@ HEARTH_API int32_t hearth_namespace_open(hearth *cache, const void *name, size_t
 
 /**
  * Forgets all keys of a namespace, however many, by one request: its generation goes on. This process has none of them from when this
- * returns, others from `coherence.version_ttl_ms` later at most. What is being loaded for it goes to those who wait for it, and to nobody
+ * returns, others from `coherence.version_ttl_ms` later at most, and where Redis or the bus tells of changes, once they are told. What is being loaded for it goes to those who wait for it, and to nobody
  * who comes after. The old values stay where they are until they expire or make room for others.
  *
  * What was forgotten does not come back: a generation that its node lost (evicted, flushed, deleted) is made anew with another number, at

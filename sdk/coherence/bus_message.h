@@ -9,7 +9,7 @@
  *   then, any number of times:
  *   1        what happened: 1 changed, 2 missed by its node, 3 more keys than could be kept: any may have changed
  *   2        the key's size, little-endian; 0 with 3
- *   size     the key, without remote.prefix, which the stream's name has
+ *   size     the key, without remote.prefix, which the stream's name has; of a tag or a namespace's generation that of its node
  *
  * A message that is anything else says that something changed which this process cannot read.
  *

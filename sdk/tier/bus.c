@@ -10,7 +10,9 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tier/namespace.h"
 #include "tier/nodes.h"
+#include "tier/tags.h"
 
 #include <hearth/errors.h>
 
@@ -21,6 +23,7 @@ enum {
     MAX_TTL_MS = 10000,       /* of a copy, by default */
     MAX_TTL_CAP_MS = 3600000, /* so that the numbers of sources come back */
     RETRY_MS = 1000,          /* between two attempts to connect */
+    BESIDE_MAX = 1024,        /* bytes of a tag's or generation's key, prefix included */
     NO_GRACE_BITS = 50,       /* a grace that no point in time has */
 };
 
@@ -35,6 +38,25 @@ static void keep_missed(hearth *cache, const void *key, size_t key_size) {
     hearth__route_fini(&route);
 }
 
+/* What stands beside everybody's keys is told of without the prefix, which the stream has. A key of the cache's own that looks so costs
+ * a question. */
+static void take_beside(hearth *cache, const void *key, size_t key_size) {
+    static const char *const all[] = {HEARTH__TAG_KEYS, HEARTH__NAMESPACE_KEYS};
+    unsigned char whole[BESIDE_MAX];
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        size_t head = strlen(all[i]);
+        bool fits = cache->prefix_size + key_size <= sizeof whole;
+        if (fits && key_size > head && memcmp(key, all[i], head) == 0) {
+            memcpy(whole, key, head);
+            memcpy(whole + head, cache->config.remote_prefix, cache->prefix_size);
+            memcpy(whole + head + cache->prefix_size, (const char *)key + head,
+                   key_size - head);
+            hearth__tags_changed(cache, whole, cache->prefix_size + key_size);
+            hearth__namespaces_changed(cache, whole, cache->prefix_size + key_size);
+        }
+    }
+}
+
 static void changed(void *arg, const void *key, size_t key_size,
                     enum hearth__bus_change change) {
     hearth *cache = arg;
@@ -45,6 +67,7 @@ static void changed(void *arg, const void *key, size_t key_size,
         keep_missed(cache, key, key_size);
     }
     hearth__local_changed(cache->local, key, key_size);
+    take_beside(cache, key, key_size);
     HEARTH__COUNT(cache->counters, changes_told);
 }
 
@@ -263,6 +286,21 @@ int32_t hearth__bus_tell(hearth *cache, const void *key, size_t key_size, int32_
         .verb = HEARTH__WRITE_DELETE, .key = key, .key_size = key_size, .status = status};
     hearth__bus_tell_writes(cache, &write, 1, deadline_ns);
     return write.status;
+}
+
+void hearth__bus_tell_beside(hearth *cache, const char *before, const void *name, size_t size,
+                             int32_t status, int64_t deadline_ns) {
+    unsigned char key[BESIDE_MAX];
+    size_t head = strlen(before);
+    if (cache->bus.bus == NULL || (status != HEARTH_OK && !is_unanswered(status)) ||
+        head + size > sizeof key) {
+        return;
+    }
+    memcpy(key, before, head);
+    memcpy(key + head, name, size);
+    hearth__bus_start(cache->bus.bus);
+    uint64_t number = publish(cache, key, head + size, HEARTH__BUS_CHANGED);
+    (void)await(cache, number, deadline_ns);
 }
 
 uint64_t hearth__bus_tell_fills(hearth *cache, hearth_fill *const *fills,

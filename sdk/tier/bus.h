@@ -36,6 +36,12 @@ uint64_t hearth__bus_tell_fills(hearth *cache, hearth_fill *const *fills,
                                 const hearth__remote_op *ops, size_t count);
 void hearth__bus_await_fills(hearth *cache, uint64_t number, int64_t deadline_ns);
 
+/* Tells of a tag or a generation that was changed at its node, or may have been, as `status` says: by its key, as tags.h and namespace.h
+ * have it, without the prefix. Who is not told by the deadline finds out by coherence.version_ttl_ms. Versions that do not know such keys
+ * take them for keys of which they have no copy. */
+void hearth__bus_tell_beside(hearth *cache, const char *before, const void *name, size_t size,
+                             int32_t status, int64_t deadline_ns);
+
 /* A delete that a node had missed is carried out; the key with its prefix. Waits for nothing. */
 void hearth__bus_tell_replayed(hearth *cache, const void *key, size_t key_size);
 

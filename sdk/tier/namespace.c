@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tier/bus.h"
 #include "tier/counter.h"
 #include "tier/namespace_stats.h"
 
@@ -398,5 +399,7 @@ int32_t hearth__namespace_bump(hearth *handle, int64_t deadline_ns) {
     if (status != HEARTH_OK) {
         distrust(space); /* it may have gone on */
     }
+    hearth__bus_tell_beside(cache, GENERATION, space->name, space->name_size, status,
+                            deadline_ns);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "tier/tags.h"
 
 #include "base/clock.h"
+#include "tier/bus.h"
 #include "tier/counter.h"
 
 #include <hearth/errors.h>
@@ -508,6 +509,7 @@ int32_t hearth__invalidate_tag(hearth *handle, const void *tag, size_t size, boo
     } else {
         hearth__tag_table_distrust(cache->tags, tag, size);
     }
+    hearth__bus_tell_beside(cache, TAG, tag, size, status, deadline_ns);
     close_question(&this.tag);
     close_question(&this.clock);
     return status == HEARTH_CONFLICT ? HEARTH_E_UNAVAILABLE : status;

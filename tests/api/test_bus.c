@@ -79,6 +79,7 @@ static void side_open(struct side *side, const char *dead_ms, struct login login
                                        {"coherence.writers", "hearth"},
                                        {"coherence.ping_ms", "50"},
                                        {"coherence.dead_ms", dead_ms},
+                                       {"coherence.version_ttl_ms", "1h"},
                                        {"local.max_ttl_ms", "10m"},
                                        {"remote.timeout_ms", "5s"},
                                        {"remote.stall_ms", "5s"}};
@@ -245,6 +246,54 @@ static void a_change_is_heard(void **state) {
     await_text(&rig.reader, "k", NULL);
     assert_true(stat_of(rig.reader.cache, offsetof(hearth_stats, changes_told)) >= 2);
     assert_true(stat_of(rig.writer.cache, offsetof(hearth_stats, changes_published)) >= 3);
+    assert_int_equal(lost(&rig.reader), 0);
+    rig_close(&rig);
+}
+
+/* Which nobody would ask for by itself for half an hour. */
+static void a_tag_is_told_of(void **state) {
+    static const void *const tags[] = {"tag"};
+    static const size_t sizes[] = {3};
+    struct rig rig;
+    hearth_write_options tagged;
+    (void)state;
+    rig_open(&rig);
+    hearth_write_options_init(&tagged, sizeof tagged);
+    tagged.tags = tags;
+    tagged.tag_sizes = sizes;
+    tagged.tag_count = 1;
+    assert_int_equal(hearth_set(rig.writer.cache, "k", 1, "one", 3, &tagged), HEARTH_OK);
+    assert_int_equal(set(&rig.writer, "other", "two"), HEARTH_OK);
+    copy(&rig.reader, "k");
+    copy(&rig.reader, "other");
+    assert_int_equal(hearth_invalidate_tag(rig.writer.cache, "tag", 3, NULL), HEARTH_OK);
+    await_text(&rig.reader, "k", NULL);
+    assert_true(is_local(&rig.reader, "other"));
+    assert_int_equal(lost(&rig.reader), 0);
+    rig_close(&rig);
+}
+
+static struct side view_of(const struct side *side) {
+    struct side view = *side;
+    assert_int_equal(hearth_namespace_open(side->cache, "users", 5, &view.cache), HEARTH_OK);
+    return view;
+}
+
+static void a_bump_is_told_of(void **state) {
+    struct rig rig;
+    (void)state;
+    rig_open(&rig);
+    struct side reader = view_of(&rig.reader);
+    struct side writer = view_of(&rig.writer);
+    assert_int_equal(set(&writer, "k", "one"), HEARTH_OK);
+    assert_int_equal(set(&rig.writer, "k", "two"), HEARTH_OK);
+    copy(&reader, "k");
+    copy(&rig.reader, "k");
+    assert_int_equal(hearth_namespace_bump(writer.cache, NULL), HEARTH_OK);
+    await_text(&reader, "k", NULL);
+    assert_true(is_local(&rig.reader, "k"));
+    assert_int_equal(set(&writer, "k", "new"), HEARTH_OK);
+    await_text(&reader, "k", "new");
     assert_int_equal(lost(&rig.reader), 0);
     rig_close(&rig);
 }
@@ -728,6 +777,8 @@ static int close_servers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_is_heard),
+        cmocka_unit_test(a_tag_is_told_of),
+        cmocka_unit_test(a_bump_is_told_of),
         cmocka_unit_test(own_messages_are_not_applied),
         cmocka_unit_test(what_is_loaded_is_told_of_beside_what_is_not),
         cmocka_unit_test(
