@@ -10,6 +10,12 @@
  * be freed. */
 void *hearth__alloc(size_t size) __attribute__((malloc, warn_unused_result));
 
+/* `count` * `size` bytes, not cleared; NULL when there is no memory or the product overflows. */
+static inline void *hearth__alloc_many(size_t count, size_t size) {
+    size_t bytes = 0;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : hearth__alloc(bytes);
+}
+
 /* `count` * `size` bytes, all zero; NULL when there is no memory or the product overflows. */
 void *hearth__alloc_zero(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
 

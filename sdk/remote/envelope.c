@@ -346,17 +346,24 @@ void hearth__envelope_mark(unsigned char *header, size_t header_size, const void
     seal(header, header_size, key, key_size);
 }
 
-int64_t hearth__envelope_age(const hearth__envelope *envelope, int64_t server_ttl_ms) {
+/* `heard_ms`: when it was read, by the wall clock; 0: just now. */
+static int64_t age_at(const hearth__envelope *envelope, int64_t server_ttl_ms,
+                      int64_t heard_ms) {
     bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
     int64_t hard = has_end ? (int64_t)envelope->hard_ms : INT64_MAX;
     if (has_end && server_ttl_ms >= 0 && server_ttl_ms <= hard) {
         return hard - server_ttl_ms;
     }
-    int64_t age = hearth__wall_ms() - (int64_t)(envelope->version >> 16);
+    int64_t now_ms = heard_ms != 0 ? heard_ms : hearth__wall_ms();
+    int64_t age = now_ms - (int64_t)(envelope->version >> 16);
     if (age < 0) {
         return 0;
     }
     return age < hard ? age : hard;
+}
+
+int64_t hearth__envelope_age(const hearth__envelope *envelope, int64_t server_ttl_ms) {
+    return age_at(envelope, server_ttl_ms, 0);
 }
 
 bool hearth__envelope_left(const void *data, size_t size, int64_t *left_ms) {
@@ -394,10 +401,9 @@ static bool accept(const hearth__remote_config *config, enum hearth__envelope_ve
 
 static void judge_lives(hearth__remote_op *op, const hearth__envelope *envelope,
                         int64_t server_ttl_ms) {
-    op->found_age_ms = hearth__envelope_age(envelope, server_ttl_ms);
-    if (envelope->version == 0) {
-        op->found_age_ms = 0; /* an integer, or not ours: nobody wrote down when */
-    }
+    /* An integer, or what is not ours, says not when it was written. */
+    op->found_age_ms =
+        envelope->version != 0 ? age_at(envelope, server_ttl_ms, op->heard_ms) : 0;
     bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
     op->left_ms = server_ttl_ms;
     if (server_ttl_ms == HEARTH__TTL_UNKNOWN) {

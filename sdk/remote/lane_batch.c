@@ -134,9 +134,11 @@ static bool take(void *arg, uint32_t index, const hearth__notes *notes, hearth__
     while (!is_pending(&batch->errands[batch->at])) {
         batch->at++;
     }
-    batch->errands[batch->at].op->heard = true;
-    batch->errands[batch->at].op->source = notes->source;
-    return batch->verbs->take(batch->node, batch->errands[batch->at].op, notes, kept);
+    hearth__remote_op *op = batch->errands[batch->at].op;
+    op->heard = true;
+    op->heard_ms = notes->wall_ms;
+    op->source = notes->source;
+    return batch->verbs->take(batch->node, op, notes, kept);
 }
 
 static void await(struct hearth__batch *batch, int64_t deadline_ns) {

@@ -31,6 +31,8 @@ typedef struct hearth__notes {
     size_t first;     /* not 0: its first reply can come when so many of its bytes are sent */
     int64_t began_ns; /* when it was asked for, or 0 */
     uint32_t source;  /* of the connection that answered: the lane's to write */
+    int64_t
+        wall_ms; /* when it was, where others were with it; 0: just now. The lane's to write */
     uint32_t
         epoch; /* not 0: whom it has told of changes from here on, if it is answered by HEARTH_OK */
 } hearth__notes;

@@ -85,6 +85,17 @@ static void answer(hearth__drive *drive, hearth__exchange *exchange, hearth__kep
     }
 }
 
+/* Answers that came together came at one time: the clock is not looked at for each. */
+static int64_t heard_at(hearth__drive *drive, const hearth__exchange *exchange) {
+    if (exchange->count == 1) {
+        return 0;
+    }
+    if (drive->wall_ms == 0) {
+        drive->wall_ms = hearth__wall_ms();
+    }
+    return drive->wall_ms;
+}
+
 /* How much of an exchange is sent before its request's next reply can come. */
 static size_t needed_by(const hearth__request *request) {
     const hearth__notes *notes = &request->notes;
@@ -108,6 +119,7 @@ static bool hear(void *arg, const void *reply) {
     request->notes.source = atomic_load_explicit(&lane->source, memory_order_relaxed);
     enum hearth__heard heard = codec_of(lane)->hear(&request->notes, reply, half_sent, &kept);
     if (heard == HEARTH__HEARD_ALL) {
+        request->notes.wall_ms = heard_at(drive, first);
         if (request->notes.epoch != 0) {
             hearth__lane_redirected(lane, &request->notes, kept);
         }
@@ -156,6 +168,7 @@ static int32_t read_some(hearth__drive *drive, int flags) {
         return again ? HEARTH_MISS : HEARTH_E_UNAVAILABLE;
     }
     lane->heard += (uint64_t)got;
+    drive->wall_ms = 0;
     lane->patient = true;
     int32_t status = codec->parse(lane->parser, lane->chunk, (size_t)got, hear, drive);
     if (status != HEARTH_OK) {

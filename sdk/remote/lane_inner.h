@@ -92,6 +92,7 @@ typedef struct hearth__drive {
     void *arg;
     hearth__strokes strokes; /* whom to wake */
     int64_t now_ns;          /* by the last look at the clock; 0: none yet */
+    int64_t wall_ms;         /* the same of what one read brought */
 } hearth__drive;
 
 /* Hints to who looks for a lane. */

@@ -16,6 +16,8 @@
 
 enum {
     CODE_SIZE = 24,
+    PIECE_BYTES = 2048,       /* of what is parsed at once, */
+    MANY_BYTES = 16 * 1024,   /* unless it comes in large reads, for one large reply */
     REPLY_EXTRA_BYTES = 4096, /* what a reply may be longer than a value's body */
 };
 
@@ -53,14 +55,27 @@ static bool pass_on(void *arg, const hearth__redis_reply *reply) {
     return audience->hearer(audience->arg, reply);
 }
 
+static int32_t parse_piece(hearth__redis_parser *parser, const void *bytes, size_t size,
+                           struct audience *audience) {
+    int32_t status = hearth__redis_parser_feed(parser, bytes, size);
+    while (status == HEARTH_OK) {
+        status = hearth__redis_parser_next(parser, pass_on, audience);
+    }
+    return status == HEARTH_MISS ? HEARTH_OK : status;
+}
+
+/* hiredis moves all that lies behind a reply, one in so many bytes of them: little by little, that is little. */
 static int32_t parse(void *parser, const void *bytes, size_t size, hearth__hearer *hearer,
                      void *arg) {
     struct audience audience = {.hearer = hearer, .arg = arg};
-    int32_t status = hearth__redis_parser_feed(parser, bytes, size);
-    while (status == HEARTH_OK) {
-        status = hearth__redis_parser_next(parser, pass_on, &audience);
+    const unsigned char *from = bytes;
+    size_t piece = size <= MANY_BYTES ? PIECE_BYTES : size;
+    int32_t status = HEARTH_OK;
+    for (size_t at = 0; status == HEARTH_OK && at < size; at += piece) {
+        size_t left = size - at;
+        status = parse_piece(parser, from + at, left < piece ? left : piece, &audience);
     }
-    return status == HEARTH_MISS ? HEARTH_OK : status;
+    return status;
 }
 
 static bool is_empty(const void *parser) {

@@ -311,14 +311,29 @@ static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share
     }
 }
 
+static void fail_all(hearth__remote_op *ops, size_t count, int32_t status) {
+    for (size_t i = 0; i < count; i++) {
+        ops[i].status = status;
+    }
+}
+
 static void run_on_one_node(hearth__remote *remote, hearth__remote_op *ops, size_t count,
                             int64_t deadline_ns) {
     hearth__remote_op *few[FEW_OPERATIONS];
+    hearth__remote_op **all =
+        count <= FEW_OPERATIONS ? few : hearth__alloc_many(count, sizeof(hearth__remote_op *));
+    if (all == NULL) {
+        fail_all(ops, count, HEARTH_E_NOMEM);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
-        few[i] = &ops[i];
+        all[i] = &ops[i];
     }
     struct share share = {.node = ops[0].node, .count = count};
-    run(remote, few, &share, 1, deadline_ns);
+    run(remote, all, &share, 1, deadline_ns);
+    if (all != few) {
+        hearth__free(all);
+    }
 }
 
 static bool same_node(const hearth__remote_op *ops, size_t count) {
@@ -335,11 +350,12 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
     for (size_t i = 0; i < count; i++) {
         ops[i].status = HEARTH__PENDING;
         ops[i].heard = false;
+        ops[i].heard_ms = 0;
     }
     if (count == 0) {
         return;
     }
-    if (count <= FEW_OPERATIONS && same_node(ops, count)) {
+    if (same_node(ops, count)) {
         run_on_one_node(remote, ops, count, deadline_ns);
         return;
     }
@@ -351,9 +367,7 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
         size_t used = divide(ops, count, places, nodes, sorted, shares);
         run(remote, sorted, shares, used, deadline_ns);
     } else {
-        for (size_t i = 0; i < count; i++) {
-            ops[i].status = HEARTH_E_NOMEM;
-        }
+        fail_all(ops, count, HEARTH_E_NOMEM);
     }
     hearth__free(sorted);
     hearth__free(places);

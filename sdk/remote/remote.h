@@ -209,8 +209,9 @@ typedef struct hearth__remote_op {
     bool want_ttl;     /* GET: `left_ms` is needed exactly, since a local copy may be kept */
     bool
         check; /* SET, ADD, REPLACE, SWAP, FILL, on Redis: what is there then is looked at, so that changes of it are told */
-    bool same_body; /* SWAP: that version has the same body, which need not be sent again */
-    bool heard;     /* answer: the node said something; it may be false all the same */
+    bool same_body;   /* SWAP: that version has the same body, which need not be sent again */
+    bool heard;       /* answer: the node said something; it may be false all the same */
+    int64_t heard_ms; /* when, by the wall clock; 0: just now */
     int64_t soft_ttl_ms; /* stores and TOUCH: soft life from now; 0: none */
     int64_t ttl_ms;      /* stores and TOUCH: hard life from now; 0: for ever */
     int64_t age_ms; /* stores: how long ago its load or write began, by this process's clock */

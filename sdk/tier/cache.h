@@ -363,9 +363,9 @@ uint32_t hearth__shared_piece(const hearth *cache, uint32_t first, uint32_t bloc
 
 /* ---- fill.c: what an answer or a load may leave in the tiers ---- */
 
-/* A node's answer to a GET that was sent at `sent_ms` (hearth__boot_ms()). */
+/* A node's answer to a GET that was sent at `sent_ms` (hearth__boot_ms()), and heard at `heard_ms`. */
 hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__remote_op *op,
-                                          int64_t sent_ms);
+                                          int64_t sent_ms, int64_t heard_ms);
 
 /* Whether an answer is past its soft life. */
 bool hearth__answer_is_stale(const hearth__answer *answer);

@@ -203,7 +203,8 @@ int32_t hearth__read_take_remote(hearth__read *read, const hearth__remote_op *op
         return refuse_invalidated(read);
     }
     HEARTH__COUNT_KEY(read->cache, read->key, read->key_size, remote_hits);
-    read->value->answer = hearth__answer_from_remote(read->cache, op, sent_ms);
+    read->value->answer = hearth__answer_from_remote(
+        read->cache, op, sent_ms, read->heard_ms != 0 ? read->heard_ms : hearth__boot_ms());
     if (op->found_tags_size != 0) {
         read->value->answer.tagged = true;
         read->value->answer.invalidations = read->invalidations;

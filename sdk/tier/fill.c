@@ -20,7 +20,7 @@
 /* ---- answers ---------------------------------------------------------------------------- */
 
 hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__remote_op *op,
-                                          int64_t sent_ms) {
+                                          int64_t sent_ms, int64_t heard_ms) {
     hearth__local_entry entry = {
         .absent = op->status == HEARTH_ABSENT,
         .stale = op->found == HEARTH__KIND_STALE,
@@ -36,7 +36,7 @@ hearth__answer hearth__answer_from_remote(const hearth *cache, const hearth__rem
         .until_ms = HEARTH__LOCAL_FOREVER,
     };
     return (hearth__answer){.entry = entry,
-                            .now_ms = hearth__boot_ms(),
+                            .now_ms = heard_ms,
                             .tier = HEARTH_TIER_REMOTE,
                             .sole_writer = cache->sole_writer};
 }

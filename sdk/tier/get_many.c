@@ -16,7 +16,8 @@ struct question {
 
 /* Takes what its node said; if that is only that it has something else than the copy, nothing is answered yet. */
 static void take(struct question *asked, const hearth__remote_op *op, int64_t sent_ms,
-                 int32_t *statuses) {
+                 int64_t heard_ms, int32_t *statuses) {
+    asked->read.heard_ms = heard_ms;
     asked->is_answered = !op->changed;
     if (asked->is_answered) {
         int32_t status =
@@ -44,11 +45,12 @@ static size_t ask(hearth *cache, struct question *questions, hearth__remote_op *
     }
     int64_t sent_ms = hearth__boot_ms();
     hearth__nodes_execute(cache, ops, asked, deadline_ns);
+    int64_t heard_ms = hearth__boot_ms();
     size_t left = 0;
     asked = 0;
     for (size_t i = 0; i < count; i++) {
         if (!questions[i].is_answered) {
-            take(&questions[i], &ops[asked++], sent_ms, statuses);
+            take(&questions[i], &ops[asked++], sent_ms, heard_ms, statuses);
             left += !questions[i].is_answered;
         }
     }
@@ -73,6 +75,8 @@ static bool ask_local_of_many(hearth__read *read, size_t place, struct question 
     if (*status == HEARTH_MISS && !hearth__read_wants(read, HEARTH_READ_NO_REMOTE)) {
         next->read = *read;
         next->place = place;
+        next->copy = (hearth__buffer){0};
+        next->is_answered = false;
         *status = hearth__route_init(read->cache, read->key, read->key_size, &next->route);
         if (*status == HEARTH_OK) {
             return true;
@@ -126,8 +130,9 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
         return HEARTH_OK;
     }
     int64_t deadline_ns = hearth__read_get_deadline_ns(cache, options);
-    struct question *questions = hearth__alloc_zero(count, sizeof *questions);
-    hearth__remote_op *ops = hearth__alloc_zero(count, sizeof *ops);
+    /* Much memory, of which each question's is written when there is one. */
+    struct question *questions = hearth__alloc_many(count, sizeof *questions);
+    hearth__remote_op *ops = hearth__alloc_many(count, sizeof *ops);
     int32_t result = questions != NULL && ops != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     size_t asked = 0;
     for (size_t i = 0; result == HEARTH_OK && i < count; i++) {

@@ -24,6 +24,7 @@ typedef struct hearth__read {
     bool is_told;           /* who changes what was seen there, this process too, has it told */
     bool audited;           /* the guard denied it, and that is to be checked */
     uint64_t invalidations; /* of tags, begun by this process before */
+    int64_t heard_ms;       /* when its node answered; 0: just now */
 } hearth__read;
 
 static inline bool hearth__read_wants(const hearth__read *read, uint32_t flag) {
