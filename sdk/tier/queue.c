@@ -11,8 +11,6 @@
 #include <time.h>
 #include <utlist.h>
 
-enum { LENT_AGAIN_NS = 1000000 /* who carries out batches by collecting comes back by then */ };
-
 /* ---- forked children -------------------------------------------------------------------- */
 
 static void drop_all(hearth__jobs *jobs) {
@@ -55,6 +53,7 @@ static void forget_parents(hearth_queue *queue) {
     queue->earliest_load_ns = HEARTH__NEVER;
     queue->running = (hearth__jobs){NULL, 0};
     atomic_store(&queue->scheduled, false);
+    atomic_store(&queue->lent, false);
     queue->batches = 0;
     queue->operations = 0;
     queue->bytes = 0;
@@ -107,17 +106,6 @@ hearth *hearth__queue_cache(const hearth_queue *queue) {
 
 /* ---- submit ----------------------------------------------------------------------------- */
 
-static int64_t deadline_of(const hearth *cache, const hearth__operation *submission,
-                           int64_t now_ns) {
-    bool fetches = submission->verb == HEARTH_VERB_FETCH;
-    int64_t ms = submission->read != NULL ? submission->read->deadline_ms
-                                          : submission->write->deadline_ms;
-    ms = ms != 0   ? ms
-         : fetches ? cache->config.load_hard_timeout_ms
-                   : cache->config.remote_timeout_ms;
-    return now_ns + ms * 1000000;
-}
-
 /* Whether the local tier may answer by itself: no write of this queue is to be seen first. */
 static bool is_hit(hearth_queue *queue, const hearth__operation *submission) {
     if (submission->read == NULL || submission->is_many || submission->values == NULL ||
@@ -161,13 +149,10 @@ static int32_t enqueue(hearth_queue *queue, const hearth__operation *submission,
     if (job == NULL) {
         return HEARTH_E_NOMEM;
     }
-    int64_t now_ns = hearth__monotonic_ns();
-    int64_t lent_ns = atomic_load_explicit(&queue->lent_ns, memory_order_relaxed);
     bool is_watched = hearth__queue_clock_wake(queue->cache);
+    bool is_lent = is_watched && atomic_load_explicit(&queue->lent, memory_order_relaxed);
     job->queue = queue;
-    job->calls = !is_watched || now_ns - lent_ns >= LENT_AGAIN_NS;
-    job->since_ns = now_ns;
-    job->deadline_ns = deadline_of(queue->cache, submission, now_ns);
+    job->calls = !is_lent;
     int32_t status = admit(queue, job);
     if (status != HEARTH_OK) {
         hearth__job_destroy(job);
@@ -175,11 +160,16 @@ static int32_t enqueue(hearth_queue *queue, const hearth__operation *submission,
     }
     uint64_t number = job->ticket; /* it may be gone when it was handed in */
     begin_write(queue, job);
-    if (!hearth__queue_hand_in(queue, job) && !is_watched &&
-        hearth__queue_cancel(queue, number) == HEARTH_OK) {
+    if (is_lent) {
+        hearth__queue_leave_in(queue, job);
+    } else if (!hearth__queue_hand_in(queue, job) && !is_watched &&
+               hearth__queue_cancel(queue, number) == HEARTH_OK) {
         return HEARTH_E_NOMEM; /* there is nobody who would do it */
     }
-    (void)hearth__queue_clock_wake(queue->cache); /* it may have found nothing just before */
+    if (is_watched) {
+        hearth__queue_clock_keep_awake(
+            queue->cache); /* it may have found nothing just before */
+    }
     *ticket = number;
     return HEARTH_OK;
 }

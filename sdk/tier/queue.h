@@ -80,9 +80,9 @@ typedef struct hearth__job {
     int32_t leaving;
     uint32_t met; /* of the two who end it then: who loads, and who wants it to leave */
     int32_t status;
-    int64_t number; /* INCREMENT: what is added, then what it is */
-    size_t bytes;   /* of memory, this and the keys and values behind it */
-    int64_t since_ns;
+    int64_t number;   /* INCREMENT: what is added, then what it is */
+    size_t bytes;     /* of memory, this and the keys and values behind it */
+    int64_t since_ns; /* when it was taken in, and when it has to be done by */
     int64_t deadline_ns;
     hearth_read_options read;
     hearth_write_options write;
@@ -132,7 +132,9 @@ struct hearth_queue {
     _Atomic int64_t inside; /* callers that use the cache */
     _Atomic bool closed;    /* no more is taken */
     _Atomic uint64_t fork_generation;
-    _Atomic int64_t lent_ns; /* when a collector last did a driver's work */
+    _Atomic bool
+        lent; /* collectors do the drivers' work, one after the other; the clock ends that */
+    _Atomic int64_t lent_ns;                                /* when one last did */
     _Atomic uint32_t pending_writes[HEARTH__QUEUE_STRIPES]; /* waiting and running */
 
     /* From callers to whoever has `lock`, and back. */
@@ -239,6 +241,9 @@ bool hearth__queue_unlock(hearth_queue *queue);
 /* By a caller, under no lock: whoever has the lock, or the caller itself, takes the job in. False: as above. */
 bool hearth__queue_hand_in(hearth_queue *queue, hearth__job *job);
 
+/* The same, but that it is left to whoever comes next: a collector, or the clock. */
+void hearth__queue_leave_in(hearth_queue *queue, hearth__job *job);
+
 /* ---- queue_done.c ---- */
 
 /* Results are there, linked from the latest to the first. Under no lock, by who is inside. */
@@ -317,6 +322,7 @@ void hearth__queues_close(hearth *cache);
 
 /* There is something that waits. False: there is no thread to look after it. */
 bool hearth__queue_clock_wake(hearth *cache);
+void hearth__queue_clock_keep_awake(hearth *cache); /* of one that runs */
 bool hearth__queue_clock_runs(const hearth *cache);
 void hearth__queue_clock_stop(hearth *cache);
 

@@ -14,10 +14,11 @@
 enum {
     ANY_STROKE = 1,
     TICK_NS = 1000000,
-    PATIENCE_NS = 1000000, /* what waits longer than this is not about to be taken */
-    IDLE_TICKS = 50,       /* before it sleeps */
-    AT_ONCE = 256,         /* operations that end under one lock */
-    LEAVERS = 64,          /* the same of those that are to be loaded */
+    PATIENCE_NS = 1000000,   /* what waits longer than this is not about to be taken */
+    LENT_AGAIN_NS = 1000000, /* who carries out batches by collecting comes back by then */
+    IDLE_TICKS = 50,         /* before it sleeps */
+    AT_ONCE = 256,           /* operations that end under one lock */
+    LEAVERS = 64,            /* the same of those that are to be loaded */
 };
 
 /* ---- a queue ---------------------------------------------------------------------------- */
@@ -101,10 +102,21 @@ static void look_after_loads(hearth_queue *queue, int64_t now_ns) {
     }
 }
 
+/* Whether nobody carries out batches by collecting, for now. */
+static bool is_on_its_own(hearth_queue *queue, int64_t now_ns) {
+    bool own =
+        now_ns - atomic_load_explicit(&queue->lent_ns, memory_order_relaxed) >= LENT_AGAIN_NS;
+    if (own && atomic_load_explicit(&queue->lent, memory_order_relaxed)) {
+        atomic_store_explicit(&queue->lent, false, memory_order_relaxed);
+    }
+    return own;
+}
+
 /* Whether something waits there. The queue is held. */
 static bool look_after(hearth_queue *queue, int64_t now_ns) {
+    bool is_own = is_on_its_own(queue, now_ns);
     pthread_mutex_lock(&queue->lock);
-    bool calls = hearth__queue_take_in(queue) && hearth__queue_needs_driver(queue);
+    bool calls = (hearth__queue_take_in(queue) || is_own) && hearth__queue_needs_driver(queue);
     while (queue->waiting.first != NULL && queue->earliest_ns <= now_ns &&
            end_waiting(queue, now_ns)) {
         hearth__queue_unlock(queue); /* others have their turn */
@@ -207,20 +219,21 @@ bool hearth__queue_clock_runs(const hearth *cache) {
 
 /* Once it runs, no lock is taken: it is awake whenever something waits. */
 bool hearth__queue_clock_wake(hearth *cache) {
-    struct hearth__queues *queues = &cache->queues;
     if (!hearth__queue_clock_runs(cache)) {
         if (!start(cache)) {
             return false;
         }
-        atomic_store(&queues->clock_of, hearth__fork_generation());
+        atomic_store(&cache->queues.clock_of, hearth__fork_generation());
     }
-    if (!atomic_load(&queues->clock_sleeps)) {
-        return true;
-    }
-    if (atomic_exchange(&queues->clock_sleeps, false)) {
+    hearth__queue_clock_keep_awake(cache);
+    return true;
+}
+
+void hearth__queue_clock_keep_awake(hearth *cache) {
+    struct hearth__queues *queues = &cache->queues;
+    if (atomic_load(&queues->clock_sleeps) && atomic_exchange(&queues->clock_sleeps, false)) {
         hearth__bell_ring(&queues->clock_bell, ANY_STROKE);
     }
-    return true;
 }
 
 void hearth__queue_clock_stop(hearth *cache) {

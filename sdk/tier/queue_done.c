@@ -4,6 +4,12 @@
 
 #include "base/clock.h"
 #include "base/event_fd.h"
+
+enum {
+    TAKEN_IN_LATE_NS =
+        1000000 /* what was submitted is taken in so much later at the most, or so */
+};
+
 /* ---- the end of an operation ------------------------------------------------------------ */
 
 void hearth__queue_end_write(hearth_queue *queue, const hearth__job *job) {
@@ -150,11 +156,11 @@ static hearth__job *look(hearth_queue *queue, size_t capacity, bool *over) {
 
 /* ---- who waits -------------------------------------------------------------------------- */
 
-/* Whether who waits until then can carry out what waits first. Under the lock. */
+/* Whether who waits until then can carry out what waits first, which may have been taken in only now. Under the lock. */
 static bool may_lend(const hearth_queue *queue, int64_t deadline_ns) {
     const hearth__job *first = queue->waiting.first;
     return first != NULL && queue->batches == 0 && !atomic_load(&queue->closed) &&
-           first->deadline_ns <= deadline_ns;
+           first->deadline_ns - TAKEN_IN_LATE_NS <= deadline_ns;
 }
 
 /* Carries out a batch, or calls a driver for it. False: there is nothing to be done but to wait. */
@@ -171,6 +177,7 @@ static bool lend(hearth_queue *queue, int64_t deadline_ns) {
     if (batch != NULL) {
         hearth__queue_run(queue, batch, false);
         atomic_store_explicit(&queue->lent_ns, hearth__monotonic_ns(), memory_order_relaxed);
+        atomic_store_explicit(&queue->lent, true, memory_order_relaxed);
     } else if (calls) {
         (void)hearth__queue_schedule(queue);
     }

@@ -7,6 +7,8 @@
  */
 #include "tier/queue.h"
 
+#include "base/clock.h"
+
 #include <stdint.h>
 
 static void push(_Atomic(hearth__job *) *stack, hearth__job *job) {
@@ -22,12 +24,28 @@ static bool is_empty(_Atomic(hearth__job *) *stack) {
     return atomic_compare_exchange_strong(stack, &none, NULL);
 }
 
+/* From now on. */
+static int64_t deadline_of(const hearth__job *job, int64_t now_ns) {
+    const hearth__config *config = &job->queue->cache->config;
+    bool writes = hearth__job_writes(job);
+    int64_t ms = writes ? job->write.deadline_ms : job->read.deadline_ms;
+    ms = ms != 0                          ? ms
+         : job->verb == HEARTH_VERB_FETCH ? config->load_hard_timeout_ms
+                                          : config->remote_timeout_ms;
+    return now_ns + ms * 1000000;
+}
+
 bool hearth__queue_take_in(hearth_queue *queue) {
     bool calls = false;
     hearth__job *next = NULL;
-    for (hearth__job *job = hearth__jobs_reverse(atomic_exchange(&queue->inbox, NULL));
-         job != NULL; job = next) {
+    hearth__job *all = atomic_load(&queue->inbox) != NULL
+                           ? hearth__jobs_reverse(atomic_exchange(&queue->inbox, NULL))
+                           : NULL;
+    int64_t now_ns = all != NULL ? hearth__monotonic_ns() : 0;
+    for (hearth__job *job = all; job != NULL; job = next) {
         next = job->next;
+        job->since_ns = now_ns;
+        job->deadline_ns = deadline_of(job, now_ns);
         if (atomic_load(&queue->closed)) {
             hearth__queue_end(queue, job, HEARTH_E_CLOSED);
             continue;
@@ -64,6 +82,10 @@ bool hearth__queue_unlock(hearth_queue *queue) {
     }
     hearth__queue_leave(queue);
     return good;
+}
+
+void hearth__queue_leave_in(hearth_queue *queue, hearth__job *job) {
+    push(&queue->inbox, job);
 }
 
 bool hearth__queue_hand_in(hearth_queue *queue, hearth__job *job) {

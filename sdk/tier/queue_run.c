@@ -22,6 +22,7 @@ struct batch {
     hearth *cache;
     hearth__job *first;
     size_t count;
+    unsigned char *block; /* of what is below */
     const void **keys;
     size_t *sizes;
     hearth_value **values;
@@ -90,38 +91,35 @@ static void place_writes(struct batch *batch) {
     }
 }
 
+/* One block of memory for all of it. */
 static bool open_batch(struct batch *batch, hearth *cache, hearth__job *first) {
     *batch = (struct batch){.cache = cache, .first = first};
     for (const hearth__job *job = first; job != NULL; job = job->also) {
         batch->count += job->count;
     }
     size_t count = batch->count;
-    batch->statuses = hearth__alloc(count * sizeof(int32_t));
-    if (hearth__job_writes(first)) {
-        batch->writes = hearth__alloc(count * sizeof *batch->writes);
-        if (batch->statuses == NULL || batch->writes == NULL) {
-            return false;
-        }
+    bool writes = hearth__job_writes(first);
+    size_t each = writes ? sizeof(hearth__write)
+                         : sizeof(void *) + sizeof(size_t) + sizeof(hearth_value *);
+    batch->block = hearth__alloc_many(count, each + sizeof(int32_t));
+    if (batch->block == NULL) {
+        return false;
+    }
+    batch->statuses = (int32_t *)(void *)(batch->block + count * each);
+    if (writes) {
+        batch->writes = (hearth__write *)(void *)batch->block;
         place_writes(batch);
         return true;
     }
-    batch->keys = hearth__alloc(count * sizeof(void *));
-    batch->sizes = hearth__alloc(count * sizeof(size_t));
-    batch->values = hearth__alloc(count * sizeof(hearth_value *));
-    if (batch->statuses == NULL || batch->keys == NULL || batch->sizes == NULL ||
-        batch->values == NULL) {
-        return false;
-    }
+    batch->keys = (const void **)(void *)batch->block;
+    batch->sizes = (size_t *)(void *)(batch->keys + count);
+    batch->values = (hearth_value **)(void *)(batch->sizes + count);
     place_reads(batch);
     return true;
 }
 
 static void close_batch(const struct batch *batch) {
-    hearth__free(batch->values);
-    hearth__free(batch->sizes);
-    hearth__free(batch->keys);
-    hearth__free(batch->writes);
-    hearth__free(batch->statuses);
+    hearth__free(batch->block);
 }
 
 static void fail_batch(const struct batch *batch, int32_t status) {
@@ -367,19 +365,18 @@ void hearth__queue_run(hearth_queue *queue, hearth__job *first, bool drives) {
         write_batch(&batch);
     } else if (is_open) {
         read_batch(&batch);
-    } else {
-        hearth__free(batch.statuses);
-        batch.statuses = NULL;
     }
     pthread_mutex_lock(&queue->lock);
     hearth__job *loads = settle(queue, &batch);
-    hearth__queue_unlock(queue);
-    close_batch(&batch);
-    hand_over(queue, loads);
-    pthread_mutex_lock(&queue->lock);
+    if (loads != NULL) {
+        hearth__queue_unlock(queue);
+        hand_over(queue, loads);
+        pthread_mutex_lock(&queue->lock);
+    }
     queue->batches--;
     bool needs = drives && hearth__queue_needs_driver(queue);
     hearth__queue_unlock(queue);
+    close_batch(&batch);
     if (needs) {
         (void)hearth__queue_schedule(queue);
     }

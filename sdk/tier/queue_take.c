@@ -37,33 +37,31 @@ struct look {
     struct stripes writes;
 };
 
-/* The stripes at which a job meets others: of its keys, and then of its tags. */
-static size_t stripe_count(const hearth__job *job) {
-    return job->count + (hearth__job_writes(job) ? job->write.tag_count : 0);
+/* That of a tag of what is stored. */
+static uint32_t tag_stripe(const hearth__job *job, size_t index) {
+    return hearth__queue_stripe(job->write.tags[index], job->write.tag_sizes[index]);
 }
 
-static uint32_t stripe_at(const hearth__job *job, size_t index) {
-    size_t tag = index - job->count;
-    return index < job->count
-               ? job->keys[index].stripe
-               : hearth__queue_stripe(job->write.tags[tag], job->write.tag_sizes[tag]);
+static size_t tag_count(const hearth__job *job) {
+    return hearth__job_writes(job) ? job->write.tag_count : 0;
 }
 
-static bool writes_at(const hearth__job *job, size_t index) {
-    return index < job->count && hearth__job_writes(job);
+static bool is_free_at(const struct look *look, uint32_t stripe, bool writes) {
+    const hearth_queue *queue = look->queue;
+    return queue->running_writes[stripe] == 0 && !has(&look->writes, stripe) &&
+           (!writes || (queue->running_reads[stripe] == 0 && !has(&look->reads, stripe)));
 }
 
 static bool is_free(const struct look *look, const hearth__job *job) {
-    const hearth_queue *queue = look->queue;
-    for (size_t i = 0; i < stripe_count(job); i++) {
-        bool writes = writes_at(job, i);
-        uint32_t stripe = stripe_at(job, i);
-        if (queue->running_writes[stripe] != 0 || has(&look->writes, stripe) ||
-            (writes && (queue->running_reads[stripe] != 0 || has(&look->reads, stripe)))) {
-            return false;
-        }
+    bool writes = hearth__job_writes(job);
+    bool free = true;
+    for (size_t i = 0; free && i < job->count; i++) {
+        free = is_free_at(look, job->keys[i].stripe, writes);
     }
-    return true;
+    for (size_t i = 0; free && i < tag_count(job); i++) {
+        free = is_free_at(look, tag_stripe(job, i), false);
+    }
+    return free;
 }
 
 static bool same_read(const hearth_read_options *one, const hearth_read_options *other) {
@@ -91,16 +89,24 @@ static bool fits(const struct look *look, const hearth__job *job) {
 }
 
 static void pass_over(struct look *look, const hearth__job *job) {
-    for (size_t i = 0; i < stripe_count(job); i++) {
-        add(writes_at(job, i) ? &look->writes : &look->reads, stripe_at(job, i));
+    struct stripes *of_keys = hearth__job_writes(job) ? &look->writes : &look->reads;
+    for (size_t i = 0; i < job->count; i++) {
+        add(of_keys, job->keys[i].stripe);
+    }
+    for (size_t i = 0; i < tag_count(job); i++) {
+        add(&look->reads, tag_stripe(job, i));
     }
 }
 
-/* How many run there. */
-static uint32_t *running_at(hearth_queue *queue, const hearth__job *job, size_t index) {
-    uint32_t stripe = stripe_at(job, index);
-    return writes_at(job, index) ? &queue->running_writes[stripe]
-                                 : &queue->running_reads[stripe];
+/* One more, or one less, runs at the stripes of a job. */
+static void count_running(hearth_queue *queue, const hearth__job *job, uint32_t change) {
+    uint32_t *of_keys = hearth__job_writes(job) ? queue->running_writes : queue->running_reads;
+    for (size_t i = 0; i < job->count; i++) {
+        of_keys[job->keys[i].stripe] += change;
+    }
+    for (size_t i = 0; i < tag_count(job); i++) {
+        queue->running_reads[tag_stripe(job, i)] += change;
+    }
 }
 
 /* Of a batch, all of whose jobs write in the order of their requests, or read. */
@@ -120,9 +126,7 @@ static void join(struct look *look, hearth__job *job) {
 /* They run only now: what is in one batch does not keep the others of it waiting. */
 static void mark_running(hearth_queue *queue, const hearth__job *first) {
     for (const hearth__job *job = first; job != NULL; job = job->also) {
-        for (size_t i = 0; i < stripe_count(job); i++) {
-            (*running_at(queue, job, i))++;
-        }
+        count_running(queue, job, 1);
     }
 }
 
@@ -148,8 +152,6 @@ hearth__job *hearth__queue_take(hearth_queue *queue) {
 }
 
 void hearth__queue_untake(hearth_queue *queue, hearth__job *job) {
-    for (size_t i = 0; i < stripe_count(job); i++) {
-        (*running_at(queue, job, i))--;
-    }
+    count_running(queue, job, (uint32_t)-1);
     hearth__jobs_remove(&queue->running, job);
 }
