@@ -497,6 +497,21 @@ static void the_descriptor_is_readable_while_there_are_results(void **state) {
     expect_nothing();
 }
 
+/* Who collects has carried out what it submitted. When it does so no more, a thread does. */
+static void who_collected_need_not_come_back(void **state) {
+    (void)state;
+    int fd = -1;
+    assert_int_equal(hearth_event_fd(queue, &fd), HEARTH_OK);
+    for (size_t i = 0; i < MANY; i++) {
+        submit_set("key", "text");
+        assert_int_equal(collect_one().status, HEARTH_OK);
+    }
+    submit_set("key", "last");
+    assert_true(is_readable(fd, SECONDS_MS));
+    assert_int_equal(collect_one().status, HEARTH_OK);
+    assert_string_equal(cache_get(cache, "key", 0), "=last");
+}
+
 /* Operations of one key and of different kinds come one after the other; when the loader is called, all before it are done. */
 static void the_descriptor_is_written_once_for_many_results(void **state) {
     (void)state;
@@ -890,6 +905,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(many_keys_are_one_operation, open_without_local,
                                         close_all),
         cmocka_unit_test_setup_teardown(a_writes_tags_are_copied, open_cache, close_all),
+        cmocka_unit_test_setup_teardown(who_collected_need_not_come_back, open_cache,
+                                        close_all),
         cmocka_unit_test_setup_teardown(conditional_writes_say_what_they_found, open_cache,
                                         close_all),
         cmocka_unit_test_setup_teardown(a_touch_gives_a_new_life_and_a_mark_ends_it, open_cache,
