@@ -2,6 +2,7 @@
 /* The suite appserver: what an HTTP server gains by Hearth, and what it stands. The server is bench/appserver, on three Redis
  * nodes; wrk asks it. They share the machine. */
 #include "hearth-bench/appserver_run.h"
+#include "hearth-bench/processors.h"
 #include "hearth-bench/report.h"
 #include "origin.h"
 #include "sample.h"
@@ -249,6 +250,7 @@ static unsigned waiting_most(void) {
                                                   : WAITING;
 }
 
+/* wrk has a processor of its own: what the system does for its packets would be done in the time of whichever thread is there. */
 static int stop_one(const struct bench *bench, struct shop_stage *stage,
                     const struct appserver_run *run, unsigned waiting,
                     struct wrk_result *result) {
@@ -276,14 +278,21 @@ static int held(struct bench *bench, void *arg) {
     (void)snprintf(load_ms, sizeof load_ms, "%d",
                    bench->quick ? HELD_LOAD_QUICK_MS : HELD_LOAD_MS);
     unsigned waiting = waiting_most();
+    struct processors processors;
+    processors_divide(&processors);
+    processors_use(&processors, &processors.servers);
     int result = appserver_start(bench, &run, arguments);
+    processors_use(&processors, &processors.clients);
     result = result == 0 ? stop_one(bench, stage, &run, waiting, &seen) : result;
+    processors_use(&processors, &processors.all);
     result |= appserver_stop(bench, &run);
     if (result == 0) {
-        report_note(bench, "%u requests at once, a node stopped, loads of %s ms", waiting,
-                    load_ms);
+        report_note(bench, "%u requests at once, a node stopped, loads of %s ms%s", waiting,
+                    load_ms, processors.divided ? "; wrk on a processor of its own" : "");
         bench_row(bench, "loop held", "ms", (struct figure){run.held_ms, -1}, "limit",
                   (struct figure){HELD_LIMIT_MS, -1});
+        bench_row(bench, "held, wall clock", "ms", (struct figure){run.held_whole_ms, -1},
+                  "limit", (struct figure){HELD_LIMIT_MS, -1});
         bench_row(bench, "held by hearth", "ms", (struct figure){run.held_in_cache_ms, -1},
                   "by answers", (struct figure){run.held_outside_ms, -1});
         bench_row(bench, "failed requests", "", (struct figure){seen.failed + run.failed, -1},

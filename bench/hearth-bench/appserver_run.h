@@ -17,6 +17,7 @@ struct appserver_run {
     double requests;
     double failed;
     double held_ms;          /* longest time that an event loop was held, */
+    double held_whole_ms;    /* with times without a processor, by the wall clock, */
     double held_in_cache_ms; /* by Hearth's calls alone, */
     double held_outside_ms;  /* by answers alone, in which Hearth has no part */
 };
