@@ -6,8 +6,8 @@
 #include "base/event_fd.h"
 
 enum {
-    TAKEN_IN_LATE_NS =
-        1000000 /* what was submitted is taken in so much later at the most, or so */
+    TAKEN_IN_LATE_NS = 1000000, /* what was submitted is taken in so much later, or so */
+    MUCH = HEARTH__QUEUE_BATCH / 2,
 };
 
 /* ---- the end of an operation ------------------------------------------------------------ */
@@ -163,6 +163,13 @@ static bool may_lend(const hearth_queue *queue, int64_t deadline_ns) {
            first->deadline_ns - TAKEN_IN_LATE_NS <= deadline_ns;
 }
 
+/* Whether so much is left behind a batch that a driver may as well carry out another one meanwhile; then it is scheduled. Under the
+ * lock. */
+static bool leaves_much(hearth_queue *queue) {
+    return queue->waiting.count >= MUCH && !atomic_load(&queue->closed) &&
+           !atomic_exchange(&queue->scheduled, true);
+}
+
 /* Carries out a batch, or calls a driver for it. False: there is nothing to be done but to wait. */
 static bool lend(hearth_queue *queue, int64_t deadline_ns) {
     hearth__job *batch = NULL;
@@ -172,14 +179,15 @@ static bool lend(hearth_queue *queue, int64_t deadline_ns) {
         batch = hearth__queue_take(queue);
         queue->batches += batch != NULL;
     }
-    bool calls = batch == NULL && hearth__queue_needs_driver(queue);
+    bool calls = batch != NULL ? leaves_much(queue) : hearth__queue_needs_driver(queue);
     hearth__queue_unlock(queue);
+    if (calls) {
+        (void)hearth__queue_schedule(queue);
+    }
     if (batch != NULL) {
         hearth__queue_run(queue, batch, false);
         atomic_store_explicit(&queue->lent_ns, hearth__monotonic_ns(), memory_order_relaxed);
         atomic_store_explicit(&queue->lent, true, memory_order_relaxed);
-    } else if (calls) {
-        (void)hearth__queue_schedule(queue);
     }
     return batch != NULL || calls;
 }
