@@ -1031,9 +1031,9 @@ HEARTH_API int32_t hearth_queue_close(hearth_queue *queue, hearth_result_functio
  * Submits an operation. A get or fetch of one key that the local tier answers with a fresh value is done at once, in a namespace
  * too, unless a write of the key is in the queue; everything else is carried out by other threads, or by hearth_collect().
  *
- * The deadline of the options counts from here; an operation that still waits then ends with HEARTH_E_TIMEOUT. The loader of a
- * fetch runs on one of `submit.load_threads` threads; with a deadline_ms of its own, and `retain` and `release`, as
- * hearth_fetch() says.
+ * The deadline of the options counts from here, or from a millisecond or so later, when the operation is taken in; one that still
+ * waits then ends with HEARTH_E_TIMEOUT. The loader of a fetch runs on one of `submit.load_threads` threads; with a deadline_ms of
+ * its own, and `retain` and `release`, as hearth_fetch() says.
  *
  * Result: HEARTH_OK and *ticket: a result will come; HEARTH_OK and *ticket 0: it is done, and the answer is in `value`.
  * HEARTH_E_OVERLOAD (`submit.max_operations` or `submit.max_bytes` of this queue are not collected yet: collect, or answer
@@ -1060,7 +1060,7 @@ HEARTH_API int32_t hearth_cancel(hearth_queue *queue, uint64_t ticket) HEARTH_CH
 
 /**
  * Collects results, as many as there are, at most `capacity` and 1,024 at once. Who waits for them carries out operations that
- * wait meanwhile, where their deadline is within this call's: then nothing has to be handed from thread to thread. Loaders are
+ * wait meanwhile, where their deadline is no more than a millisecond behind this call's: then nothing has to be handed from thread to thread. Loaders are
  * never called here.
  *
  * Result: HEARTH_OK and *count, at least 1; HEARTH_MISS (there is none, or none came in time); HEARTH_E_CLOSED (there is none, and
