@@ -81,7 +81,7 @@ hearth *nodes_open_cache(struct nodes_rig *rig, const char *const *more) {
     const char *const settings[] = {"remote.url",
                                     url,
                                     "remote.timeout_ms",
-                                    "100",
+                                    "300",
                                     "breaker.failures",
                                     failures,
                                     "local.max_bytes",
