@@ -376,19 +376,9 @@ static void collect_late(size_t results) {
 
 /* What is stored waits for a read of its key, whose node is stopped, and the tag's invalidation for both. A later read that asks no node
  * waits for neither: behind it, what could be taken was. */
-static void a_tags_invalidation_keeps_its_order(void **state) {
-    (void)state;
-    char url[512];
-    static struct servers servers;
-    assert_int_equal(servers_open(&servers), 0);
-    assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
-    assert_int_equal(servers_url(&servers, SERVER_REDIS, url, sizeof url), 0);
-    assert_int_equal(open_with((const char *const[]){"remote.url", url, "local.max_bytes", "0",
-                                                     "remote.timeout_ms", "20000",
-                                                     "submit.threads", "3", NULL}),
-                     0);
+static void invalidate_behind_a_tagged_set(struct servers *servers) {
     assert_int_equal(cache_set(cache, "key", "old"), HEARTH_OK);
-    assert_int_equal(servers_pause(&servers, 0), 0);
+    assert_int_equal(servers_pause(servers, 0), 0);
     const hearth_operation get = operation(HEARTH_VERB_GET, "key");
     await_begin(&get);
     submit_tagged("key", "red");
@@ -401,9 +391,25 @@ static void a_tags_invalidation_keeps_its_order(void **state) {
     late.value = NULL;
     late.read = &read;
     assert_int_equal(status_of(&late), HEARTH_MISS);
-    assert_int_equal(servers_resume(&servers, 0), 0);
+    assert_int_equal(servers_resume(servers, 0), 0);
     collect_late(3);
     assert_string_equal(cache_get(cache, "key", 0), "MISS");
+}
+
+static void a_tags_invalidation_keeps_its_order(void **state) {
+    enum { ROUNDS = 8 }; /* in the wrong order it may come in time for all that */
+    char url[512];
+    static struct servers servers;
+    assert_int_equal(servers_open(&servers), 0);
+    assert_int_equal(servers_start(&servers, SERVER_REDIS, SERVER_UNIX, NULL), 0);
+    assert_int_equal(servers_url(&servers, SERVER_REDIS, url, sizeof url), 0);
+    assert_int_equal(open_with((const char *const[]){"remote.url", url, "local.max_bytes", "0",
+                                                     "remote.timeout_ms", "20000",
+                                                     "submit.threads", "3", NULL}),
+                     0);
+    for (int i = 0; i < ROUNDS; i++) {
+        invalidate_behind_a_tagged_set(&servers);
+    }
     assert_true(submit_tagged("key", "red") != 0);
     collect_late(1);
     assert_string_equal(cache_get(cache, "key", 0), "=text");
