@@ -27,14 +27,14 @@ typedef struct hearth__notes {
     uint64_t cas;     /* the item's unique number */
     uint32_t opaque;  /* what a reply must repeat */
     uint32_t flags;   /* the item's */
-    bool checks;      /* a store is followed by a look at what is there */
     size_t first;     /* not 0: its first reply can come when so many of its bytes are sent */
     int64_t began_ns; /* when it was asked for, or 0 */
-    uint32_t source;  /* of the connection that answered: the lane's to write */
-    int64_t
-        wall_ms; /* when it was, where others were with it; 0: just now. The lane's to write */
-    uint32_t
-        epoch; /* not 0: whom it has told of changes from here on, if it is answered by HEARTH_OK */
+    /* The lane's to write: wall clock when it was answered, where others were with it; 0: just now. */
+    int64_t wall_ms;
+    uint32_t source; /* of the connection that answered: the lane's to write */
+    /* Not 0: whom it has told of changes from here on, if it is answered by HEARTH_OK. */
+    uint32_t epoch;
+    bool checks; /* a store is followed by a look at what is there */
 } hearth__notes;
 
 enum hearth__heard {
