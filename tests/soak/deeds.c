@@ -219,8 +219,10 @@ static void fetch_many(struct rider *rider) {
     name_batch(rider, &batch);
     int32_t status = hearth_fetch_many(rider->load->cache, BATCH, batch.pointers, batch.sizes,
                                        &loader, NULL, NULL, rider->values, batch.statuses);
-    deeds_judge(rider, "hearth_fetch_many", status);
-    for (size_t i = 0; status >= 0 && i < BATCH; i++) {
+    if (status != HEARTH_E_LOADER) { /* else that is a key's status, too */
+        deeds_judge(rider, "hearth_fetch_many", status);
+    }
+    for (size_t i = 0; i < BATCH; i++) {
         judge_fetch(rider, "hearth_fetch_many", batch.keys[i], batch.statuses[i],
                     rider->values[i]);
     }

@@ -32,6 +32,7 @@ enum {
     CACHE_S = 5,
     REBUILD_S = 60,
     ALLOWED_PERCENT = 2,
+    MAPPED_BYTES = 64 * 1024,
 };
 
 enum measure { RESIDENT, DESCRIPTORS, THREADS, MEASURES };
@@ -357,8 +358,9 @@ int main(int count, char **words) {
     }
     /* Their pages are there from the beginning. */
     memset(soak.samples, 1, (size_t)soak.seconds * sizeof soak.samples[0]);
-    /* Memory is what the library holds, and not how full more and more arenas are. */
+    /* Memory is what the library holds, and not how full more and more arenas are, nor what large blocks leave between small ones. */
     (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     start_nodes(&soak);
     run(&soak);
     bool is_good = judge(&soak);
