@@ -28,6 +28,15 @@ bool hearth__chain_plain_hit(hearth *cache, const void *key, size_t key_size,
 
 _Static_assert(offsetof(hearth_value, bytes) == 0, "a value is found by its bytes");
 
+/* With a namespace's handle. Apart, so that others need not save what this one needs. */
+static __attribute__((noinline)) int32_t by_scope(hearth *handle, const void *key,
+                                                  size_t key_size, hearth_value *value,
+                                                  hearth__local_otherwise *otherwise) {
+    return hearth__scoped_hit(handle, key, key_size, HEARTH_STALE_ANY, value)
+               ? HEARTH_OK
+               : otherwise(handle, key, key_size, &value->bytes);
+}
+
 /* A get with the default options that is no plain hit. */
 static int32_t get_by_default(void *arg, const void *key, size_t key_size,
                               hearth__buffer *bytes) {
@@ -47,9 +56,7 @@ static int32_t get_by_default(void *arg, const void *key, size_t key_size,
 int32_t hearth__chain_get_by_default(hearth *cache, const void *key, size_t key_size,
                                      hearth_value *value) {
     if (hearth__is_scoped(cache, key)) {
-        return hearth__scoped_hit(cache, key, key_size, HEARTH_STALE_ANY, value)
-                   ? HEARTH_OK
-                   : get_by_default(cache, key, key_size, &value->bytes);
+        return by_scope(cache, key, key_size, value, get_by_default);
     }
     value->plain = cache->plain;
     return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
@@ -76,9 +83,7 @@ int32_t hearth__chain_fetch_by_default(hearth *cache, const void *key, size_t ke
                                        const hearth_loader *loader, hearth_value *value) {
     value->loader = loader;
     if (hearth__is_scoped(cache, key)) {
-        return hearth__scoped_hit(cache, key, key_size, HEARTH_STALE_ANY, value)
-                   ? HEARTH_OK
-                   : fetch_by_default(cache, key, key_size, &value->bytes);
+        return by_scope(cache, key, key_size, value, fetch_by_default);
     }
     value->plain = cache->plain;
     return hearth__local_hit(cache->local, key, key_size, &value->bytes, &value->raw,
