@@ -75,6 +75,11 @@ static inline bool hearth__racy_is_wide(void) {
     return __builtin_cpu_supports("avx2");
 }
 
+/* Whether it has vectors of a whole line, and does not run slower for using them, as the first with AVX-512 did. */
+static inline bool hearth__racy_is_widest(void) {
+    return __builtin_cpu_supports("avx512vbmi2");
+}
+
 /* 33 bytes to HEARTH__RACY_INLINE_MAX, where it is wide. */
 static inline void hearth__racy_copy_wide(unsigned char *to, const unsigned char *from,
                                           size_t size) {
@@ -142,5 +147,9 @@ static inline void hearth__racy_copy_short(unsigned char *to, const unsigned cha
 void hearth__racy_copy_long(unsigned char *to, const unsigned char *from, size_t size);
 void hearth__racy_copy_long_narrow(unsigned char *to, const unsigned char *from, size_t size);
 void hearth__racy_copy_long_wide(unsigned char *to, const unsigned char *from, size_t size);
+/* At least HEARTH__RACY_WIDEST_MIN bytes. */
+void hearth__racy_copy_long_widest(unsigned char *to, const unsigned char *from, size_t size);
+
+enum { HEARTH__RACY_WIDEST_MIN = 256 };
 
 #endif

@@ -63,6 +63,10 @@ static void copy_long_wide(void *to, const void *from, size_t size) {
     hearth__racy_copy_long_wide(to, from, size);
 }
 
+static void copy_long_widest(void *to, const void *from, size_t size) {
+    hearth__racy_copy_long_widest(to, from, size);
+}
+
 static void copy_long(void *to, const void *from, size_t size) {
     hearth__racy_copy_long(to, from, size);
 }
@@ -80,6 +84,9 @@ static void every_width_copies_just_these_bytes(void **state) {
         expect_copy(copy_long_narrow, size);
         if (hearth__racy_is_wide()) {
             expect_copy(copy_long_wide, size);
+        }
+        if (size >= HEARTH__RACY_WIDEST_MIN && hearth__racy_is_widest()) {
+            expect_copy(copy_long_widest, size);
         }
     }
 }
