@@ -342,9 +342,8 @@ static void redirected(void *arg, const hearth__notes *notes, hearth__kept kept)
 static void meet_run(hearth__node *node, const hearth__notes *notes, hearth__kept kept) {
     const hearth__remote_config *remote = node->config.remote;
     hearth__redis_run_info info;
-    if (notes->answer == REDIS_REPLY_ERROR ||
-        !hearth__redis_run_parse(kept.bytes, kept.size, &info)) {
-        bool refused = notes->answer == REDIS_REPLY_ERROR;
+    bool refused = notes->answer == REDIS_REPLY_ERROR;
+    if (refused || !hearth__redis_run_parse(kept.bytes, kept.size, &info)) {
         hearth__redis_complain(node, HEARTH_E_UNSUPPORTED,
                                "does not tell its run_id (INFO), so what it has from "
                                "before a restart is trusted: ",
