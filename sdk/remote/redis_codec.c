@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "remote/redis_codec.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "remote/envelope.h"
 #include "remote/redis_canary.h"
 #include "remote/redis_command.h"
+#include "remote/redis_greeting.h"
 #include "remote/redis_node.h"
 #include "remote/redis_verbs.h"
 
 #include <hearth/errors.h>
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
-    CODE_SIZE = 24,
     PIECE_BYTES = 2048,       /* of what is parsed at once, */
     MANY_BYTES = 16 * 1024,   /* unless it comes in large reads, for one large reply */
     REPLY_EXTRA_BYTES = 4096, /* what a reply may be longer than a value's body */
@@ -90,17 +88,16 @@ static void trim(void *parser) {
     hearth__redis_parser_trim(parser);
 }
 
-/* Only the code of an error: a server that does not know AUTH repeats the password in its message. */
-static void copy_code(hearth__kept kept, char code[CODE_SIZE]) {
+void hearth__redis_copy_code(hearth__kept kept, char code[HEARTH__REDIS_CODE_SIZE]) {
     const char *text = kept.bytes;
     size_t at = 0;
-    for (; at < kept.size && at < CODE_SIZE - 1; at++) {
+    for (; at < kept.size && at < HEARTH__REDIS_CODE_SIZE - 1; at++) {
         if ((text[at] < 'A' || text[at] > 'Z') && text[at] != '_') {
             break;
         }
         code[at] = text[at];
     }
-    memset(code + at, 0, CODE_SIZE - at);
+    memset(code + at, 0, HEARTH__REDIS_CODE_SIZE - at);
 }
 
 /* ---- hearing -------------------------------------------------------------------------------- */
@@ -174,8 +171,8 @@ static enum hearth__heard hear_ttl(hearth__notes *notes, const hearth__redis_rep
 /* An error's code, since its words are gone when it is asked for. */
 static void note_error(hearth__notes *notes, const hearth__redis_reply *reply) {
     const hearth__kept words = {.bytes = reply->text, .size = reply->size};
-    char code[CODE_SIZE];
-    copy_code(words, code);
+    char code[HEARTH__REDIS_CODE_SIZE];
+    hearth__redis_copy_code(words, code);
     notes->opaque = hearth__redis_refuses_scripts(notes, words);
     memcpy(&notes->cas, code, sizeof notes->cas);
 }
@@ -239,147 +236,7 @@ static enum hearth__heard hear(hearth__notes *notes, const void *heard, bool hal
     return answered == HEARTH__HEARD_ALL ? HEARTH__HEARD_MORE : answered;
 }
 
-/* ---- greeting ------------------------------------------------------------------------------- */
-
-enum { GREETING_AUTH, GREETING_SELECT, GREETING_RUN, GREETING_TRACKING };
-
-static int32_t say(hearth__exchange *exchange, const hearth__redis_command *command,
-                   uint32_t flags) {
-    const hearth__notes notes = {.asked = HEARTH__REDIS_ASKED_STATUS, .flags = flags};
-    int32_t status = hearth__redis_say(exchange, command);
-    if (status == HEARTH_OK) {
-        hearth__exchange_ask(exchange, &notes);
-    }
-    return status;
-}
-
-/* Changes of what is read on this connection are told to the one that listens; errors are no reason to do without it. */
-static int32_t redirect(void *node, hearth__exchange *exchange) {
-    const hearth__node_config *config = &((const hearth__node *)node)->config;
-    const hearth__tracker *tracker = config->remote->tracker;
-    int64_t client_id = 0;
-    hearth__notes notes = {.asked = HEARTH__REDIS_ASKED_STATUS, .flags = GREETING_TRACKING};
-    notes.epoch = tracker->redirect(tracker->arg, config->listened, &client_id);
-    if (notes.epoch == 0) {
-        return HEARTH_OK;
-    }
-    hearth__redis_command tracking;
-    hearth__redis_number number;
-    hearth__redis_command_init(&tracking, "CLIENT");
-    hearth__redis_text(&tracking, "TRACKING");
-    hearth__redis_text(&tracking, "ON");
-    hearth__redis_text(&tracking, "REDIRECT");
-    hearth__redis_integer(&tracking, client_id, &number);
-    int32_t status = hearth__redis_say(exchange, &tracking);
-    if (status == HEARTH_OK) {
-        hearth__exchange_ask(exchange, &notes);
-    }
-    return status;
-}
-
-/* Which run of its server this is. */
-static int32_t ask_run(hearth__exchange *exchange) {
-    const hearth__notes notes = {.asked = HEARTH__REDIS_ASKED_STRING, .flags = GREETING_RUN};
-    hearth__redis_command info;
-    hearth__redis_command_init(&info, "INFO"); /* before Redis 7 it takes no two sections */
-    int32_t status = hearth__redis_say(exchange, &info);
-    if (status == HEARTH_OK) {
-        hearth__exchange_ask(exchange, &notes);
-    }
-    return status;
-}
-
-static int32_t greet(void *node, hearth__exchange *exchange) {
-    const hearth__node_config *config = &((const hearth__node *)node)->config;
-    const hearth__remote_url *url = config->remote->url;
-    int32_t status = HEARTH_OK;
-    if (url->password != NULL) {
-        hearth__redis_command auth;
-        hearth__redis_command_init(&auth, "AUTH");
-        if (url->user != NULL) {
-            hearth__redis_text(&auth, url->user);
-        }
-        hearth__redis_text(&auth, url->password);
-        status = say(exchange, &auth, GREETING_AUTH);
-    }
-    if (status == HEARTH_OK && url->database != 0) {
-        hearth__redis_command select;
-        hearth__redis_number number;
-        hearth__redis_command_init(&select, "SELECT");
-        hearth__redis_integer(&select, url->database, &number);
-        status = say(exchange, &select, GREETING_SELECT);
-    }
-    if (status == HEARTH_OK && config->remote->restart_distrust_ms != 0) {
-        status = ask_run(exchange);
-    }
-    if (status == HEARTH_OK && config->remote->tracker != NULL) {
-        status = redirect(node, exchange);
-    }
-    return status;
-}
-
-static int32_t ping(hearth__exchange *exchange) {
-    hearth__redis_command command;
-    hearth__redis_command_init(&command, "PING");
-    return say(exchange, &command, 0);
-}
-
-/* That it has gone is known if it has: else a person must change something, and is told once. */
-static void redirected(void *arg, const hearth__notes *notes, hearth__kept kept) {
-    hearth__node *node = arg;
-    bool refuses = notes->answer == REDIS_REPLY_ERROR &&
-                   !hearth__redis_begins_with(kept.bytes, kept.size, "ERR The client ID");
-    if (!refuses) {
-        atomic_store(&node->tells_not, false);
-    } else if (!atomic_exchange(&node->tells_not, true)) {
-        hearth__redis_complain(
-            node, HEARTH_E_UNSUPPORTED,
-            "does not tell of changes, so local copies live shorter: ", kept.bytes, kept.size);
-    }
-}
-
-/* What a node says of its run, if it does. */
-static void meet_run(hearth__node *node, const hearth__notes *notes, hearth__kept kept) {
-    const hearth__remote_config *remote = node->config.remote;
-    hearth__redis_run_info info;
-    bool refused = notes->answer == REDIS_REPLY_ERROR;
-    if (refused || !hearth__redis_run_parse(kept.bytes, kept.size, &info)) {
-        hearth__redis_complain(node, HEARTH_E_UNSUPPORTED,
-                               "does not tell its run_id (INFO), so what it has from "
-                               "before a restart is trusted: ",
-                               refused ? kept.bytes : "", refused ? kept.size : 0);
-        return;
-    }
-    if (hearth__redis_run_meet(&node->run, &info, remote->restart_distrust_ms,
-                               hearth__boot_ms(), hearth__wall_ms())) {
-        hearth__log_add(remote->log, HEARTH_LOG_NOTICE, HEARTH_OK,
-                        "node %.80s was restarted, or is another server: what was written "
-                        "before counts as stale for remote.restart_distrust_ms",
-                        node->config.name);
-    }
-}
-
-static void welcome(void *node, uint32_t index, const hearth__notes *notes, hearth__kept kept,
-                    hearth__welcome *welcome) {
-    char code[CODE_SIZE];
-    (void)index;
-    if (notes->flags == GREETING_RUN) {
-        meet_run(node, notes, kept);
-        return;
-    }
-    if (notes->flags == GREETING_TRACKING) {
-        return; /* redirected() has judged it */
-    }
-    if (notes->answer != REDIS_REPLY_ERROR) {
-        return;
-    }
-    copy_code(kept, code);
-    (void)snprintf(welcome->why, sizeof welcome->why, "it refused %s (%s): see remote.url",
-                   notes->flags == GREETING_AUTH ? "the user or password" : "the database",
-                   code);
-    welcome->refused = true;
-    welcome->status = HEARTH_E_UNAVAILABLE;
-}
+/* ---- the codec ------------------------------------------------------------------------------ */
 
 static void ended(void *node, int32_t status) {
     if (status == HEARTH_E_PROTOCOL) {
@@ -398,12 +255,12 @@ const hearth__codec hearth__redis_codec = {
     .under_way = under_way,
     .trim = trim,
     .hear = hear,
-    .greet = greet,
-    .welcome = welcome,
-    .ping = ping,
+    .greet = hearth__redis_greet,
+    .welcome = hearth__redis_welcome,
+    .ping = hearth__redis_ping,
     .canary = hearth__redis_canary,
     .take_canary = hearth__redis_take_canary,
-    .redirect = redirect,
-    .redirected = redirected,
+    .redirect = hearth__redis_redirect,
+    .redirected = hearth__redis_redirected,
     .ended = ended,
 };

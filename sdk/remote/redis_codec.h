@@ -28,4 +28,8 @@ enum hearth__redis_asked {
 
 extern const hearth__codec hearth__redis_codec;
 
+/* Only the code of an error: a server that does not know AUTH repeats the password in its message. */
+enum { HEARTH__REDIS_CODE_SIZE = 24 };
+void hearth__redis_copy_code(hearth__kept kept, char code[HEARTH__REDIS_CODE_SIZE]);
+
 #endif
