@@ -76,11 +76,17 @@ static void judge_value(struct rider *rider, const char *call, const char *key, 
     deeds_judge(rider, call, status);
 }
 
+/* fetch_in_two_steps() of another thread gave up the load that was waited for. */
+static bool was_given_up(struct rider *rider, int32_t status) {
+    if (status == HEARTH_E_LOADER) {
+        atomic_fetch_add(&rider->load->refused, 1);
+    }
+    return status == HEARTH_E_LOADER;
+}
+
 static void judge_fetch(struct rider *rider, const char *call, const char *key, int32_t status,
                         const hearth_value *value) {
-    if (status ==
-        HEARTH_E_LOADER) { /* fetch_in_two_steps() gave up the load that was waited for */
-        atomic_fetch_add(&rider->load->refused, 1);
+    if (was_given_up(rider, status)) {
         return;
     }
     if (status != HEARTH_OK) {
@@ -360,7 +366,9 @@ static void fetch_in_two_steps(struct rider *rider) {
     int32_t status =
         hearth_fetch_begin(rider->load->cache, rider->key, size, NULL, rider->value, &fill);
     if (fill == NULL) {
-        judge_value(rider, "hearth_fetch_begin", rider->key, status, rider->value);
+        if (!was_given_up(rider, status)) {
+            judge_value(rider, "hearth_fetch_begin", rider->key, status, rider->value);
+        }
         return;
     }
     if (draw(rider, 4) == 0) {
