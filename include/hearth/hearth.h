@@ -781,6 +781,10 @@ HEARTH_API int32_t hearth_evict_local(hearth *cache, const void *key, size_t key
  * stale then, not fresh; hearth_get() answers the node's error, hearth_fetch() loads and stores nothing at nodes, and writes answer the
  * error and write nothing.
  *
+ * With `local.share` the live entries of a namespace have at most that share of `local.max_bytes` (without the index), whatever is
+ * stored: for what is over, its own entries go, those not read lately first, or it is not kept locally. Which of others' entries go when the
+ * tier is full is not said.
+ *
  * Result: HEARTH_OK and *view, which is the same for the same name; HEARTH_E_INVALID (a name of 0 or more than HEARTH_NAMESPACE_MAX bytes,
  * or with blanks or control bytes).
  * Ownership: *view is the caller's, to be closed with hearth_close() before the cache is, which ends it too. What is known of a

@@ -316,6 +316,17 @@ void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage) {
     }
 }
 
+void hearth__local_limit_family(hearth__local *local, size_t family, uint64_t bytes) {
+    for (size_t i = 0; i < local->shard_count; i++) {
+        hearth__shard *shard = &local->shards[i];
+        hearth__shard_lock(shard);
+        shard->has_limits = true;
+        shard->families[family].is_limited = true;
+        shard->families[family].limit = bytes / local->shard_count;
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
 void hearth__local_family_usage_get(hearth__local *local, size_t family,
                                     hearth__local_usage *usage) {
     hearth__local_usage_get(local, usage);

@@ -241,6 +241,10 @@ typedef struct hearth__local_usage {
 
 void hearth__local_usage_get(hearth__local *local, hearth__local_usage *usage);
 
+/* From now on the live entries of a family have at most so many bytes, without the index: for what is over, its own go, or it is not
+ * kept. Each shard has an equal part of them. Before anything of the family is stored. */
+void hearth__local_limit_family(hearth__local *local, size_t family, uint64_t bytes);
+
 /* The entries of a family and their bytes, live ones only: the other fields are the whole tier's. */
 void hearth__local_family_usage_get(hearth__local *local, size_t family,
                                     hearth__local_usage *usage);

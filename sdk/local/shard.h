@@ -126,6 +126,9 @@ typedef struct hearth__stripe {
 typedef struct hearth__shard_family {
     uint64_t entries;
     uint64_t bytes; /* of those */
+    bool is_limited;
+    uint64_t limit; /* which they may have, if so */
+    uint64_t hand;  /* the slot that was looked at last for what may go */
 } hearth__shard_family;
 
 /* On cache lines: what readers use, what writers use, both of which never change; what every store changes, and what few do. */
@@ -162,6 +165,7 @@ typedef struct hearth__shard {
     uint32_t (*family)(void *owner, const void *key, size_t key_size);
     void *owner;
     hearth__shard_family *families; /* HEARTH__FAMILIES; NULL: no key is of any */
+    bool has_limits;                /* some family's bytes have one */
 
     hearth__log logs[HEARTH__LOGS];
     hearth__stripe stripes[HEARTH__STRIPES];

@@ -67,22 +67,35 @@ static inline void hearth__slot_dies(hearth__shard *shard, uint64_t slot) {
         hearth__entry_size(hearth__slot_entry(shard, slot));
 }
 
+/* ---- families ---- */
+
+/* NULL: there are none. */
+static inline hearth__shard_family *hearth__family_of(const hearth__shard *shard,
+                                                      const void *key, size_t key_size) {
+    return shard->families != NULL
+               ? &shard->families[shard->family(shard->owner, key, key_size)]
+               : NULL;
+}
+
+static inline hearth__shard_family *hearth__entry_family(const hearth__shard *shard,
+                                                         const unsigned char *entry) {
+    return hearth__family_of(shard, hearth__entry_key(entry),
+                             hearth__entry_key_size(hearth__entry_word_at(entry, 1)));
+}
+
 /* Counts an entry of that many bytes with its family; or away from it. */
 static inline void hearth__family_take(const hearth__shard *shard, const void *key,
                                        size_t key_size, uint64_t bytes) {
-    if (shard->families != NULL) {
-        hearth__shard_family *family =
-            &shard->families[shard->family(shard->owner, key, key_size)];
+    hearth__shard_family *family = hearth__family_of(shard, key, key_size);
+    if (family != NULL) {
         family->entries++;
         family->bytes += bytes;
     }
 }
 
 static inline void hearth__family_give(const hearth__shard *shard, const unsigned char *entry) {
-    if (shard->families != NULL) {
-        hearth__shard_family *family = &shard->families[shard->family(
-            shard->owner, hearth__entry_key(entry),
-            hearth__entry_key_size(hearth__entry_word_at(entry, 1)))];
+    hearth__shard_family *family = hearth__entry_family(shard, entry);
+    if (family != NULL) {
         family->entries--;
         family->bytes -= hearth__entry_size(entry);
     }

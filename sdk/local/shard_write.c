@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { FORGET_SLOTS = 512 }; /* under the lock at once */
+enum {
+    FORGET_SLOTS = 512, /* under the lock at once */
+    SHARE_SLOTS = 64,   /* that one store looks at for what its family may give up */
+};
 
 /* ---- slots ------------------------------------------------------------------------------ */
 
@@ -276,6 +279,73 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     return true;
 }
 
+/* ---- a family's share ------------------------------------------------------------------- */
+
+/* For what a family gives up entries. */
+struct claim {
+    hearth__shard_family *family;
+    uint64_t bytes;
+    uint64_t now;
+    bool absence; /* no value goes for it */
+};
+
+static bool may_go(const hearth__shard *shard, const struct claim *claim, uint64_t slot) {
+    return slot != 0 && (!claim->absence || hearth__slot_log(slot) == HEARTH__NEGATIVE) &&
+           hearth__entry_family(shard, hearth__slot_entry(shard, slot)) == claim->family;
+}
+
+/* The hand is at a slot: what is the family's goes if nobody read it since, else it has a mark less. */
+static void give_up(hearth__shard *shard, const struct claim *claim, _Atomic uint64_t *place) {
+    uint64_t slot = hearth__slot_load(place);
+    if (!may_go(shard, claim, slot)) {
+        return;
+    }
+    const unsigned char *entry = hearth__slot_entry(shard, slot);
+    bool over = hearth__entry_hard(hearth__entry_word_at(entry, 1)) <= claim->now;
+    if (hearth__slot_mark(slot) != 0 && !over) { /* readers only raise it */
+        atomic_fetch_sub_explicit(place, HEARTH__SLOT_MARK_ONE, memory_order_relaxed);
+        return;
+    }
+    hearth__slot_unlink(shard, place);
+    if (!over) {
+        HEARTH__COUNT(shard->counters, local_evictions);
+    }
+}
+
+static bool is_within(const struct claim *claim) {
+    return claim->family->bytes + claim->bytes <= claim->family->limit;
+}
+
+/* Whether the family may have so much more, once it has given up for it what a short look finds. */
+static bool fits_share(hearth__shard *shard, const struct claim *claim) {
+    hearth__shard_family *family = claim->family;
+    uint64_t slots = shard->buckets * HEARTH__BUCKET_SLOTS;
+    bool can = claim->bytes <= family->limit;
+    for (int i = 0; can && !is_within(claim) && i < SHARE_SLOTS; i++) {
+        family->hand = family->hand + 1 < slots ? family->hand + 1 : 0;
+        give_up(shard, claim, &shard->slots[family->hand]);
+    }
+    return is_within(claim);
+}
+
+/* Whether an entry is within its family's limit, if that has one. What it replaces, at `old`, is gone then: its bytes are free. */
+static __attribute__((noinline)) bool fits_limits(hearth__shard *shard, _Atomic uint64_t *old,
+                                                  const void *key, size_t key_size,
+                                                  const struct head *head, uint64_t bytes,
+                                                  uint64_t now) {
+    struct claim claim = {.family = hearth__family_of(shard, key, key_size),
+                          .bytes = bytes,
+                          .now = now,
+                          .absence = is_absence(head)};
+    if (!claim.family->is_limited) {
+        return true;
+    }
+    if (old != NULL) {
+        hearth__slot_unlink(shard, old);
+    }
+    return fits_share(shard, &claim);
+}
+
 bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
                          const hearth__local_entry *info, const void *data, size_t size) {
     size_t stored = stored_size(info, size);
@@ -295,6 +365,10 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         shard->absences_until = shard->appended + 2 * shard->values_end;
     }
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
+    if (shard->has_limits && !fits_limits(shard, place, key, key_size, &head, bytes,
+                                          relative(shard, info->read_ms))) {
+        return false;
+    }
     if (!append(shard, &probe, old, key, key_size, &head, bytes, info, data, size)) {
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;

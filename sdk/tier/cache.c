@@ -7,6 +7,7 @@
 #include "tier/namespace.h"
 #include "tier/namespace_stats.h"
 #include "tier/queue.h"
+#include "tier/share.h"
 #include "tier/stats_socket.h"
 #include "tier/tags.h"
 
@@ -184,7 +185,8 @@ static int32_t check_together(const hearth__config *config, char *why, size_t wh
             (long long)config->guard_max_bytes, (unsigned long long)guard_bytes);
         return HEARTH_E_INVALID;
     }
-    return hearth__broadcast_check(config, why, why_size);
+    int32_t status = hearth__share_check(config, why, why_size);
+    return status == HEARTH_OK ? hearth__broadcast_check(config, why, why_size) : status;
 }
 
 static int32_t parse_url(hearth *cache, char *why, size_t why_size) {

@@ -116,6 +116,13 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("local.max_ttl_ms", local_max_ttl_ms, MS, -1, HEARTH_TTL_MAX, "-1",                        \
       "Longest life of a local copy, and so the bound of its staleness; -1: as "                 \
       "coherence.mode says; 0: no local copies.")                                                \
+    X("local.share", local_share, TEXT, 0, 1024, "",                                             \
+      "Bounds of namespaces, as name=share with commas between, at most 63: "                    \
+      "users=0.2,pages=0.1. The live entries of such a namespace have at most that share of "    \
+      "local.max_bytes (without the index), whatever is stored: for what is over, its own "      \
+      "entries go, those not read lately first, or it is not kept. Each shard of the tier has "  \
+      "an equal part of it: what is larger than that part is not kept. Shares may add up to "    \
+      "more than 1. Empty: no bounds.")                                                          \
     X("guard.expected_keys", guard_expected_keys, COUNT, 0, 100000000000, "0",                   \
       "Keys that exist, for the guard: a Bloom filter that answers for keys that do not, "       \
       "without any server. 0: no guard. hearth_guard_rebuild() tells it which keys there are.")  \

@@ -7,6 +7,7 @@
 #include "tier/bus.h"
 #include "tier/counter.h"
 #include "tier/namespace_stats.h"
+#include "tier/share.h"
 
 #include <endian.h>
 #include <string.h>
@@ -353,12 +354,32 @@ static int32_t name_own(hearth *cache) {
     return own != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
 }
 
+/* Those with a share are the first of all, so that there is a family for each. */
+static bool add_shares(hearth *cache) {
+    const char *at = cache->config.local_share;
+    hearth__share share;
+    bool whole = true;
+    while (whole && hearth__share_next(&at, &share)) {
+        const struct hearth__namespace *space = create(cache, share.name, share.name_size);
+        whole = space != NULL;
+        if (whole && cache->keeps_local) {
+            double bytes =
+                (double)cache->config.local_max_bytes * hearth__rate_of(share.billionths);
+            hearth__local_limit_family(cache->local, space->family, (uint64_t)bytes);
+        }
+    }
+    return whole;
+}
+
 int32_t hearth__namespaces_begin(hearth *cache) {
     cache->whole = cache;
     if (pthread_mutex_init(&cache->namespaces_lock, NULL) != 0) {
         return HEARTH_E_NOMEM;
     }
     cache->has_namespaces_lock = true;
+    if (!add_shares(cache)) {
+        return HEARTH_E_NOMEM;
+    }
     return cache->config.coherence_clear != 0 && !cache->sole_writer ? name_own(cache)
                                                                      : HEARTH_OK;
 }
