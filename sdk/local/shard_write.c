@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stores and removals: all under the shard's lock. See shard.h for the order that readers rely on. */
+/* Stores and removals: all under the shard's lock. See shard.h for the order that readers rely on.
+ * Longer than 400 lines: a store is read from its beginning to its end. */
 #include "base/racy.h"
 #include "base/stat.h"
 #include "local/shard_inner.h"
@@ -7,10 +8,8 @@
 
 #include <string.h>
 
-enum {
-    FORGET_SLOTS = 512, /* under the lock at once */
-    SHARE_SLOTS = 64,   /* that one store looks at for what its family may give up */
-};
+enum { FORGET_SLOTS = 512 }; /* under the lock at once */
+enum { SHARE_SLOTS = 64 };   /* that one store looks at for what its family may give up */
 
 /* ---- slots ------------------------------------------------------------------------------ */
 
@@ -295,7 +294,7 @@ static bool may_go(const hearth__shard *shard, const struct claim *claim, uint64
 }
 
 /* The hand is at a slot: what is the family's goes if nobody read it since, else it has a mark less. */
-static void give_up(hearth__shard *shard, const struct claim *claim, _Atomic uint64_t *place) {
+static void let_go(hearth__shard *shard, const struct claim *claim, _Atomic uint64_t *place) {
     uint64_t slot = hearth__slot_load(place);
     if (!may_go(shard, claim, slot)) {
         return;
@@ -323,7 +322,7 @@ static bool fits_share(hearth__shard *shard, const struct claim *claim) {
     bool can = claim->bytes <= family->limit;
     for (int i = 0; can && !is_within(claim) && i < SHARE_SLOTS; i++) {
         family->hand = family->hand + 1 < slots ? family->hand + 1 : 0;
-        give_up(shard, claim, &shard->slots[family->hand]);
+        let_go(shard, claim, &shard->slots[family->hand]);
     }
     return is_within(claim);
 }
