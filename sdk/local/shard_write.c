@@ -336,7 +336,7 @@ static __attribute__((noinline)) bool fits_limits(hearth__shard *shard, _Atomic 
                           .bytes = bytes,
                           .now = now,
                           .absence = is_absence(head)};
-    if (!claim.family->is_limited) {
+    if (claim.family == NULL || !claim.family->is_limited) {
         return true;
     }
     if (old != NULL) {

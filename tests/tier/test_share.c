@@ -151,7 +151,7 @@ static void a_larger_value_takes_the_place(void **state) {
     local_is(users, "key", "=mall's");
     assert_int_equal(cache_stats(users).local_bytes, small);
     for (int i = 0; i < 100; i++) {
-        const char *value = text + sizeof text - 1 - 1000 - i % 7 * 100;
+        const char *value = text + sizeof text - 1 - 1000 - (size_t)(i % 7) * 100;
         assert_int_equal(cache_set(users, "key", value), HEARTH_OK);
         assert_int_equal(cache_get(users, "key", HEARTH_READ_NO_REMOTE)[0], '=');
         assert_int_equal(cache_stats(users).local_entries, 1);
