@@ -37,7 +37,8 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
     X("remote.restart_distrust_ms", remote_restart_distrust_ms, MS, 0, 86400000, "60000",        \
       "Redis: so long after a node was restarted, or another server took its place, what was "   \
       "written there before counts as stale: it may come from a snapshot, without later "        \
-      "deletes. 0: it is trusted at once, and no node is asked for its run (INFO).")             \
+      "deletes. One that this process meets first is trusted if it says that it began empty. "   \
+      "0: all is trusted at once, and no node is asked for its run (INFO).")                     \
     X("remote.max_value_bytes", remote_max_value_bytes, BYTES, 1024, 536870912, "64mb",          \
       "The largest value that is stored or accepted from a node.")                               \
     X("remote.max_queued_bytes", remote_max_queued_bytes, BYTES, 0, 1099511627776, "4mb",        \
