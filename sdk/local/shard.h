@@ -169,7 +169,11 @@ typedef struct hearth__shard {
 
     hearth__log logs[HEARTH__LOGS];
     hearth__stripe stripes[HEARTH__STRIPES];
+    unsigned char apart[HEARTH__LINE];
 } hearth__shard;
+
+_Static_assert(sizeof(hearth__shard) / HEARTH__LINE % 2 == 1,
+               "what readers use of all shards falls on different sets of a processor's cache");
 
 /* The two buckets that a key can be in: the first slot of each. */
 static inline size_t hearth__first_bucket(const hearth__shard *shard, uint64_t hash) {
