@@ -58,9 +58,6 @@ void hearth__racy_write(void *to, const void *from, size_t size) {
 
 /* ---- assembly for x86-64 ---------------------------------------------------------------- */
 
-/* A value longer than this is copied by `rep movsb`, which then beats a loop of vectors. */
-enum { VECTORS_MAX = 4096 };
-
 void hearth__racy_copy_long_narrow(unsigned char *to, const unsigned char *from, size_t size) {
     unsigned char *to_last = to + size - 64;
     const unsigned char *from_last = from + size - 64;
@@ -94,37 +91,12 @@ void hearth__racy_copy_long_wide(unsigned char *to, const unsigned char *from, s
     __asm__ volatile("vzeroupper" : : : HEARTH__RACY_VECTORS);
 }
 
-static void copy_256(unsigned char *to, const unsigned char *from) {
-    __asm__ volatile("vmovdqu64 (%[from]), %%zmm0\n\t"
-                     "vmovdqu64 64(%[from]), %%zmm1\n\t"
-                     "vmovdqu64 128(%[from]), %%zmm2\n\t"
-                     "vmovdqu64 192(%[from]), %%zmm3\n\t"
-                     "vmovdqu64 %%zmm0, (%[to])\n\t"
-                     "vmovdqu64 %%zmm1, 64(%[to])\n\t"
-                     "vmovdqu64 %%zmm2, 128(%[to])\n\t"
-                     "vmovdqu64 %%zmm3, 192(%[to])"
-                     :
-                     : [from] "r"(from), [to] "r"(to)
-                     : HEARTH__RACY_VECTORS, "memory");
-}
-
-/* The fewer instructions wait for the value's lines, the more of the next read the processor can begin meanwhile. */
-void hearth__racy_copy_long_widest(unsigned char *to, const unsigned char *from, size_t size) {
-    unsigned char *to_last = to + size - 256;
-    const unsigned char *from_last = from + size - 256;
-    for (; size > 256; size -= 256, to += 256, from += 256) {
-        copy_256(to, from);
-    }
-    copy_256(to_last, from_last);
-    __asm__ volatile("vzeroupper" : : : HEARTH__RACY_VECTORS);
-}
-
 void hearth__racy_copy_long(unsigned char *to, const unsigned char *from, size_t size) {
     hearth__racy_hold_order();
-    if (size > VECTORS_MAX) {
+    if (size > HEARTH__RACY_VECTORS_MAX) {
         __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
     } else if (size >= HEARTH__RACY_WIDEST_MIN && hearth__racy_is_widest()) {
-        hearth__racy_copy_long_widest(to, from, size);
+        hearth__racy_copy_widest(to, from, size);
     } else if (hearth__racy_is_wide()) {
         hearth__racy_copy_long_wide(to, from, size);
     } else {

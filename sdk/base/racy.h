@@ -27,6 +27,9 @@ static inline void hearth__racy_copy_inline(void *to, const void *from, size_t s
 
 enum { HEARTH__RACY_INLINE_MAX = 128 };
 
+/* A longer one without a call, where the processor has vectors for that. False: it is not copied. */
+static inline bool hearth__racy_copied_at_once(void *to, const void *from, size_t size);
+
 /* Whether `size` bytes at `from` (as above) equal those at `with`, which nobody writes. */
 static inline bool hearth__racy_equal(const void *from, const void *with, size_t size);
 
@@ -70,6 +73,13 @@ static inline void hearth__racy_copy_inline(void *to, const void *from, size_t s
     hearth__racy_copy_words(to, from, size);
 }
 
+static inline bool hearth__racy_copied_at_once(void *to, const void *from, size_t size) {
+    (void)to;
+    (void)from;
+    (void)size;
+    return false;
+}
+
 static inline bool hearth__racy_equal(const void *from, const void *with, size_t size) {
     return hearth__racy_equal_words(from, with, size);
 }
@@ -88,6 +98,15 @@ static inline void hearth__racy_copy_inline(void *to, const void *from, size_t s
         hearth__racy_copy_short((unsigned char *)to, (const unsigned char *)from, size);
     }
     hearth__racy_hold_order();
+}
+
+static inline bool hearth__racy_copied_at_once(void *to, const void *from, size_t size) {
+    if (size - HEARTH__RACY_WIDEST_MIN > HEARTH__RACY_VECTORS_MAX - HEARTH__RACY_WIDEST_MIN ||
+        !hearth__racy_is_widest()) {
+        return false;
+    }
+    hearth__racy_copy_widest((unsigned char *)to, (const unsigned char *)from, size);
+    return true;
 }
 
 static inline void hearth__racy_copy(void *to, const void *from, size_t size) {

@@ -106,6 +106,50 @@ static inline void hearth__racy_copy_wide(unsigned char *to, const unsigned char
         : HEARTH__RACY_VECTORS, "memory");
 }
 
+enum {
+    HEARTH__RACY_WIDEST_MIN = 256,
+    HEARTH__RACY_VECTORS_MAX =
+        4096, /* what is longer is copied by `rep movsb`, which then beats a loop of vectors */
+};
+
+/*
+ * At least HEARTH__RACY_WIDEST_MIN bytes, where it is widest. The fewer instructions wait for the value's lines, the more of the
+ * next read the processor can begin meanwhile: so all of it is one piece of assembly. No place but those of the last bytes
+ * depends on the size, which comes from memory too.
+ */
+static inline void hearth__racy_copy_widest(unsigned char *to, const unsigned char *from,
+                                            size_t size) {
+    unsigned char *to_last = to + size - 256;
+    const unsigned char *from_last = from + size - 256;
+    __asm__ volatile("jmp 2f\n"
+                     "1:\t"
+                     "vmovdqu64 (%[from]), %%zmm0\n\t"
+                     "vmovdqu64 64(%[from]), %%zmm1\n\t"
+                     "vmovdqu64 128(%[from]), %%zmm2\n\t"
+                     "vmovdqu64 192(%[from]), %%zmm3\n\t"
+                     "add $256, %[from]\n\t"
+                     "vmovdqu64 %%zmm0, (%[to])\n\t"
+                     "vmovdqu64 %%zmm1, 64(%[to])\n\t"
+                     "vmovdqu64 %%zmm2, 128(%[to])\n\t"
+                     "vmovdqu64 %%zmm3, 192(%[to])\n\t"
+                     "add $256, %[to]\n"
+                     "2:\t"
+                     "cmp %[to_last], %[to]\n\t"
+                     "jb 1b\n\t"
+                     "vmovdqu64 (%[from_last]), %%zmm0\n\t"
+                     "vmovdqu64 64(%[from_last]), %%zmm1\n\t"
+                     "vmovdqu64 128(%[from_last]), %%zmm2\n\t"
+                     "vmovdqu64 192(%[from_last]), %%zmm3\n\t"
+                     "vmovdqu64 %%zmm0, (%[to_last])\n\t"
+                     "vmovdqu64 %%zmm1, 64(%[to_last])\n\t"
+                     "vmovdqu64 %%zmm2, 128(%[to_last])\n\t"
+                     "vmovdqu64 %%zmm3, 192(%[to_last])\n\t"
+                     "vzeroupper"
+                     : [from] "+r"(from), [to] "+r"(to)
+                     : [from_last] "r"(from_last), [to_last] "r"(to_last)
+                     : HEARTH__RACY_VECTORS, "memory", "cc");
+}
+
 /* 16 bytes to HEARTH__RACY_INLINE_MAX. */
 static inline void hearth__racy_copy_narrow(unsigned char *to, const unsigned char *from,
                                             size_t size) {
@@ -147,9 +191,5 @@ static inline void hearth__racy_copy_short(unsigned char *to, const unsigned cha
 void hearth__racy_copy_long(unsigned char *to, const unsigned char *from, size_t size);
 void hearth__racy_copy_long_narrow(unsigned char *to, const unsigned char *from, size_t size);
 void hearth__racy_copy_long_wide(unsigned char *to, const unsigned char *from, size_t size);
-/* At least HEARTH__RACY_WIDEST_MIN bytes. */
-void hearth__racy_copy_long_widest(unsigned char *to, const unsigned char *from, size_t size);
-
-enum { HEARTH__RACY_WIDEST_MIN = 256 };
 
 #endif

@@ -169,17 +169,18 @@ static inline void hearth__seat_leave(hearth__seat *seat) {
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
 }
 
-/* Adds one to the counter that `due` is of, and leaves. False: it would be due, and nothing was done. */
-static inline bool hearth__seat_count_and_leave(hearth__seat *seat, size_t index) {
-    _Atomic uint64_t *counter = &seat->counters[index];
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed) + 1;
-    if (__builtin_expect(value >= seat->due, 0)) {
-        return false;
-    }
+/* What one more in the counter that `due` is of makes it. False: then something would be due. */
+static inline bool hearth__seat_next(const hearth__seat *seat, size_t index, uint64_t *next) {
+    *next = atomic_load_explicit(&seat->counters[index], memory_order_relaxed) + 1;
+    return __builtin_expect(*next < seat->due, 1);
+}
+
+/* Counts what hearth__seat_next() answered, if that was true, and leaves. */
+static inline void hearth__seat_count_and_leave(hearth__seat *seat, size_t index,
+                                                uint64_t next) {
     int64_t inside = atomic_load_explicit(&seat->inside, memory_order_relaxed);
-    atomic_store_explicit(counter, value, memory_order_relaxed);
+    atomic_store_explicit(&seat->counters[index], next, memory_order_relaxed);
     atomic_store_explicit(&seat->inside, inside - 1, memory_order_release);
-    return true;
 }
 
 static inline void hearth__seats_leave(hearth__seats *seats) {

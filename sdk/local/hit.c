@@ -56,12 +56,75 @@ static inline bool sight_begin(_Atomic uint64_t *bucket, uint64_t tag, hearth__s
     return equal != 0 && hearth__sight_begin(&bucket[hearth__tags_first(equal)], sight);
 }
 
-/* Takes the value and the words of an entry with these flags. False: it is not the key's, or changing, or longer than the
- * buffer. */
+/* Copies a value, whose size is in `bytes`. */
+static inline void copy(const unsigned char *value, hearth__buffer *bytes) {
+    if (bytes->size <= HEARTH__RACY_INLINE_MAX) {
+        hearth__racy_copy_inline(bytes->data, value, bytes->size);
+    } else if (!hearth__racy_copied_at_once(bytes->data, value, bytes->size)) {
+        copy_long(value, bytes);
+    }
+}
+
+/* Whether what was read of an entry is right; tells the policy. */
+static inline bool leave_entry(const hearth__sight *sight, bool marks) {
+    if (!hearth__sight_is_whole(sight)) {
+        return false;
+    }
+    if (marks) {
+        hearth__sight_mark(sight);
+    }
+    return true;
+}
+
+/*
+ * An entry without flags is worth code of its own: no place in it depends on what comes from memory, and most of what there is to be
+ * compared with is known before that comes.
+ */
+struct expected {
+    uint64_t low;  /* the low 24 bits of its word 1 */
+    uint64_t over; /* all of it is to be more than this, or it is not fresh */
+    const unsigned char *value;
+    int64_t room; /* from the value to the end of all entries */
+    bool marks;
+};
+
+static inline struct expected expect_plain(const hearth__sight *sight,
+                                           const hearth__shard *shard, size_t key_size,
+                                           uint64_t until) {
+    const unsigned char *value =
+        sight->entry + (size_t)HEARTH__ENTRY_WORDS * 8 + hearth__padded(key_size);
+    return (struct expected){.low = (uint64_t)key_size << 8,
+                             .over = until << 24 | 0xffffff,
+                             .value = value,
+                             .room = (int64_t)((uintptr_t)shard->end - (uintptr_t)value),
+                             .marks = hearth__sight_marks(sight, shard)};
+}
+
+static inline bool is_plain(const hearth__sight *sight, const struct expected *expected) {
+    return (sight->word1 & 0xffffff) == expected->low;
+}
+
+/* Takes the value and the words of one. False: it is not the key's, or changing, or not fresh, or longer than the buffer. */
 static inline __attribute__((always_inline)) bool
-take_of(const hearth__local *local, const hearth__sight *sight, const hearth__shard *shard,
-        uint32_t flags, const void *key, size_t key_size, hearth__buffer *bytes,
-        hearth__local_raw *raw) {
+take_plain(const hearth__sight *sight, const struct expected *expected, const void *key,
+           size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
+    size_t size = hearth__entry_value_size(sight->word0);
+    if ((int64_t)size > expected->room ||
+        !hearth__racy_equal(sight->entry + (size_t)HEARTH__ENTRY_WORDS * 8, key, key_size) ||
+        size > bytes->capacity) {
+        return false;
+    }
+    raw->word1 = sight->word1;
+    bytes->size = size;
+    copy(expected->value, bytes);
+    return leave_entry(sight, expected->marks) && sight->word1 > expected->over;
+}
+
+/* The same of one with flags, fresh or not. */
+static inline __attribute__((always_inline)) bool
+take(const hearth__local *local, const hearth__sight *sight, const hearth__shard *shard,
+     uint32_t flags, const void *key, size_t key_size, hearth__buffer *bytes,
+     hearth__local_raw *raw) {
     size_t key_at = hearth__entry_words(flags) * 8;
     if (!hearth__sight_is_key(sight, shard, key_at, key, key_size)) {
         return false;
@@ -82,30 +145,21 @@ take_of(const hearth__local *local, const hearth__sight *sight, const hearth__sh
         return false;
     }
     bytes->size = value_size;
-    if (value_size <= HEARTH__RACY_INLINE_MAX) {
-        hearth__racy_copy_inline(bytes->data, value, value_size);
-    } else {
-        copy_long(value, bytes);
-    }
-    if (!hearth__sight_is_whole(sight)) {
-        return false;
-    }
-    hearth__sight_mark(sight, shard);
-    return true;
+    copy(value, bytes);
+    return leave_entry(sight, hearth__sight_marks(sight, shard));
 }
 
-/* The same of any entry, which was asked for. One without flags is worth code of its own: no place in it depends on what comes
- * from memory. */
+/* The same of any, which was asked for. */
 static inline __attribute__((always_inline)) bool
-take(const hearth__local *local, hearth__sight *sight, const hearth__shard *shard,
-     const void *key, size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
+take_any(const hearth__local *local, hearth__sight *sight, const hearth__shard *shard,
+         const void *key, size_t key_size, hearth__buffer *bytes, hearth__local_raw *raw) {
     hearth__sight_look(sight);
     uint32_t flags = hearth__sight_flags(sight, key_size);
     if (flags == 0) {
-        return take_of(local, sight, shard, 0, key, key_size, bytes, raw);
+        return take(local, sight, shard, 0, key, key_size, bytes, raw);
     }
     return flags <= HEARTH__SIGHT_FLAGS_MAX &&
-           take_of(local, sight, shard, flags, key, key_size, bytes, raw);
+           take(local, sight, shard, flags, key, key_size, bytes, raw);
 }
 
 /* ---- one -------------------------------------------------------------------------------- */
@@ -154,20 +208,25 @@ __attribute__((flatten)) int32_t hearth__local_hit(hearth__local *local, const v
         /* The clock is read while the entry is on its way: that is a third of a hit's instructions, and those behind a load
          * that waits are few before the processor has room for no more. */
         uint64_t until = until_now(local);
+        struct expected expected = expect_plain(&sight, shard, key_size, until);
         raw->opened_ms = local->opened_ms;
         hearth__sight_look(&sight);
-        uint32_t flags = hearth__sight_flags(&sight, key_size);
-        hit = flags == 0
-                  ? take_of(local, &sight, shard, 0, key, key_size, bytes, raw) &&
-                        fresh(sight.word1, 0, NULL, until)
-                  : flags <= HEARTH__SIGHT_FLAGS_MAX &&
-                        take_of(local, &sight, shard, flags, key, key_size, bytes, raw) &&
-                        fresh(sight.word1, flags, raw, until);
+        if (is_plain(&sight, &expected)) {
+            hit = take_plain(&sight, &expected, key, key_size, bytes, raw);
+        } else {
+            uint32_t flags = hearth__sight_flags(&sight, key_size);
+            hit = flags <= HEARTH__SIGHT_FLAGS_MAX &&
+                  take(local, &sight, shard, flags, key, key_size, bytes, raw) &&
+                  fresh(sight.word1, flags, raw, until);
+        }
     }
     if (!hit) {
         return go_on(local, key, key_size, bytes, raw, otherwise);
     }
-    if (!hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits)) {
+    uint64_t hits;
+    if (hearth__seat_next(seat, HEARTH__STAT_local_hits, &hits)) {
+        hearth__seat_count_and_leave(seat, HEARTH__STAT_local_hits, hits);
+    } else {
         count_due_and_leave(local, seat, key, key_size);
     }
     return HEARTH_OK;
@@ -186,7 +245,7 @@ __attribute__((flatten)) int32_t hearth__local_peek(hearth__local *local, const 
     bool taken = false;
     if (sight_begin(bucket_of(shard, hash), hash << HEARTH__SLOT_TAG_AT, &sight)) {
         hearth__sight_ask(&sight, shard);
-        taken = take(local, &sight, shard, key, key_size, bytes, raw);
+        taken = take_any(local, &sight, shard, key, key_size, bytes, raw);
     }
     return taken ? HEARTH_OK : hearth__shard_peek(local, key, key_size, bytes, raw);
 }
@@ -246,8 +305,8 @@ __attribute__((flatten)) void hearth__local_hit_many(hearth__local *local,
     for (size_t i = 0; i < count; i++) {
         const hearth__local_ask *ask = &asks[i];
         ask->raw->opened_ms = local->opened_ms;
-        bool taken = sights[i].slot != 0 && take(local, &sights[i], shards[i], ask->key,
-                                                 ask->key_size, ask->bytes, ask->raw);
+        bool taken = sights[i].slot != 0 && take_any(local, &sights[i], shards[i], ask->key,
+                                                     ask->key_size, ask->bytes, ask->raw);
         bool found = taken || hearth__shard_look(local, ask->key, ask->key_size, ask->bytes,
                                                  ask->raw) == HEARTH_OK;
         statuses[i] = found && raw_is_fresh(ask->raw, until) ? HEARTH_OK : HEARTH_MISS;

@@ -69,7 +69,9 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
     if (!hearth__sight_is_whole(sight)) {
         return CHANGED;
     }
-    hearth__sight_mark(sight, shard);
+    if (hearth__sight_marks(sight, shard)) {
+        hearth__sight_mark(sight);
+    }
     return FOUND;
 }
 

@@ -140,14 +140,17 @@ static inline bool hearth__sight_is_whole(const hearth__sight *sight) {
            hearth__sight_lasts(sight);
 }
 
+/* Whether the policy is to be told. */
+static inline bool hearth__sight_marks(const hearth__sight *sight, const hearth__shard *shard) {
+    return (sight->slot & HEARTH__SLOT_MARK_MASK) < shard->mark_max;
+}
+
 /* Tells the policy. A failure means that the slot has changed, or that another reader was faster. */
-static inline void hearth__sight_mark(const hearth__sight *sight, const hearth__shard *shard) {
+static inline void hearth__sight_mark(const hearth__sight *sight) {
     uint64_t slot = sight->slot;
-    if ((slot & HEARTH__SLOT_MARK_MASK) < shard->mark_max) {
-        (void)atomic_compare_exchange_strong_explicit(
-            sight->place, &slot, slot + HEARTH__SLOT_MARK_ONE, memory_order_relaxed,
-            memory_order_relaxed);
-    }
+    (void)atomic_compare_exchange_strong_explicit(sight->place, &slot,
+                                                  slot + HEARTH__SLOT_MARK_ONE,
+                                                  memory_order_relaxed, memory_order_relaxed);
 }
 
 #endif

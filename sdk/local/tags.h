@@ -77,7 +77,30 @@ static inline unsigned hearth__tags_equal_wide(const _Atomic uint64_t *slots, ui
     return equal & HEARTH__TAGS_MASK;
 }
 
+/* A compiler that does not use it does not know it. */
+#if defined(__AVX512F__)
+#define HEARTH__TAGS_MASK_REGISTER "k1",
+#else
+#define HEARTH__TAGS_MASK_REGISTER
+#endif
+
+/* Where hearth__racy_is_widest(). */
+static inline unsigned hearth__tags_equal_widest(const _Atomic uint64_t *slots, uint64_t tag) {
+    unsigned equal;
+    __asm__ volatile("vpbroadcastq %[tag], %%zmm0\n\t"
+                     "vpcmpeqw (%[slots]), %%zmm0, %%k1\n\t"
+                     "kmovd %%k1, %[equal]\n\t"
+                     "vzeroupper"
+                     : [equal] "=r"(equal)
+                     : [tag] "r"(tag), [slots] "r"(slots)
+                     : HEARTH__TAGS_MASK_REGISTER HEARTH__RACY_VECTORS, "memory");
+    return equal & HEARTH__TAGS_MASK;
+}
+
 static inline unsigned hearth__tags_equal(const _Atomic uint64_t *slots, uint64_t tag) {
+    if (hearth__racy_is_widest()) {
+        return hearth__tags_equal_widest(slots, tag);
+    }
     return hearth__racy_is_wide() ? hearth__tags_equal_wide(slots, tag)
                                   : hearth__tags_equal_narrow(slots, tag);
 }

@@ -110,6 +110,12 @@ static void the_short_way_takes_only_what_is_fresh(void **state) {
     entry.stale = false;
     entry.absent = true;
     expect_hit(&tier, &entry, HEARTH_MISS);
+    entry = until(&tier, HEARTH__LOCAL_FOREVER, long_ms);
+    entry.bare = true; /* it has no words but those that all have */
+    expect_hit(&tier, &entry, HEARTH_OK);
+    entry = until(&tier, HEARTH__LOCAL_FOREVER, now_ms);
+    entry.bare = true;
+    expect_hit(&tier, &entry, HEARTH_MISS);
     tier_close(&tier);
 }
 

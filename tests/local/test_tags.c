@@ -37,6 +37,9 @@ static void expect_all_forms(const _Atomic uint64_t *slots, uint64_t tag) {
     if (hearth__racy_is_wide()) {
         assert_int_equal(hearth__tags_equal_wide(slots, tag), wanted);
     }
+    if (hearth__racy_is_widest()) {
+        assert_int_equal(hearth__tags_equal_widest(slots, tag), wanted);
+    }
 #endif
 }
 

@@ -42,6 +42,7 @@ struct stage {
     hearth__shard *shard;
     char names[NAMES][32];
     size_t size;       /* of the key's value */
+    bool versioned;    /* all entries have a version: a flag, and a word of their own */
     bool at_end;       /* the key's entry is the last of the ring */
     uint64_t offset;   /* where it was put at first */
     unsigned version;  /* put last */
@@ -66,9 +67,14 @@ struct stage {
     char text[512]; /* the steps taken */
 };
 
+/* Of an entry before its value. */
+static inline size_t head_bytes(const struct stage *stage) {
+    return HEAD + (stage->versioned ? 8 : 0);
+}
+
 /* Of the key that is read. */
 static inline size_t entry_bytes(const struct stage *stage) {
-    return HEAD + stage->size;
+    return head_bytes(stage) + stage->size;
 }
 
 static inline hearth__log *log_of(const struct stage *stage) {
@@ -85,8 +91,10 @@ static inline _Atomic uint64_t *slot_of(const struct stage *stage, size_t name) 
 static inline void put(struct stage *stage, size_t name, unsigned char fill, size_t size) {
     unsigned char value[FILLER];
     const char *key = stage->names[name];
+    hearth__local_entry entry = everlasting;
+    entry.version = stage->versioned ? 1 : 0;
     memset(value, fill, size);
-    (void)hearth__local_put(stage->local, key, strlen(key), &everlasting, value, size);
+    (void)hearth__local_put(stage->local, key, strlen(key), &entry, value, size);
 }
 
 static inline bool evict(struct stage *stage, size_t name) {
@@ -106,7 +114,7 @@ static inline void evict_ours(struct stage *stage) {
 /* A new entry of the other key at the head. */
 static inline void append_alike(struct stage *stage, size_t entry_bytes) {
     (void)evict(stage, ALIKE);
-    put(stage, ALIKE, 0xee, entry_bytes - HEAD);
+    put(stage, ALIKE, 0xee, entry_bytes - head_bytes(stage));
 }
 
 /* The next entry will be at the offset. */
@@ -114,7 +122,9 @@ static inline void go_to(struct stage *stage, uint64_t offset) {
     const hearth__log *log = log_of(stage);
     while (log->head != offset) {
         const uint64_t left = offset > log->head ? offset - log->head : FILLER;
-        append_alike(stage, left < HEAD ? FILLER : left > FILLER ? FILLER / 2 : left);
+        append_alike(stage, left < head_bytes(stage) ? FILLER
+                            : left > FILLER          ? FILLER / 2
+                                                     : left);
     }
 }
 
@@ -241,6 +251,11 @@ static inline void spoil(struct stage *stage, uint64_t word0, uint64_t word1) {
 
 static inline void spoil_size(struct stage *stage) {
     spoil(stage, SPOILED_SIZE, HEARTH__ENTRY_NEVER << 24 | strlen(stage->names[OURS_KEY]) << 8);
+}
+
+/* A size that the buffer has room for, and the ring may not have. */
+static inline void spoil_size_a_little(struct stage *stage) {
+    spoil(stage, AMPLE, HEARTH__ENTRY_NEVER << 24 | strlen(stage->names[OURS_KEY]) << 8);
 }
 
 static inline void spoil_flags(struct stage *stage) {

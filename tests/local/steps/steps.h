@@ -104,6 +104,11 @@ static inline void step_copy(void *to, const void *from, size_t size) {
     }
 }
 
+static inline bool step_copied_at_once(void *to, const void *from, size_t size) {
+    step_copy(to, from, size);
+    return true;
+}
+
 static inline void step_write(void *to, const void *from, size_t size) {
     for (size_t at = 0; at < size; at += 8) {
         unsigned char *word = (unsigned char *)to + at;
@@ -128,14 +133,15 @@ static inline void step_lock(hearth__shard *shard) {
 #undef atomic_load_explicit
 #undef atomic_store_explicit
 #undef atomic_compare_exchange_strong_explicit
-#define atomic_load_explicit(at, order)          step_load_slot((at), (order))
-#define atomic_store_explicit(at, slot, order)   step_store_slot((at), (slot), (order))
-#define hearth__racy_equal(from, with, size)     step_equal((from), (with), (size))
-#define hearth__racy_copy_inline(to, from, size) step_copy((to), (from), (size))
-#define hearth__racy_copy(to, from, size)        step_copy((to), (from), (size))
-#define hearth__racy_write(to, from, size)       step_write((to), (from), (size))
-#define hearth__shard_lock(shard)                step_lock(shard)
-#define __atomic_store_n(at, word, order)        step_store_word((at), (word), (order))
+#define atomic_load_explicit(at, order)             step_load_slot((at), (order))
+#define atomic_store_explicit(at, slot, order)      step_store_slot((at), (slot), (order))
+#define hearth__racy_equal(from, with, size)        step_equal((from), (with), (size))
+#define hearth__racy_copy_inline(to, from, size)    step_copy((to), (from), (size))
+#define hearth__racy_copy(to, from, size)           step_copy((to), (from), (size))
+#define hearth__racy_copied_at_once(to, from, size) step_copied_at_once((to), (from), (size))
+#define hearth__racy_write(to, from, size)          step_write((to), (from), (size))
+#define hearth__shard_lock(shard)                   step_lock(shard)
+#define __atomic_store_n(at, word, order)           step_store_word((at), (word), (order))
 #define atomic_compare_exchange_strong_explicit(at, expected, slot, order, failure) \
     step_swap_slot((at), (expected), (slot), (order))
 

@@ -6,8 +6,8 @@
 #include "support/sanitizer.h"
 
 static void (*const scripts[])(struct stage *) = {
-    NULL,       rewrite_ours, overwrite_ours, move_ours,  replace_ours, wrap_thrice,
-    carry_ours, recycle,      store_again,    spoil_size, spoil_flags,
+    NULL,       rewrite_ours, overwrite_ours, move_ours,  replace_ours,        wrap_thrice,
+    carry_ours, recycle,      store_again,    spoil_size, spoil_size_a_little, spoil_flags,
 };
 enum {
     SCRIPTS = sizeof scripts / sizeof *scripts,
@@ -116,6 +116,17 @@ static void so_it_is_of_a_long_value_by_the_short_way(void **state) {
     open_stage(&stage);
     stage.size = LONG;
     interrupt_reads(&stage, SHORT_WAY, 1);
+    interrupt_reads(&stage, AMONG_MANY, 1);
+    close_stage(&stage);
+}
+
+static void so_it_is_of_one_with_a_version_by_the_short_way(void **state) {
+    (void)state;
+    struct stage stage;
+    open_stage(&stage);
+    stage.versioned = true;
+    interrupt_reads(&stage, SHORT_WAY, 1);
+    interrupt_reads(&stage, SHORT_WITHOUT_BUFFER, 1);
     interrupt_reads(&stage, AMONG_MANY, 1);
     close_stage(&stage);
 }
@@ -232,6 +243,7 @@ int main(void) {
         cmocka_unit_test(reads_within_a_write_are_right),
         cmocka_unit_test(so_it_is_without_a_buffer),
         cmocka_unit_test(so_it_is_of_a_long_value_by_the_short_way),
+        cmocka_unit_test(so_it_is_of_one_with_a_version_by_the_short_way),
         cmocka_unit_test(so_it_is_at_the_ring_s_end),
         cmocka_unit_test(so_it_is_among_many),
         cmocka_unit_test(so_it_is_without_waiting),
