@@ -533,6 +533,7 @@ static void only_redis_tells(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_table_costs_nothing_but_misses),
         cmocka_unit_test(changes_elsewhere_reach_local_copies),
         cmocka_unit_test(changes_right_after_the_opening_are_heard),
         cmocka_unit_test(own_writes_are_seen_at_once),
@@ -544,7 +545,6 @@ int main(void) {
         cmocka_unit_test(what_a_snapshot_brings_back_is_stale),
         cmocka_unit_test(a_swapped_database_is_seen_in_time),
         cmocka_unit_test(a_listener_that_is_given_up_takes_its_copies_along),
-        cmocka_unit_test(a_small_table_costs_nothing_but_misses),
         cmocka_unit_test(anybody_may_say_that_a_key_changed),
         cmocka_unit_test(expiry_needs_nobody_to_tell),
         cmocka_unit_test(the_bound_of_a_hit_follows_the_pings),

@@ -119,10 +119,11 @@ static void say(struct scripted_client *client, void *arg) {
 static void another_number_or_key_ends_the_connection(void **state) {
     (void)state;
     static const char *const replies[] = {
-        "VA 1 t-1 c7 f0 kkey O1@\r\nx\r\n", /* another number */
-        "VA 1 t-1 c7 f0 kkey\r\nx\r\n",     /* none */
-        "VA 1 t-1 c7 f0 kkez O@\r\nx\r\n",  /* another key */
-        "VA 1 t-1 c7 f0 O@\r\nx\r\n",       /* none */
+        "VA 1 t-1 c7 f0 kkey O4000000000\r\nx\r\n", /* another number */
+        "VA 1 t-1 c7 f0 kkey O1@\r\nx\r\n",         /* which may be none */
+        "VA 1 t-1 c7 f0 kkey\r\nx\r\n",             /* none */
+        "VA 1 t-1 c7 f0 kkez O@\r\nx\r\n",          /* another key */
+        "VA 1 t-1 c7 f0 O@\r\nx\r\n",               /* none */
         "EN kother O@\r\n",
         "EN\r\n",
         "HD O@\r\n",

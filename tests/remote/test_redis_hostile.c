@@ -338,11 +338,12 @@ static void a_servers_refusals_are_told_apart(void **state) {
 /* A server that refused a size still holds what was to be replaced, until it is told otherwise. */
 static void refuse_the_first(struct scripted_client *client, void *arg) {
     static const char refusal[] = "-ERR Protocol error: invalid bulk length\r\n";
-    (void)arg;
+    _Atomic bool *placeholder_came = arg;
     if (scripted_await(client, "\r\nkey\r\n") &&
         scripted_send(client, refusal, sizeof refusal - 1) &&
         scripted_await(client, "\r\nkey\r\n") &&
         scripted_await(client, "\r\n$2\r\nPX\r\n$1\r\n1\r\n")) {
+        atomic_store(placeholder_came, true);
         (void)scripted_send(client, "+OK\r\n", 5);
     }
     scripted_await_close(client);
@@ -350,11 +351,15 @@ static void refuse_the_first(struct scripted_client *client, void *arg) {
 
 static void what_was_to_be_replaced_by_too_much_goes(void **state) {
     (void)state;
+    _Atomic bool placeholder_came = false;
     struct stage stage = {.reply = {"", 0, 0}};
-    open_stage(&stage, refuse_the_first);
+    scripted_server_start(&stage.server, 1, refuse_the_first, &placeholder_came);
+    stage.rig = redis_rig_at(stage.server.path, 0);
+    redis_rig_open(&stage.rig);
     hearth__remote_op op = redis_rig_op(&stage.rig, HEARTH__SET, "key", "body");
     (void)redis_rig_expect(&stage.rig, op, HEARTH_E_TOO_LARGE);
     close_stage(&stage);
+    assert_true(atomic_load(&placeholder_came));
 }
 
 /* A log is read in terminals, and is no place for what was cached. */
