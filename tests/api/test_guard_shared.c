@@ -373,6 +373,25 @@ static void a_server_that_lost_keys_is_not_trusted(void **state) {
     expect_no_trust(&pair);
 }
 
+/* Nobody is left who sees that the log went back: who comes now can only go by the server's history. */
+static void nor_by_who_comes_later(void **state) {
+    (void)state;
+    struct pair pair = open_pair(SHORT);
+    keep_copies("hearth-guard:", "old:");
+    assert_int_equal(add(pair.maker, "lost"), HEARTH_OK);
+    await_passes(pair.other, "lost");
+    close_pair(&pair);
+    (void)say("REPLICAOF 127.0.0.1 1");
+    (void)say("REPLICAOF NO ONE");
+    keep_copies("old:", "hearth-guard:");
+    hearth *late = open_shared();
+    assert_false(is_denied(late, "lost"));
+    let_them_look();
+    assert_false(is_denied(late, "lost"));
+    assert_int_equal(cache_stats(late).guard_copies, 0);
+    assert_int_equal(hearth_close(late), HEARTH_OK);
+}
+
 /* Long: the server comes back with what it had before a key was added, and its clients come back when they may. */
 static void a_server_that_was_restarted_is_not_trusted(void **state) {
     (void)state;
@@ -628,6 +647,7 @@ int main(void) {
         cmocka_unit_test_setup(writers_of_many_processes_are_never_denied, empty),
         cmocka_unit_test_setup(of_all_keys_none_is_denied_anywhere, empty),
         cmocka_unit_test_setup(a_server_that_lost_keys_is_not_trusted, empty),
+        cmocka_unit_test_setup(nor_by_who_comes_later, empty),
         cmocka_unit_test_setup(what_does_not_fit_is_refused, empty),
     };
     const struct CMUnitTest long_tests[] = {
