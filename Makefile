@@ -306,6 +306,7 @@ $(OUT)/tests/simulation/test_simulation: PRIVATE_LIBS += $(SIMULATED:%=-Wl,--wra
 $(patsubst %.c,$(OUT)/%,$(wildcard tests/fault/test_system_*.c)): $(call objects,tests/fault/system_calls.c)
 $(OUT)/tests/fault/test_system_calls: PRIVATE_LIBS += -Wl,--wrap=hearth__remote_open -Wl,--wrap=hearth__nodes_now_ms \
     -Wl,--wrap=hearth__bus_create
+$(OUT)/tests/fault/test_allocations_bus: PRIVATE_LIBS += -Wl,--wrap=hearth__bus_create
 
 # Its cases are JSON.
 $(OUT)/tests/conformance/test_conformance: TEST_LIBS += -ljansson
