@@ -136,6 +136,36 @@ static void a_report_is_one_object_on_a_line(void **state) {
     assert_int_equal(hearth_close(cache), HEARTH_OK);
 }
 
+static hearth *open_space(hearth *cache, const char *name, int reads) {
+    hearth *view = NULL;
+    assert_int_equal(hearth_namespace_open(cache, name, strlen(name), &view), HEARTH_OK);
+    assert_int_equal(cache_set(view, "key", "value"), HEARTH_OK);
+    for (int i = 0; i < reads; i++) {
+        assert_string_equal(cache_get(view, "key", 0), "=value");
+    }
+    return view;
+}
+
+/* Each has the figures that are a namespace's, and only those. */
+static void namespaces_are_told_by_their_names(void **state) {
+    (void)state;
+    hearth *cache = open_at(path);
+    hearth *users = open_space(cache, "users", 3);
+    hearth *odd = open_space(cache, "o\"d\xff", 5);
+    read_report();
+    says("{\"name\":\"users\",\"reads\":3,\"local_hits\":3,");
+    says("{\"name\":\"o\\\"d\\u00ff\",\"reads\":5,\"local_hits\":5,");
+    const char *of_users = strstr(text, "\"name\":\"users\"");
+    const char *end = strchr(of_users, '}');
+    const char *entries = strstr(of_users, "\"local_entries\":1,");
+    assert_true(entries != NULL && entries < end);
+    assert_true(strstr(of_users, "\"local_limit_bytes\"") == NULL ||
+                strstr(of_users, "\"local_limit_bytes\"") > end);
+    assert_int_equal(hearth_close(users), HEARTH_OK);
+    assert_int_equal(hearth_close(odd), HEARTH_OK);
+    assert_int_equal(hearth_close(cache), HEARTH_OK);
+}
+
 static void a_node_that_cannot_be_reached_is_told(void **state) {
     (void)state;
     hearth *cache = cache_open((const char *const[]){"stats.socket", path, "remote.url",
@@ -396,6 +426,7 @@ static void without_memory_it_does_not_open(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_report_is_one_object_on_a_line),
+        TEST(namespaces_are_told_by_their_names),
         TEST(a_node_that_cannot_be_reached_is_told),
         TEST(the_file_is_the_users_alone_and_goes_with_the_cache),
         TEST(a_narrow_umask_does_not_shut_the_user_out),

@@ -650,6 +650,53 @@ static void a_running_cache_is_shown_once(void **state) {
     harness_says_not(&answer, "\033");
 }
 
+/* Reads a namespace while the harness looks. */
+struct reading {
+    hearth *view;
+    _Atomic bool over;
+};
+
+static void keep_reading(void *arg, size_t index) {
+    struct reading *reading = arg;
+    (void)index;
+    while (!atomic_load(&reading->over)) {
+        (void)cache_get(reading->view, "key", 0);
+    }
+}
+
+/* Reads a second in a namespace's row. */
+static double reads_of(const struct harness_answer *answer, const char *row) {
+    const char *at = strstr(answer->text, row);
+    assert_non_null(at);
+    return strtod(at + strlen(row), NULL);
+}
+
+static bool is_shown(void *arg) {
+    struct harness_answer *answer = arg;
+    run_top(answer, "--once --interval 0.2");
+    assert_int_equal(answer->status, 0);
+    return reads_of(answer, "\n  users ") > 0;
+}
+
+static void namespaces_are_shown_with_their_own_figures(void **state) {
+    (void)state;
+    static struct harness_answer answer;
+    struct reading reading = {.over = false};
+    struct crowd crowd;
+    hearth *idle = NULL;
+    assert_int_equal(hearth_namespace_open(top_cache, "users", 5, &reading.view), HEARTH_OK);
+    assert_int_equal(hearth_namespace_open(top_cache, "idle", 4, &idle), HEARTH_OK);
+    assert_true(crowd_start(&crowd, 1, keep_reading, &reading));
+    bool shown = await_until(is_shown, &answer);
+    atomic_store(&reading.over, true);
+    crowd_join(&crowd);
+    assert_true(shown);
+    harness_says(&answer, "\nnamespace  ");
+    assert_true(reads_of(&answer, "\n  idle ") == 0);
+    assert_int_equal(hearth_close(reading.view), HEARTH_OK);
+    assert_int_equal(hearth_close(idle), HEARTH_OK);
+}
+
 static void its_report_is_given_as_it_is(void **state) {
     (void)state;
     struct harness_answer answer;
@@ -704,6 +751,7 @@ static void what_top_cannot_read_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest top_tests[] = {
         cmocka_unit_test(a_running_cache_is_shown_once),
+        cmocka_unit_test(namespaces_are_shown_with_their_own_figures),
         cmocka_unit_test(its_report_is_given_as_it_is),
         cmocka_unit_test(a_terminal_is_refreshed_in_place),
         cmocka_unit_test(what_top_cannot_read_is_told),

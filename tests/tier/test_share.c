@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -222,6 +224,43 @@ static void with_none_nothing_is_kept(void **state) {
     assert_int_equal(hearth_close(cache), HEARTH_OK);
 }
 
+/* A child's local tier begins with what its parent's had, bound and count included. */
+static bool keeps_within(hearth *cache, hearth *users, uint64_t before) {
+    bool within = cache_stats(users).local_bytes == before;
+    for (int i = 0; i < FLOOD / 10; i++) {
+        set(users, "child", i);
+        within = within && cache_stats(users).local_bytes <= SHARE_BYTES;
+    }
+    return within && cache_stats(users).local_bytes > SHARE_BYTES / 2 &&
+           present(cache, "other", OTHERS) >= OTHERS * 9 / 10;
+}
+
+static void a_forked_child_keeps_to_it(void **state) {
+    (void)state;
+    hearth *cache = open_policy("adaptive", "users=0.1");
+    hearth *users = open_space(cache, "users");
+    for (int i = 0; i < OTHERS; i++) {
+        set(cache, "other", i);
+    }
+    for (int i = 0; i < 100; i++) {
+        set(users, "", i);
+    }
+    uint64_t before = cache_stats(users).local_bytes;
+    assert_in_range(before, 1, SHARE_BYTES);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(keeps_within(cache, users, before) ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(cache_stats(users).local_bytes, before);
+    assert_true(keeps_within(cache, users, before));
+    assert_int_equal(hearth_close(cache), HEARTH_OK);
+}
+
 static void what_is_no_list_is_refused(void **state) {
     (void)state;
     static const struct {
@@ -275,6 +314,7 @@ int main(void) {
         cmocka_unit_test(no_value_goes_for_an_absence),
         cmocka_unit_test(shards_have_parts),
         cmocka_unit_test(with_none_nothing_is_kept),
+        cmocka_unit_test(a_forked_child_keeps_to_it),
         cmocka_unit_test(what_is_no_list_is_refused),
         cmocka_unit_test(there_may_be_63),
     };
