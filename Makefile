@@ -592,7 +592,7 @@ Testing
                            those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-coherence     what processes see of each other while all goes wrong; OPS= reads, 1000000 by default
-  make check-mutations     breaks the library in some 255 ways, one after another: a test must fail each time
+  make check-mutations     breaks the library in some 256 ways, one after another: a test must fail each time
   make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=; needs clang
   make coverage            what of the library the tests run, by lines and branches; less than 90 % or 80 % fails
   make simulate            a fleet under faults, 10^7 operations; SEEDS=1000 OPS=10000 (each)

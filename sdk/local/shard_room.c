@@ -110,6 +110,10 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const hea
     tail->verdict = shard->policy->judge(shard->policy_state, id, mark, room_in_main);
     tail->verdict.keep = tail->verdict.keep && can_move(walk, tail->bytes);
     tail->verdict.to.log = hearth__room_home(shard, tail->verdict.to.log, tail->bytes);
+    if (tail->verdict.keep && room_in_main && tail->verdict.to.log == HEARTH__WINDOW &&
+        !hearth__log_fits(&shard->logs[HEARTH__WINDOW], tail->bytes)) {
+        tail->verdict.to.log = HEARTH__MAIN; /* the window has become too narrow to go round */
+    }
     return true;
 }
 
