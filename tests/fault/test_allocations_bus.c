@@ -16,6 +16,7 @@
 enum { URL_BYTES = 160, RETRY_MS = 20, SHORT_MS = 100 };
 
 /* Who lost the bus for want of memory need not wait for a second. */
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
 int32_t __real_hearth__bus_create(const hearth__bus_config *config, hearth__bus **bus);
 int32_t __wrap_hearth__bus_create(const hearth__bus_config *config, hearth__bus **bus);
 
@@ -24,6 +25,7 @@ int32_t __wrap_hearth__bus_create(const hearth__bus_config *config, hearth__bus 
     own.retry_ms = RETRY_MS;
     return __real_hearth__bus_create(&own, bus);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static struct servers servers;
 static char redis_url[URL_BYTES];
