@@ -48,6 +48,7 @@ swarm_ask hiredis_get_ttl;   /* PTTL and GET in one go */
 swarm_ask hiredis_mixed;     /* a SET where the key's turn says so */
 swarm_ask hiredis_get_large; /* a large value where the key's turn says so */
 swarm_ask hiredis_pipeline;  /* 64 GETs of keys of the last node, in one go */
+swarm_ask hiredis_pipelines; /* 64 GETs of keys of all nodes, a pipeline each */
 
 /* libmemcached: a memcached_st a thread, with one server. */
 struct libmemcached_peer;

@@ -164,3 +164,32 @@ bool hiredis_pipeline(void *arg, unsigned thread, uint64_t count) {
     }
     return right;
 }
+
+/* The same without a library between: the keys of all nodes, a pipeline each, and all of them sent before one is read. */
+bool hiredis_pipelines(void *arg, unsigned thread, uint64_t count) {
+    const struct hiredis_peer *peer = arg;
+    const size_t sizes[] = {3, KEY_SIZE};
+    uint32_t ids[PIPELINE];
+    bool right = true;
+    for (size_t i = 0; i < PIPELINE; i++) {
+        ids[i] = client_pick(peer->keys, thread, count * PIPELINE + i);
+        const char *words[] = {"GET", peer->keys->keys[ids[i]]};
+        right = redisAppendCommandArgv(context_of(peer, thread, ids[i]), 2, words, sizes) ==
+                    REDIS_OK &&
+                right;
+    }
+    for (size_t node = 0; node < peer->nodes; node++) {
+        int done = 0;
+        while (right && done == 0) {
+            right = redisBufferWrite(peer->contexts[thread * peer->nodes + node], &done) ==
+                    REDIS_OK;
+        }
+    }
+    for (size_t i = 0; right && i < PIPELINE; i++) {
+        redisReply *reply = NULL;
+        right = take(context_of(peer, thread, ids[i]), &reply) &&
+                is_answer(reply, ids[i], peer->keys->value_size);
+        freeReplyObject(reply);
+    }
+    return right;
+}

@@ -57,9 +57,9 @@ static int open_memcached(struct remote *remote, const struct bench *bench) {
 
 /* ---- cases ------------------------------------------------------------------------------- */
 
-/* Two parties on servers of one or two sites. */
-static int run_parties(struct bench *bench, const struct site *site, const struct site *other,
-                       struct swarm_party *parties) {
+/* Parties on servers of one or two sites. */
+static int run_some(struct bench *bench, const struct site *site, const struct site *other,
+                    struct swarm_party *parties, size_t count) {
     pid_t pids[2 * NODES_MOST];
     struct swarm_place place = {.pinned = strncmp(bench->case_name, "pinned", 6) == 0,
                                 .servers = pids,
@@ -71,17 +71,27 @@ static int run_parties(struct bench *bench, const struct site *site, const struc
         pids[place.count++] = other->pids[i];
     }
     const char *threads = strrchr(bench->case_name, '-') + 1;
-    parties[0].threads = parties[1].threads = (unsigned)strtoul(threads, NULL, 10);
-    return swarm_contest(bench, &place, parties, 2);
+    for (size_t i = 0; i < count; i++) {
+        parties[i].threads = (unsigned)strtoul(threads, NULL, 10);
+    }
+    return swarm_contest(bench, &place, parties, count);
+}
+
+static int run_parties(struct bench *bench, const struct site *site, const struct site *other,
+                       struct swarm_party *parties) {
+    return run_some(bench, site, other, parties, 2);
+}
+
+static void report_beside(struct bench *bench, const struct swarm_party *ours,
+                          const struct swarm_party *theirs, const char *peer) {
+    bench_row(bench, "throughput", "kops/s", swarm_throughput(bench, ours), peer,
+              swarm_throughput(bench, theirs));
+    bench_row(bench, "p99", "us", swarm_p99(bench, ours), peer, swarm_p99(bench, theirs));
+    bench_row(bench, "cpu", "us", swarm_cpu(bench, ours), peer, swarm_cpu(bench, theirs));
 }
 
 static int report(struct bench *bench, const struct swarm_party *parties, const char *peer) {
-    bench_row(bench, "throughput", "kops/s", swarm_throughput(bench, &parties[0]), peer,
-              swarm_throughput(bench, &parties[1]));
-    bench_row(bench, "p99", "us", swarm_p99(bench, &parties[0]), peer,
-              swarm_p99(bench, &parties[1]));
-    bench_row(bench, "cpu", "us", swarm_cpu(bench, &parties[0]), peer,
-              swarm_cpu(bench, &parties[1]));
+    report_beside(bench, &parties[0], &parties[1], peer);
     return 0;
 }
 
@@ -167,16 +177,22 @@ static int memcached_case_set(struct bench *bench, void *arg) {
     return contest_memcached(bench, arg, our_set_always, libmemcached_set);
 }
 
-/* Keys of three nodes in one call, beside a pipeline of as many on one node. */
+/* Keys of three nodes in one call, beside a pipeline of as many on one node; and beside a pipeline to each of the three, which is
+ * what the servers and the kernel take for them. */
 static int get_many(struct bench *bench, void *arg) {
     struct remote *remote = arg;
     if (open_one(remote, bench) != 0 || open_three(remote, bench) != 0) {
         return -1;
     }
     struct swarm_party parties[] = {{.ask = our_get_many, .arg = &remote->three.plain},
-                                    {.ask = hiredis_pipeline, .arg = remote->one.hiredis}};
-    int result = run_parties(bench, &remote->three, &remote->one, parties);
-    return result == 0 ? report(bench, parties, "hiredis") : result;
+                                    {.ask = hiredis_pipeline, .arg = remote->one.hiredis},
+                                    {.ask = hiredis_pipelines, .arg = remote->three.hiredis}};
+    int result = run_some(bench, &remote->three, &remote->one, parties, 3);
+    if (result == 0) {
+        report_beside(bench, &parties[0], &parties[1], "hiredis");
+        report_beside(bench, &parties[0], &parties[2], "hiredis-3n");
+    }
+    return result;
 }
 
 /* The same where one node answers 20 ms late, beside a pipeline on that node. */
