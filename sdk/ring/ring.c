@@ -204,8 +204,13 @@ void hearth__ring_destroy(hearth__ring *ring) {
     hearth__free(ring);
 }
 
+bool hearth__ring_is_one(const hearth__ring *ring) {
+    return ring->member_count == 1;
+}
+
 uint32_t hearth__ring_pick(const hearth__ring *ring, const void *key, size_t key_size) {
-    return ring->member_count == 1 ? 0 : hearth__ring_pick_hash(ring, hash_key(key, key_size));
+    return hearth__ring_is_one(ring) ? 0
+                                     : hearth__ring_pick_hash(ring, hash_key(key, key_size));
 }
 
 uint32_t hearth__ring_hash(const void *key, size_t key_size) {

@@ -8,6 +8,7 @@
 #ifndef HEARTH_RING_RING_H
 #define HEARTH_RING_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,13 @@ uint32_t hearth__ring_pick(const hearth__ring *ring, const void *key, size_t key
 /* The same in two steps, for who asks several rings about a key: the first is what costs. */
 uint32_t hearth__ring_hash(const void *key, size_t key_size);
 uint32_t hearth__ring_pick_hash(const hearth__ring *ring, uint32_t hash);
+
+/* The first step for many keys, in a fraction of the time where they have at most 55 bytes. */
+void hearth__ring_hash_many(const void *const *keys, const size_t *key_sizes, size_t count,
+                            uint32_t *hashes);
+
+/* Whether one member has them all, so that nothing need be hashed. */
+bool hearth__ring_is_one(const hearth__ring *ring);
 
 /* Writes the member's name on the ring with a NUL: `host:port`, or `host` alone when the port
  * is 11211; a unix socket is `/path:0`. `size` is that of `name`, HEARTH__RING_NAME_BYTES

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SOME_ROUTES = 16 };
+
 void hearth__value_clear(hearth_value *value) {
     value->bytes.size = 0;
     value->answer.tier = HEARTH_TIER_NONE;
@@ -292,8 +294,8 @@ static void find_owner(const hearth *cache, hearth__route *route) {
 }
 
 /* Of a key with a generation, which the ring does not see: what it hashes is written first. */
-static int32_t init_marked(const hearth *cache, const void *key, size_t key_size,
-                           hearth__route *route) {
+static int32_t begin_marked(const hearth *cache, const void *key, size_t key_size,
+                            hearth__route *route) {
     hearth__key_part placed = hearth__key_placed(key, key_size);
     size_t prefix = cache->prefix_size;
     unsigned char *full = route->few;
@@ -312,19 +314,11 @@ static int32_t init_marked(const hearth *cache, const void *key, size_t key_size
     route->is_hashed = true;
     memcpy(full + prefix, key, key_size);
     route->key = full;
-    find_owner(cache, route);
     return HEARTH_OK;
 }
 
-int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
-                           hearth__route *route) {
-    return hearth__key_is_marked(key)
-               ? init_marked(cache, key, key_size, route)
-               : hearth__route_init_beside(cache, "", key, key_size, route);
-}
-
-int32_t hearth__route_init_beside(const hearth *cache, const char *before, const void *key,
-                                  size_t key_size, hearth__route *route) {
+static int32_t begin_beside(const hearth *cache, const char *before, const void *key,
+                            size_t key_size, hearth__route *route) {
     size_t before_size = strlen(before);
     size_t own_size = before_size + cache->prefix_size;
     route->heap = NULL;
@@ -345,8 +339,60 @@ int32_t hearth__route_init_beside(const hearth *cache, const char *before, const
         memcpy(full + own_size, key, key_size);
         route->key = full;
     }
-    find_owner(cache, route);
     return HEARTH_OK;
+}
+
+int32_t hearth__route_begin(const hearth *cache, const void *key, size_t key_size,
+                            hearth__route *route) {
+    return hearth__key_is_marked(key) ? begin_marked(cache, key, key_size, route)
+                                      : begin_beside(cache, "", key, key_size, route);
+}
+
+int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size,
+                           hearth__route *route) {
+    int32_t status = hearth__route_begin(cache, key, key_size, route);
+    if (status == HEARTH_OK) {
+        find_owner(cache, route);
+    }
+    return status;
+}
+
+int32_t hearth__route_init_beside(const hearth *cache, const char *before, const void *key,
+                                  size_t key_size, hearth__route *route) {
+    int32_t status = begin_beside(cache, before, key, key_size, route);
+    if (status == HEARTH_OK) {
+        find_owner(cache, route);
+    }
+    return status;
+}
+
+static void hash_some(hearth__route *const *routes, size_t count) {
+    const void *keys[SOME_ROUTES];
+    size_t key_sizes[SOME_ROUTES];
+    uint32_t hashes[SOME_ROUTES];
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = routes[i]->key;
+        key_sizes[i] = routes[i]->is_hashed ? 0 : routes[i]->key_size;
+    }
+    hearth__ring_hash_many(keys, key_sizes, count, hashes);
+    for (size_t i = 0; i < count; i++) {
+        routes[i]->hash = routes[i]->is_hashed ? routes[i]->hash : hashes[i];
+        routes[i]->is_hashed = true;
+    }
+}
+
+void hearth__routes_find_owners(const hearth *cache, hearth__route *const *routes,
+                                size_t count) {
+    uint32_t place = 0;
+    hearth__members *members = hearth__members_hold(cache, &place);
+    bool is_one = hearth__ring_is_one(members->placement->ring);
+    hearth__members_let_go(members, place);
+    for (size_t at = 0; !is_one && at < count; at += SOME_ROUTES) {
+        hash_some(routes + at, count - at < SOME_ROUTES ? count - at : SOME_ROUTES);
+    }
+    for (size_t i = 0; i < count; i++) {
+        find_owner(cache, routes[i]);
+    }
 }
 
 void hearth__route_fini(hearth__route *route) {

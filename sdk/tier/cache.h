@@ -152,8 +152,8 @@ typedef struct hearth__route {
     const void *key;
     size_t key_size;
     uint32_t node;
-    bool is_hashed;           /* what the ring hashes is not the key: */
-    uint32_t hash;            /* of that */
+    bool is_hashed;           /* always, where the ring hashes something else than the key */
+    uint32_t hash;            /* of what it hashes */
     uint32_t place;           /* of the hold */
     hearth__members *members; /* NULL: none are held */
     void *heap;               /* NULL: the key needed no memory of its own */
@@ -166,6 +166,13 @@ int32_t hearth__route_init(const hearth *cache, const void *key, size_t key_size
 /* The same for a key of the library's own, named by `before` in front of the prefix: not within anybody's. */
 int32_t hearth__route_init_beside(const hearth *cache, const char *before, const void *key,
                                   size_t key_size, hearth__route *route);
+
+/* hearth__route_init() of many, in two steps: all but the owner, of each; then the owners of all, which takes less than each by
+ * itself. In between only fini. */
+int32_t hearth__route_begin(const hearth *cache, const void *key, size_t key_size,
+                            hearth__route *route);
+void hearth__routes_find_owners(const hearth *cache, hearth__route *const *routes,
+                                size_t count);
 
 void hearth__route_fini(hearth__route *route);
 

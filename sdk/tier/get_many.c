@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "tier/read.h"
 
+enum { SOME_QUESTIONS = 64 };
+
 /* A key that the local tier did not have. */
 struct question {
     hearth__read read;
@@ -65,7 +67,18 @@ static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_
     }
 }
 
-/* Answers one of many from the local tier; true: it has become the next question. */
+static void find_owners(const hearth *cache, struct question *questions, size_t count) {
+    hearth__route *routes[SOME_QUESTIONS];
+    for (size_t at = 0; at < count; at += SOME_QUESTIONS) {
+        size_t some = count - at < SOME_QUESTIONS ? count - at : SOME_QUESTIONS;
+        for (size_t i = 0; i < some; i++) {
+            routes[i] = &questions[at + i].route;
+        }
+        hearth__routes_find_owners(cache, routes, some);
+    }
+}
+
+/* Answers one of many from the local tier; true: it has become the next question, whose owner is still to be found. */
 static bool ask_local_of_many(hearth__read *read, size_t place, struct question *next,
                               int32_t *status) {
     *status = hearth__read_judge(read, hearth__read_ask_local(read));
@@ -77,7 +90,7 @@ static bool ask_local_of_many(hearth__read *read, size_t place, struct question 
         next->place = place;
         next->copy = (hearth__buffer){0};
         next->is_answered = false;
-        *status = hearth__route_init(read->cache, read->key, read->key_size, &next->route);
+        *status = hearth__route_begin(read->cache, read->key, read->key_size, &next->route);
         if (*status == HEARTH_OK) {
             return true;
         }
@@ -142,6 +155,7 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
             asked += ask_local_of_many(&read, i, &questions[asked], &statuses[i]);
         }
     }
+    find_owners(cache, questions, asked);
     if (asked != 0) {
         ask_nodes(cache, questions, ops, asked, deadline_ns, statuses);
     }

@@ -327,11 +327,33 @@ static void many_threads_read_one_ring(void **state) {
     free(nodes);
 }
 
+/* Whatever their lengths, and however many there are: as one by one. */
+static void many_keys_hash_as_each_does(void **state) {
+    (void)state;
+    enum { KEYS = 300 };
+    unsigned char bytes[KEYS];
+    const void *keys[KEYS];
+    size_t sizes[KEYS];
+    uint32_t hashes[KEYS];
+    for (size_t i = 0; i < KEYS; i++) {
+        bytes[i] = (unsigned char)(i * 151 + 7);
+        sizes[i] = i % 130; /* one block, two, three; and none at all */
+        keys[i] = sizes[i] != 0 ? bytes + (i * 11) % (KEYS - 130) : NULL;
+    }
+    for (size_t count = 0; count < KEYS; count = count < 20 ? count + 1 : count + 93) {
+        hearth__ring_hash_many(keys, sizes, count, hashes);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(hashes[i], hearth__ring_hash(keys[i], sizes[i]));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(five_equal_nodes_have_the_golden_points),
         cmocka_unit_test(one_digest_gives_four_points),
         cmocka_unit_test(five_equal_nodes_own_the_golden_keys),
+        cmocka_unit_test(many_keys_hash_as_each_does),
         cmocka_unit_test(five_weighted_nodes_own_the_golden_keys),
         cmocka_unit_test(equal_nodes_lose_a_group_where_floats_round_down),
         cmocka_unit_test(a_weight_of_zero_counts_as_one),
