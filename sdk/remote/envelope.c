@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/stat.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
@@ -33,18 +34,16 @@ enum {
     AT_HEADER_SUM = 40,
 };
 
-static void put(unsigned char *at, uint64_t value, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (unsigned char)(value >> (8 * i));
-    }
+/* With sizes that are known where it is compiled, each of these is one store or one load. */
+static inline void put(unsigned char *at, uint64_t value, size_t bytes) {
+    value = htole64(value);
+    memcpy(at, &value, bytes);
 }
 
-static uint64_t take(const unsigned char *at, size_t bytes) {
+static inline uint64_t take(const unsigned char *at, size_t bytes) {
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
+    memcpy(&value, at, bytes);
+    return le64toh(value);
 }
 
 static uint32_t take32(const unsigned char *at) {

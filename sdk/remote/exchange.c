@@ -5,7 +5,12 @@
 
 #include <string.h>
 
-enum { BULKY_BYTES = 64 * 1024, BULKY_REQUESTS = 32, PIECE_BYTES = 16 * 1024 };
+enum {
+    BULKY_BYTES = 64 * 1024,
+    BULKY_REQUESTS = 32,
+    FEW_REQUESTS = 4, /* may fit into an exchange's own text */
+    PIECE_BYTES = 16 * 1024,
+};
 
 hearth__exchange *hearth__exchange_create(uint32_t requests) {
     hearth__exchange *exchange =
@@ -71,11 +76,12 @@ static hearth__piece *add_piece(hearth__exchange *exchange) {
     return &exchange->pieces[exchange->piece_count++];
 }
 
-/* Another piece, with room for so many bytes, and for more requests if there are to be more. */
+/* Another piece, with room for so many bytes, and for more requests if there are to be more: those of many are all in one. */
 static hearth__piece *add_room(hearth__exchange *exchange, size_t size) {
     size_t capacity = exchange->capacity > 1 && size < PIECE_BYTES ? PIECE_BYTES : size;
     unsigned char *bytes = exchange->text;
-    if (exchange->piece_count != 0 || size > sizeof exchange->text) {
+    if (exchange->piece_count != 0 || exchange->capacity > FEW_REQUESTS ||
+        size > sizeof exchange->text) {
         bytes = hearth__alloc(capacity);
     } else {
         capacity = sizeof exchange->text;

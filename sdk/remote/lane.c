@@ -89,6 +89,7 @@ static void enqueue(hearth__lane *lane, hearth__exchange *exchange) {
     exchange->bell = lane->strokes / STROKES % HEARTH__LANE_BELLS;
     exchange->stroke = UINT32_C(1) << (lane->strokes++ % STROKES);
     append(&lane->queue, exchange);
+    atomic_store_explicit(&lane->queues, true, memory_order_relaxed);
     if (atomic_load_explicit(&lane->load, memory_order_relaxed) == 0) {
         atomic_store_explicit(&lane->moved_ns, exchange->sent_ns, memory_order_relaxed);
     }

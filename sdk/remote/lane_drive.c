@@ -325,6 +325,7 @@ static hearth__exchange *shut(hearth__lane *lane) {
     }
     hearth__exchange *queued = lane->queue.first;
     lane->queue = (hearth__line){NULL, NULL};
+    atomic_store_explicit(&lane->queues, false, memory_order_relaxed);
     for (hearth__exchange *at = queued; at != NULL; at = at->next) {
         atomic_store_explicit(&at->state, HEARTH__EXCHANGE_SENT, memory_order_relaxed);
     }

@@ -51,6 +51,7 @@ struct hearth__lane {
 
     pthread_mutex_t lock;
     _Atomic bool driven; /* changed under the lock */
+    _Atomic bool queues; /* something is queued; as that */
     /* Under the lock: */
     uint32_t strokes;
     hearth__line queue;

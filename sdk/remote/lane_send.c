@@ -6,10 +6,15 @@
 
 enum { PIECES = 64 }; /* of what is sent in one system call */
 
+/* Who queues just now may not be seen: the driver looks again before it sends or leaves. */
 static void take_queue(hearth__lane *lane) {
+    if (!atomic_load_explicit(&lane->queues, memory_order_relaxed)) {
+        return;
+    }
     pthread_mutex_lock(&lane->lock);
     hearth__line taken = lane->queue;
     lane->queue = (hearth__line){NULL, NULL};
+    atomic_store_explicit(&lane->queues, false, memory_order_relaxed);
     for (hearth__exchange *at = taken.first; at != NULL; at = at->next) {
         atomic_store_explicit(&at->state, HEARTH__EXCHANGE_SENT, memory_order_relaxed);
     }

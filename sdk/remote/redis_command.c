@@ -67,15 +67,15 @@ static unsigned char *put(unsigned char *at, const void *bytes, size_t size) {
 }
 
 static unsigned char *put_length(unsigned char *at, char kind, size_t length) {
-    unsigned char digits[20];
-    size_t first = sizeof digits;
-    do {
-        digits[--first] = (unsigned char)('0' + length % 10);
-        length /= 10;
-    } while (length != 0);
+    size_t digits = 1;
+    for (size_t rest = length; rest >= 10; rest /= 10) {
+        digits++;
+    }
     *at++ = (unsigned char)kind;
-    at = put(at, digits + first, sizeof digits - first);
-    return put(at, "\r\n", 2);
+    for (size_t i = digits; i-- > 0; length /= 10) {
+        at[i] = (unsigned char)('0' + length % 10);
+    }
+    return put(at + digits, "\r\n", 2);
 }
 
 int32_t hearth__redis_say(hearth__exchange *exchange, const hearth__redis_command *command) {
@@ -97,6 +97,25 @@ int32_t hearth__redis_say(hearth__exchange *exchange, const hearth__redis_comman
         at = put(at, command->words[i], command->sizes[i]);
         at = put(at, "\r\n", 2);
     }
+    hearth__exchange_said(exchange, (size_t)(at - text));
+    return HEARTH_OK;
+}
+
+int32_t hearth__redis_say_of_key(hearth__exchange *exchange, const char *head, const void *key,
+                                 size_t key_size) {
+    size_t head_size = strlen(head);
+    if (key_size > COMMAND_MAX) {
+        return HEARTH_E_TOO_LARGE;
+    }
+    unsigned char *text =
+        hearth__exchange_room(exchange, head_size + LENGTH_BYTES + key_size + 2);
+    if (text == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    unsigned char *at = put(text, head, head_size);
+    at = put_length(at, '$', key_size);
+    at = put(at, key, key_size);
+    at = put(at, "\r\n", 2);
     hearth__exchange_said(exchange, (size_t)(at - text));
     return HEARTH_OK;
 }

@@ -83,25 +83,29 @@ void hearth__redis_set(hearth__redis_command *command, const hearth__remote_op *
 }
 
 /* The header of what is there. */
-static void say_head(const hearth__remote_op *op, hearth__redis_command *command) {
-    hearth__redis_verb(command, "GETRANGE", op);
-    hearth__redis_text(command, "0");
-    hearth__redis_text(command, "47");
+static int32_t say_head(const hearth__remote_op *op, hearth__exchange *exchange) {
+    hearth__redis_command command;
+    hearth__redis_verb(&command, "GETRANGE", op);
+    hearth__redis_text(&command, "0");
+    hearth__redis_text(&command, "47");
+    return hearth__redis_say(exchange, &command);
+}
+
+static int32_t say_of_key(const hearth__remote_op *op, const char *head,
+                          hearth__exchange *exchange) {
+    return hearth__redis_say_of_key(exchange, head, op->key, op->key_size);
 }
 
 static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) {
-    hearth__redis_command command;
     int32_t status = HEARTH_OK;
     if (op->want_ttl) { /* before the value: were it written in between, its life is not longer */
-        hearth__redis_verb(&command, "PTTL", op);
-        status = hearth__redis_say(exchange, &command);
+        status = say_of_key(op, HEARTH__REDIS_PTTL, exchange);
     }
-    if (op->known_version != 0) {
-        say_head(op, &command);
-    } else {
-        hearth__redis_verb(&command, "GET", op);
+    if (status != HEARTH_OK) {
+        return status;
     }
-    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
+    return op->known_version != 0 ? say_head(op, exchange)
+                                  : say_of_key(op, HEARTH__REDIS_GET, exchange);
 }
 
 static int32_t say_set(const hearth__remote_op *op, hearth__exchange *exchange) {
@@ -236,11 +240,8 @@ static uint32_t asked_by(const hearth__remote_op *op) {
 
 /* A look at what was stored: from here on its changes are told. */
 static int32_t say_check(const hearth__remote_op *op, hearth__exchange *exchange) {
-    hearth__redis_command command;
-    hearth__redis_verb(&command, "PTTL", op);
-    int32_t status = hearth__redis_say(exchange, &command);
-    say_head(op, &command);
-    return status == HEARTH_OK ? hearth__redis_say(exchange, &command) : status;
+    int32_t status = say_of_key(op, HEARTH__REDIS_PTTL, exchange);
+    return status == HEARTH_OK ? say_head(op, exchange) : status;
 }
 
 int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
