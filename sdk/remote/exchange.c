@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "remote/exchange.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -23,6 +24,14 @@ hearth__exchange *hearth__exchange_create(uint32_t requests) {
     exchange->pieces = exchange->few;
     exchange->piece_capacity = HEARTH__EXCHANGE_PIECES;
     return exchange;
+}
+
+void hearth__exchange_begin(hearth__exchange *exchange, int64_t now_ns) {
+    exchange->sent_ns = now_ns;
+}
+
+int64_t hearth__exchange_began_ns(const hearth__exchange *exchange) {
+    return exchange->sent_ns != 0 ? exchange->sent_ns : hearth__monotonic_ns();
 }
 
 static void free_piece(const hearth__exchange *exchange, const hearth__piece *piece) {

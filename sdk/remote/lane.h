@@ -52,6 +52,9 @@ void hearth__lanes_refresh(hearth__lanes *lanes);
  * hearth__lanes_begin() or hearth__exchange_discard(). NULL: no memory.
  */
 hearth__exchange *hearth__exchange_create(uint32_t requests);
+
+/* Says when its requests are asked for, by the monotonic clock: before they are composed. */
+void hearth__exchange_begin(hearth__exchange *exchange, int64_t now_ns);
 void hearth__exchange_discard(hearth__exchange *exchange);
 
 /* What was said so far. */

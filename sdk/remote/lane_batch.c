@@ -101,8 +101,10 @@ static void settle(struct hearth__batch *batch, const hearth__outcome *outcome, 
 
 /* Asks for the next ones. */
 static void ask(struct hearth__batch *batch, bool at_once, int64_t deadline_ns) {
-    const hearth__way way = {
-        .fresh = batch->again, .at_once = at_once, .now_ns = batch->now_ns};
+    const hearth__way way = {.fresh = batch->again,
+                             .at_once = at_once,
+                             .now_ns =
+                                 batch->now_ns != 0 ? batch->now_ns : hearth__monotonic_ns()};
     size_t left = batch->count - batch->next;
     batch->now_ns = 0;
     batch->exchange =
@@ -110,6 +112,7 @@ static void ask(struct hearth__batch *batch, bool at_once, int64_t deadline_ns) 
     int32_t status = batch->exchange != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
     batch->first = batch->at = batch->next;
     if (status == HEARTH_OK) {
+        hearth__exchange_begin(batch->exchange, way.now_ns);
         fill(batch);
         if (hearth__exchange_requests(batch->exchange) == 0) {
             hearth__exchange_discard(batch->exchange);

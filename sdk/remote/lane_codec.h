@@ -139,6 +139,9 @@ void hearth__exchange_said(hearth__exchange *exchange, size_t size);
  * made for so many. */
 void hearth__exchange_ask(hearth__exchange *exchange, const hearth__notes *notes);
 
+/* When its requests are asked for, if that was said before; else now. */
+int64_t hearth__exchange_began_ns(const hearth__exchange *exchange);
+
 /* Takes back what was said since the last request. */
 void hearth__exchange_unsay(hearth__exchange *exchange);
 

@@ -85,9 +85,10 @@ static void answer(hearth__drive *drive, hearth__exchange *exchange, hearth__kep
     }
 }
 
-/* Answers that came together came at one time: the clock is not looked at for each. */
+/* Answers that came together came at one time: the clock is not looked at for each. Not at all for the only one of who drives: it
+ * is taken at once, and perhaps without asking when. */
 static int64_t heard_at(hearth__drive *drive, const hearth__exchange *exchange) {
-    if (exchange->count == 1) {
+    if (exchange == drive->own && exchange->count == 1) {
         return 0;
     }
     if (drive->wall_ms == 0) {

@@ -54,7 +54,7 @@ static int32_t ask(hearth__node *node, hearth__mc_steps *steps, hearth__exchange
         status = HEARTH_E_NOMEM;
     }
     if (status == HEARTH_OK) {
-        request.notes.began_ns = steps->op->want_ttl ? hearth__monotonic_ns() : 0;
+        request.notes.began_ns = steps->op->want_ttl ? hearth__exchange_began_ns(exchange) : 0;
         hearth__exchange_ask(exchange, &request.notes);
     }
     *writes = request.writes;

@@ -246,10 +246,11 @@ static int32_t say_check(const hearth__remote_op *op, hearth__exchange *exchange
 
 int32_t hearth__redis_compose(hearth__node *node, const hearth__remote_op *op,
                               hearth__exchange *exchange) {
-    hearth__notes notes = {.asked = asked_by(op),
-                           .flags = (uint32_t)op->verb,
-                           .checks = op->check,
-                           .began_ns = op->want_ttl || op->check ? hearth__monotonic_ns() : 0};
+    hearth__notes notes = {
+        .asked = asked_by(op),
+        .flags = (uint32_t)op->verb,
+        .checks = op->check,
+        .began_ns = op->want_ttl || op->check ? hearth__exchange_began_ns(exchange) : 0};
     (void)node;
     size_t before = hearth__exchange_bytes(exchange);
     int32_t status = say(op, exchange);
