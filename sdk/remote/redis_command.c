@@ -104,9 +104,6 @@ int32_t hearth__redis_say(hearth__exchange *exchange, const hearth__redis_comman
 int32_t hearth__redis_say_of_key(hearth__exchange *exchange, const char *head, const void *key,
                                  size_t key_size) {
     size_t head_size = strlen(head);
-    if (key_size > COMMAND_MAX) {
-        return HEARTH_E_TOO_LARGE;
-    }
     unsigned char *text =
         hearth__exchange_room(exchange, head_size + LENGTH_BYTES + key_size + 2);
     if (text == NULL) {

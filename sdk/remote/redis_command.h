@@ -47,7 +47,8 @@ void hearth__redis_integer(hearth__redis_command *command, int64_t integer,
  * server): nothing is said. */
 int32_t hearth__redis_say(hearth__exchange *exchange, const hearth__redis_command *command);
 
-/* The same of a verb and a key, all that most commands are. `head` is what stands before the key, as it is sent. */
+/* The same of a verb and a key, all that most commands are. `head` is what stands before the key, as it is sent. HEARTH_OK,
+ * HEARTH_E_NOMEM. */
 #define HEARTH__REDIS_GET  "*2\r\n$3\r\nGET\r\n"
 #define HEARTH__REDIS_PTTL "*2\r\n$4\r\nPTTL\r\n"
 int32_t hearth__redis_say_of_key(hearth__exchange *exchange, const char *head, const void *key,

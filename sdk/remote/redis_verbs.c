@@ -97,10 +97,8 @@ static int32_t say_of_key(const hearth__remote_op *op, const char *head,
 }
 
 static int32_t say_get(const hearth__remote_op *op, hearth__exchange *exchange) {
-    int32_t status = HEARTH_OK;
-    if (op->want_ttl) { /* before the value: were it written in between, its life is not longer */
-        status = say_of_key(op, HEARTH__REDIS_PTTL, exchange);
-    }
+    /* Before the value: were it written in between, its life is not longer. */
+    int32_t status = op->want_ttl ? say_of_key(op, HEARTH__REDIS_PTTL, exchange) : HEARTH_OK;
     if (status != HEARTH_OK) {
         return status;
     }
