@@ -11,6 +11,8 @@ enum {
     LINE_MAX_BYTES = 4096,   /* of everything that is not a string */
     LENGTH_MAX_DIGITS = 19,  /* of a string's announced length and what ends it */
     KEPT_BYTES = 256 * 1024, /* the reader's buffer between two uses */
+    LARGE_BYTES = 64 * 1024, /* a string for which room is made at once, */
+    AHEAD_BYTES = 4 << 20,   /* where no more than that is to come */
 };
 
 /* No server sends a longer string as a value (proto-max-bulk-len): beyond, it is no server. */
@@ -139,16 +141,31 @@ static int32_t announced(const redisReader *reader, uint64_t *length) {
     return size >= LENGTH_MAX_DIGITS ? HEARTH_E_PROTOCOL : HEARTH_MISS;
 }
 
+/* Makes room for all that is to come of a large string: hiredis would do that little by little, and copy what is there each time.
+ * Nobody has so much memory taken by what is only announced that it matters. */
+static void make_room(redisReader *reader, size_t length) {
+    size_t whole = LENGTH_MAX_DIGITS + length + 2;
+    size_t missing = whole > unread(reader) ? whole - unread(reader) : 0;
+    if (length > LARGE_BYTES && missing <= AHEAD_BYTES && sdsavail(reader->buf) < missing) {
+        sds roomier = sdsMakeRoomFor(reader->buf, missing);
+        reader->buf = roomier != NULL ? roomier : reader->buf;
+    }
+}
+
 /* Bounds what is only partly there, before it is waited for. */
 static int32_t judge_rest(const hearth__redis_parser *parser) {
-    const redisReader *reader = parser->reader;
+    redisReader *reader = parser->reader;
     uint64_t length = 0;
     if (type_under_way(reader) != REDIS_REPLY_STRING) {
         return unread(reader) > LINE_MAX_BYTES ? HEARTH_E_PROTOCOL : HEARTH_MISS;
     }
     int32_t status = announced(reader, &length);
-    if (status != HEARTH_OK || length <= parser->limit) {
-        return status == HEARTH_OK ? HEARTH_MISS : status;
+    if (status == HEARTH_OK && length <= parser->limit) {
+        make_room(reader, length);
+        return HEARTH_MISS;
+    }
+    if (status != HEARTH_OK) {
+        return status;
     }
     return length <= SERVERS_LIMIT ? HEARTH_E_TOO_LARGE : HEARTH_E_PROTOCOL;
 }
