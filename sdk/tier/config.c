@@ -5,6 +5,7 @@
 #include "tier/rate.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -137,11 +138,15 @@ static struct shown show(const char *text) {
     return shown;
 }
 
-static int32_t refuse_name(const char *name, char *why, size_t why_size) {
+static __attribute__((noinline)) int32_t refuse_name(const char *name, char *why,
+                                                     size_t why_size) {
     struct shown shown = show(name);
     const struct option *nearest = &options[0];
-    for (size_t i = 1; i < OPTIONS; i++) {
-        if (distance(shown.text, options[i].name) < distance(shown.text, nearest->name)) {
+    size_t shortest = SIZE_MAX;
+    for (size_t i = 0; i < OPTIONS && shortest > 1; i++) {
+        size_t far = distance(shown.text, options[i].name);
+        if (far < shortest) {
+            shortest = far;
             nearest = &options[i];
         }
     }
