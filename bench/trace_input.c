@@ -12,7 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { PACKED_BYTES = 64 * 1024, WINDOW_LOG_MAX = 31 };
+enum { PACKED_BYTES = 32 * 1024, WINDOW_LOG_MAX = 31 };
 
 enum format { FORMAT_PLAIN, FORMAT_ZSTD, FORMAT_GZIP };
 

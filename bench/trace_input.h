@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TRACE_INPUT_BYTES = 256 * 1024 };
+enum { TRACE_INPUT_BYTES = 80 * 1024 };
 
 struct trace_input;
 
