@@ -52,7 +52,7 @@ SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame
 SANITIZE_asan-ubsan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_tsan  := -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-                  -fno-omit-frame-pointer
+                  -fno-omit-frame-pointer -fsanitize-coverage-ignorelist=tests/fuzz/uncounted.txt
 OPTIMIZE_release := -O3
 
 ifeq ($(filter $(VARIANT),plain release asan ubsan asan-ubsan tsan fuzz coverage),)
@@ -389,15 +389,9 @@ SELECTED_FUZZERS := $(if $(strip $(TESTS)),$(foreach fuzzer,$(FUZZERS),\
 
 fuzz:
 	$(Q)$(MAKE) $(PARALLEL) run-fuzzers CC=clang VARIANT=fuzz
-# A trace's zstd may ask for a window of 2 GiB, of which little is touched.
-run-fuzzers: found $(FUZZERS:%=$(OUT)/fuzz_%)
-	$(Q)for fuzzer in $(SELECTED_FUZZERS); do \
-	    mkdir -p $(OUT)/corpus/$$fuzzer && \
-	    $(PYTHON) tests/fuzz/corpus.py unpack tests/fuzz/corpus/$$fuzzer.txt $(OUT)/corpus/$$fuzzer && \
-	    $(OUT)/fuzz_$$fuzzer -runs=$(strip $(FUZZ_RUNS)) -max_total_time=$(strip $(FUZZ_SECONDS)) \
-	        -max_len=6000 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=2200 -print_final_stats=1 -verbosity=0 \
-	        -dict=tests/fuzz/$$fuzzer.dict -artifact_prefix=$(OUT)/$$fuzzer- \
-	        $(OUT)/corpus/$$fuzzer || exit 1; done
+run-fuzzers: found $(SELECTED_FUZZERS:%=$(OUT)/fuzz_%)
+	$(Q)$(PYTHON) tests/fuzz/run.py --runs $(strip $(FUZZ_RUNS)) --seconds $(strip $(FUZZ_SECONDS)) \
+	    $(OUT) $(SELECTED_FUZZERS)
 $(OUT)/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(addprefix $(OBJ)/tests/fuzz/,file.o pieces.o) $(BENCH_LIB) $(STATIC_LIB) $(MANIFEST)
 	@echo "  LD    $@"
 	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -fsanitize=fuzzer $(LINK_FLAGS) \
@@ -593,7 +587,8 @@ Testing
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-coherence     what processes see of each other while all goes wrong; OPS= reads, 1000000 by default
   make check-mutations     breaks the library in some 256 ways, one after another: a test must fail each time
-  make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=; needs clang
+  make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=, and how often it was executed;
+                           needs clang; TESTS= as above
   make coverage            what of the library the tests run, by lines and branches; less than 90 % or 80 % fails
   make simulate            a fleet under faults, 10^7 operations; SEEDS=1000 OPS=10000 (each)
   make soak                a mixed load for an hour, or MINUTES=, RATE=2000 a second, while nodes come and go: memory,
