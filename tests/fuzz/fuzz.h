@@ -19,6 +19,7 @@ int fuzz_options_file(const uint8_t *data, size_t size);
 int fuzz_push_parser(const uint8_t *data, size_t size);
 int fuzz_redis_parser(const uint8_t *data, size_t size);
 int fuzz_remote_url(const uint8_t *data, size_t size);
+int fuzz_server_facts(const uint8_t *data, size_t size);
 int fuzz_trace(const uint8_t *data, size_t size);
 
 /*

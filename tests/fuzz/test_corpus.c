@@ -96,15 +96,22 @@ REPLAY(options_file)
 REPLAY(push_parser)
 REPLAY(redis_parser)
 REPLAY(remote_url)
+REPLAY(server_facts)
 REPLAY(trace)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bloom_file),       cmocka_unit_test(test_bus_message),
-        cmocka_unit_test(test_bus_parser),       cmocka_unit_test(test_envelope),
-        cmocka_unit_test(test_memcached_parser), cmocka_unit_test(test_options_file),
-        cmocka_unit_test(test_push_parser),      cmocka_unit_test(test_redis_parser),
-        cmocka_unit_test(test_remote_url),       cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_bloom_file),
+        cmocka_unit_test(test_bus_message),
+        cmocka_unit_test(test_bus_parser),
+        cmocka_unit_test(test_envelope),
+        cmocka_unit_test(test_memcached_parser),
+        cmocka_unit_test(test_options_file),
+        cmocka_unit_test(test_push_parser),
+        cmocka_unit_test(test_redis_parser),
+        cmocka_unit_test(test_remote_url),
+        cmocka_unit_test(test_server_facts),
+        cmocka_unit_test(test_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
