@@ -2,20 +2,25 @@
 /*
  * The wire format of a value. The first byte says whether the rest is a node's bytes, or what a
  * value is made of: then what was composed is parsed as it was, and no longer when a byte of it
- * is another.
+ * is another. What can be read answers as it was read, with lives that no clock and no server makes longer than it says.
  */
 #include "fuzz/fuzz.h"
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/seats.h"
+#include "base/stat.h"
 #include "remote/envelope.h"
+
+#include <hearth/errors.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_SIZE = 5, RECIPE_BYTES = 32, BODY_SUM_AT = 36 };
+enum { KEY_SIZE = 5, RECIPE_BYTES = 32, BODY_SUM_AT = 36, TAGS_SIZE = 10 };
 
 static const char key[KEY_SIZE] = "a key";
+static const char tags[] = "\3one\5three";
 
 static void expect(bool holds) {
     if (!holds) {
@@ -29,6 +34,82 @@ static unsigned char *own_copy(const void *bytes, size_t size) {
     expect(own != NULL);
     memcpy(own, bytes, size);
     return own;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static const hearth__remote_config *config_of_reader(void) {
+    static hearth__remote_config config;
+    if (config.counters == NULL) {
+        config.counters = hearth__seats_create(HEARTH__STATS);
+        expect(config.counters != NULL);
+    }
+    return &config;
+}
+
+/* What the tags behind a body are: each has its size in front. */
+static void check_tags(const hearth__remote_op *op) {
+    const unsigned char *at = op->body->data;
+    size_t left = op->found_tags_size;
+    if (left != 0) {
+        at += op->body->size;
+    }
+    while (left != 0) {
+        expect(*at != 0 && *at < left);
+        left -= 1 + (size_t)*at;
+        at += 1 + (size_t)*at;
+    }
+}
+
+static void check_value(const hearth__remote_op *op, const hearth__envelope *envelope) {
+    expect(op->body->size == envelope->body_size);
+    expect(envelope->body_size == 0 ||
+           memcmp(op->body->data, envelope->body, envelope->body_size) == 0);
+    expect(op->found_version == envelope->version && op->found == envelope->kind);
+    expect(op->found_tags_size == envelope->tags_size);
+    check_tags(op);
+}
+
+static void check_lives(const hearth__remote_op *op, const hearth__envelope *envelope) {
+    bool has_end = envelope->hard_ms != HEARTH__ENVELOPE_NO_TTL;
+    expect(op->found_age_ms >= 0);
+    expect(!has_end || op->left_ms <= (int64_t)envelope->hard_ms);
+    expect(op->soft_left_ms == INT64_MAX || op->soft_left_ms <= (int64_t)envelope->soft_ms);
+}
+
+static void answer(const unsigned char *bytes, size_t size, bool must_have_key, int64_t ttl_ms,
+                   bool is_exact) {
+    hearth__buffer body = {0};
+    hearth__envelope envelope;
+    hearth__remote_op op = {
+        .verb = HEARTH__GET, .key = key, .key_size = KEY_SIZE, .body = &body};
+    bool is_whole = hearth__envelope_answer(config_of_reader(), &op, bytes, size, must_have_key,
+                                            ttl_ms, is_exact);
+    enum hearth__envelope_verdict verdict =
+        hearth__envelope_parse(bytes, size, key, KEY_SIZE, must_have_key, &envelope);
+    expect(is_whole == (verdict != HEARTH__ENVELOPE_DAMAGED));
+    expect(op.status == HEARTH_MISS || verdict == HEARTH__ENVELOPE_OK);
+    if (op.status == HEARTH_OK) {
+        check_value(&op, &envelope);
+    }
+    if (op.status != HEARTH_MISS) {
+        check_lives(&op, &envelope);
+    }
+    hearth__buffer_fini(&body);
+}
+
+/* By what is known of it, from the header alone: just what is there. */
+static void confirm(const unsigned char *bytes, size_t size, int64_t ttl_ms) {
+    hearth__remote_op op = {.verb = HEARTH__GET, .key = key, .key_size = KEY_SIZE};
+    if (!hearth__envelope_version(bytes, size, &op.known_version)) {
+        return;
+    }
+    if (hearth__envelope_confirm(&op, bytes, size, ttl_ms)) {
+        expect(op.found_version == op.known_version && op.status == HEARTH_OK);
+        expect(op.found == HEARTH__KIND_VALUE || op.found == HEARTH__KIND_STALE);
+    }
+    op.known_version++;
+    expect(!hearth__envelope_confirm(&op, bytes, size, ttl_ms));
 }
 
 /* ---- a node's bytes ------------------------------------------------------------------------- */
@@ -62,6 +143,21 @@ static void seal(unsigned char *bytes, size_t size, bool must_have_key) {
     expect(!is_whole || (envelope.soft_ms == 3 && envelope.hard_ms == 4));
 }
 
+/* What is marked stale is that value still. */
+static void mark(unsigned char *bytes, size_t size, bool must_have_key) {
+    hearth__envelope before;
+    hearth__envelope after;
+    if (parse(bytes, size, must_have_key, &before) != HEARTH__ENVELOPE_OK ||
+        before.kind == HEARTH__KIND_INTEGER) {
+        return;
+    }
+    hearth__envelope_mark(bytes, hearth__envelope_header_size(bytes, size), key, KEY_SIZE);
+    expect(parse(bytes, size, must_have_key, &after) == HEARTH__ENVELOPE_OK);
+    expect(after.kind == HEARTH__KIND_STALE && after.body_size == before.body_size &&
+           after.version == hearth__envelope_marked_version(before.version) &&
+           after.version != before.version && after.version >> 16 == before.version >> 16);
+}
+
 static void read_bytes(const uint8_t *data, size_t size, bool must_have_key) {
     unsigned char *bytes = own_copy(data, size);
     hearth__envelope envelope;
@@ -72,7 +168,14 @@ static void read_bytes(const uint8_t *data, size_t size, bool must_have_key) {
     (void)hearth__envelope_version(bytes, size, &version);
     (void)hearth__envelope_has_token(bytes, size, token);
     (void)hearth__envelope_left(bytes, size, &left_ms);
-    seal(bytes, size, must_have_key);
+    int64_t ttl_ms = size != 0 ? (int64_t)data[size - 1] * 1000 - 3 : HEARTH__TTL_NONE;
+    for (int i = 0; i < 2; i++) { /* as it is, and with sums that match */
+        answer(bytes, size, must_have_key, ttl_ms, false);
+        answer(bytes, size, must_have_key, HEARTH__TTL_UNKNOWN, true);
+        confirm(bytes, size, ttl_ms);
+        seal(bytes, size, must_have_key);
+    }
+    mark(bytes, size, must_have_key);
     hearth__free(bytes);
 }
 
@@ -109,6 +212,10 @@ static void compose_and_parse(const uint8_t *data, size_t size, bool with_key) {
     const uint8_t *body = data + RECIPE_BYTES;
     size_t body_size = size - RECIPE_BYTES;
     hearth__remote_op op = value_of(data, body, body_size);
+    bool is_tagged = op.kind == HEARTH__KIND_VALUE && op.content % 2 != 0;
+    op.tags = tags;
+    op.tags_size = is_tagged ? TAGS_SIZE : 0;
+    op.stamp = op.version / 3;
     unsigned char *bytes = hearth__alloc(HEARTH__ENVELOPE_MAX + body_size);
     expect(bytes != NULL);
     size_t header_size = hearth__envelope_compose(&op, with_key, bytes);
@@ -121,6 +228,11 @@ static void compose_and_parse(const uint8_t *data, size_t size, bool with_key) {
            HEARTH__ENVELOPE_OK);
     expect(envelope.kind == op.kind && envelope.content == op.content &&
            envelope.version == op.version && envelope.delta_ms == op.delta_ms);
+    expect(hearth__envelope_is_of(&op, bytes, whole) || with_key);
+    expect(envelope.tags_size == op.tags_size &&
+           (!is_tagged ||
+            (envelope.stamp == op.stamp && memcmp(envelope.tags, tags, TAGS_SIZE) == 0)));
+    answer(bytes, whole, with_key, op.ttl_ms, true);
     expect(envelope.body_size == body_size &&
            (body_size == 0 || memcmp(envelope.body, body, body_size) == 0));
     expect(hearth__envelope_parse(bytes, whole, "other", KEY_SIZE, false, &envelope) !=

@@ -81,7 +81,8 @@ static int32_t parse(const uint8_t *data, size_t size, size_t piece, struct hear
         memcpy(own, data + at, part);
         status = hearth__mc_parser_feed(&parser, own, part, hear, heard);
         hearth__free(own);
-        if (parser.held.capacity > HELD_MAX) {
+        if (parser.held.capacity > HELD_MAX ||
+            hearth__mc_parser_under_way(&parser) > LIMIT + HEARTH__MC_LINE_MAX) {
             abort();
         }
     }

@@ -43,6 +43,9 @@ static int32_t parse(const uint8_t *data, size_t size, size_t piece, uint64_t *s
         while (status == HEARTH_OK) {
             status = hearth__redis_parser_next(&parser, take, sum);
         }
+        if (status == HEARTH_MISS && hearth__redis_parser_under_way(&parser) > LIMIT) {
+            abort();
+        }
         if (parser.reader->len - parser.reader->pos > BUFFER_MAX) {
             abort();
         }
