@@ -5,7 +5,6 @@
 #include "tier/rate.h"
 
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -142,13 +141,10 @@ static __attribute__((noinline)) int32_t refuse_name(const char *name, char *why
                                                      size_t why_size) {
     struct shown shown = show(name);
     const struct option *nearest = &options[0];
-    size_t shortest = SIZE_MAX;
-    for (size_t i = 0; i < OPTIONS && shortest > 1; i++) {
+    for (size_t i = 0, shortest = SIZE_MAX; i < OPTIONS; i++) {
         size_t far = distance(shown.text, options[i].name);
-        if (far < shortest) {
-            shortest = far;
-            nearest = &options[i];
-        }
+        nearest = far < shortest ? &options[i] : nearest;
+        shortest = least(far, shortest);
     }
     (void)snprintf(why, why_size, "'%s' is not an option; the nearest one is '%s'", shown.text,
                    nearest->name);
