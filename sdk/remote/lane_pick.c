@@ -279,10 +279,12 @@ static int32_t await_others(hearth__lane *lane, int64_t deadline_ns) {
     hearth__drive drive = {.lane = lane};
     int32_t status = HEARTH_OK;
     while (status == HEARTH_OK && !hearth__lane_take(lane, true)) {
-        if (hearth__lane_take(lane, false)) { /* orphans are on it */
-            status = hearth__lane_drive(&drive, deadline_ns);
-            status =
-                status == HEARTH_E_TIMEOUT && hearth__lane_is_open(lane) ? status : HEARTH_OK;
+        if (hearth__lane_take(lane, false)) { /* orphans are on it, or it has just ended */
+            if (hearth__lane_is_open(lane)) {
+                status = hearth__lane_drive(&drive, deadline_ns);
+                status = status == HEARTH_E_TIMEOUT && hearth__lane_is_open(lane) ? status
+                                                                                  : HEARTH_OK;
+            }
             hearth__lane_hand_over(&drive);
             continue;
         }
