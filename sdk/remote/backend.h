@@ -31,6 +31,10 @@ typedef struct hearth__backend {
     /* Whether reads with want_ttl learn the remaining life from the server. */
     bool knows_ttl;
 
+    /* Whether a batch that has begun keeps nothing that others could wait for: it may lie for a while, be it that its thread begins
+     * another one meanwhile, and another thread finish it. */
+    bool keeps_nothing;
+
     /* Makes a node's state. No I/O. HEARTH_OK, HEARTH_E_NOMEM. `config` is copied. */
     int32_t (*open)(const hearth__node_config *config, hearth__node **node);
 

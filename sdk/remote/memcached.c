@@ -72,6 +72,7 @@ static uint64_t generation(hearth__node *node) {
 const hearth__backend hearth__backend_memcached = {
     .name = "memcached",
     .knows_ttl = true,
+    .keeps_nothing = true,
     .open = open_node,
     .close = close_node,
     .stop = stop,

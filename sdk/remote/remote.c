@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups operations by node and hands them to the backend: all nodes written before any is read. */
+/* Groups operations by node and hands them to the backend: all nodes written before any is read. Longer than 400 lines: calls in one
+ * step and in two are divided alike. */
 #include "remote/remote.h"
 
 #include "base/clock.h"
@@ -292,23 +293,32 @@ static void note_source(const hearth__remote *remote, hearth__remote_op **ops, s
     }
 }
 
-static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share *shares,
-                size_t count, int64_t deadline_ns) {
-    const hearth__backend *backend = remote->backend;
+static void begin_all(hearth__remote *remote, hearth__remote_op **sorted, struct share *shares,
+                      size_t count, bool at_once, int64_t deadline_ns) {
     for (size_t i = 0; i < count; i++) {
         struct share *share = &shares[i];
         share->source = source_of(remote, remote->nodes[share->node]);
-        backend->begin(remote->nodes[share->node]->state, sorted + share->first, share->count,
-                       count == 1, deadline_ns, &share->batch);
+        remote->backend->begin(remote->nodes[share->node]->state, sorted + share->first,
+                               share->count, at_once, deadline_ns, &share->batch);
     }
+}
+
+static void finish_all(hearth__remote *remote, hearth__remote_op **sorted,
+                       const struct share *shares, size_t count, int64_t deadline_ns) {
     for (size_t i = 0; i < count; i++) {
-        struct share *share = &shares[i];
+        const struct share *share = &shares[i];
         struct node *node = remote->nodes[share->node];
-        backend->finish(node->state, sorted + share->first, share->count, deadline_ns,
-                        share->batch);
+        remote->backend->finish(node->state, sorted + share->first, share->count, deadline_ns,
+                                share->batch);
         note_source(remote, sorted + share->first, share->count, share->source);
         account(remote, node, sorted + share->first, share->count);
     }
+}
+
+static void run(hearth__remote *remote, hearth__remote_op **sorted, struct share *shares,
+                size_t count, int64_t deadline_ns) {
+    begin_all(remote, sorted, shares, count, count == 1, deadline_ns);
+    finish_all(remote, sorted, shares, count, deadline_ns);
 }
 
 static void fail_all(hearth__remote_op *ops, size_t count, int32_t status) {
@@ -345,13 +355,17 @@ static bool same_node(const hearth__remote_op *ops, size_t count) {
     return true;
 }
 
-void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
-                            int64_t deadline_ns) {
+static void pend(hearth__remote_op *ops, size_t count) {
     for (size_t i = 0; i < count; i++) {
         ops[i].status = HEARTH__PENDING;
         ops[i].heard = false;
         ops[i].heard_ms = 0;
     }
+}
+
+void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
+                            int64_t deadline_ns) {
+    pend(ops, count);
     if (count == 0) {
         return;
     }
@@ -372,4 +386,42 @@ void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size
     hearth__free(sorted);
     hearth__free(places);
     hearth__free(shares);
+}
+
+/* ---- the same in two steps ---------------------------------------------------------------- */
+
+struct hearth__remote_call {
+    hearth__remote *remote;
+    int64_t deadline_ns;
+    size_t count; /* of shares */
+    struct share *shares;
+    hearth__remote_op *sorted[];
+};
+
+hearth__remote_call *hearth__remote_begin(hearth__remote *remote, hearth__remote_op *ops,
+                                          size_t count, int64_t deadline_ns) {
+    size_t nodes = hearth__remote_limit(remote);
+    if (!remote->backend->keeps_nothing || count == 0) {
+        return NULL;
+    }
+    hearth__remote_call *call =
+        hearth__alloc(sizeof *call + count * sizeof(hearth__remote_op *) +
+                      nodes * (sizeof(struct share) + sizeof(size_t)));
+    if (call == NULL) {
+        return NULL;
+    }
+    call->shares = (struct share *)(void *)(call->sorted + count);
+    size_t *places = (size_t *)(void *)(call->shares + nodes);
+    call->remote = remote;
+    call->deadline_ns = deadline_ns;
+    memset(places, 0, nodes * sizeof *places);
+    pend(ops, count);
+    call->count = divide(ops, count, places, nodes, call->sorted, call->shares);
+    begin_all(remote, call->sorted, call->shares, call->count, false, deadline_ns);
+    return call;
+}
+
+void hearth__remote_finish(hearth__remote_call *call) {
+    finish_all(call->remote, call->sorted, call->shares, call->count, call->deadline_ns);
+    hearth__free(call);
 }

@@ -277,6 +277,14 @@ typedef struct hearth__remote_op {
 void hearth__remote_execute(hearth__remote *remote, hearth__remote_op *ops, size_t count,
                             int64_t deadline_ns);
 
+/* The same in two steps, which any two threads may take, and between which the caller may do what it likes: what is asked is sent,
+ * and what is answered is taken by the second step, by whose end `ops` must stay. NULL: nothing has happened, and it is to be
+ * executed in one; nodes of this kind can do no other, or there is no memory. */
+typedef struct hearth__remote_call hearth__remote_call;
+hearth__remote_call *hearth__remote_begin(hearth__remote *remote, hearth__remote_op *ops,
+                                          size_t count, int64_t deadline_ns);
+void hearth__remote_finish(hearth__remote_call *call);
+
 /* Asks something on each connection to a node that has a source and is idle, and closes those that have not answered for long.
  * Blocks for stall_ms a connection at the most. Any thread. */
 void hearth__remote_refresh(hearth__remote *remote, uint32_t node);

@@ -2,6 +2,7 @@
 /* A get of many keys: what the local tier lacks is asked of all nodes in one go. The steps are those of chain.c. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tier/nodes.h"
 #include "tier/read.h"
 
 enum { SOME_QUESTIONS = 64 };
@@ -32,38 +33,57 @@ static void take(struct question *asked, const hearth__remote_op *op, int64_t se
     asked->copy = (hearth__buffer){0};
 }
 
-/* Asks all nodes at once; of copies that have ended only whether they have them still, if `confirms`. How many are to be asked again. */
-static size_t ask(hearth *cache, struct question *questions, hearth__remote_op *ops,
-                  size_t count, bool confirms, int64_t deadline_ns, int32_t *statuses) {
+/* A call on its way. */
+struct hearth__many {
+    hearth *cache;
+    struct question *questions;
+    hearth__remote_op *ops;
+    size_t count; /* of questions */
+    int64_t deadline_ns;
+    int64_t sent_ms;
+    int32_t *statuses;
+    hearth__nodes_call call;
+};
+
+/* What is not answered yet is to be asked of the nodes; of copies that have ended only whether they have them still, if `confirms`.
+ * How many. */
+static size_t pose(struct hearth__many *many, bool confirms) {
     size_t asked = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct question *next = &questions[i];
+    for (size_t i = 0; i < many->count; i++) {
+        struct question *next = &many->questions[i];
         if (!next->is_answered) {
             hearth__read *read = &next->read;
             next->ticket = hearth__route_sample(&next->route, read->key, read->key_size);
-            ops[asked] = hearth__read_question(read, &next->route);
-            ops[asked++].known_version = confirms ? hearth__read_known(read, &next->copy) : 0;
+            many->ops[asked] = hearth__read_question(read, &next->route);
+            many->ops[asked++].known_version =
+                confirms ? hearth__read_known(read, &next->copy) : 0;
         }
     }
-    int64_t sent_ms = hearth__boot_ms();
-    hearth__nodes_execute(cache, ops, asked, deadline_ns);
+    many->sent_ms = hearth__boot_ms();
+    return asked;
+}
+
+/* Takes the answers. How many are to be asked again. */
+static size_t hear(struct hearth__many *many) {
     int64_t heard_ms = hearth__boot_ms();
     size_t left = 0;
-    asked = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!questions[i].is_answered) {
-            take(&questions[i], &ops[asked++], sent_ms, heard_ms, statuses);
-            left += !questions[i].is_answered;
+    const hearth__remote_op *op = many->ops;
+    for (size_t i = 0; i < many->count; i++) {
+        struct question *next = &many->questions[i];
+        if (!next->is_answered) {
+            take(next, op++, many->sent_ms, heard_ms, many->statuses);
+            left += !next->is_answered;
         }
     }
     return left;
 }
 
-/* Asks for what the local tier did not have, or has no more than a copy of that has ended (confirm.c). */
-static void ask_nodes(hearth *cache, struct question *questions, hearth__remote_op *ops,
-                      size_t count, int64_t deadline_ns, int32_t *statuses) {
-    if (ask(cache, questions, ops, count, true, deadline_ns, statuses) != 0) {
-        (void)ask(cache, questions, ops, count, false, deadline_ns, statuses);
+/* Takes the answers; and where a copy that has ended is not what its node has (confirm.c), asks for that. */
+static void hear_all(struct hearth__many *many) {
+    if (hear(many) != 0) {
+        size_t asked = pose(many, false);
+        hearth__nodes_execute(many->cache, many->ops, asked, many->deadline_ns);
+        (void)hear(many);
     }
 }
 
@@ -76,6 +96,13 @@ static void find_owners(const hearth *cache, struct question *questions, size_t 
         }
         hearth__routes_find_owners(cache, routes, some);
     }
+}
+
+/* Asks all nodes at once. */
+static void ask(struct hearth__many *many) {
+    size_t asked = pose(many, true);
+    hearth__nodes_execute(many->cache, many->ops, asked, many->deadline_ns);
+    hear_all(many);
 }
 
 /* Answers one of many from the local tier; true: it has become the next question, whose owner is still to be found. */
@@ -134,6 +161,37 @@ size_t hearth__read_hit_many(hearth *cache, size_t count, const void *const *key
     return hits;
 }
 
+/* Asks the local tier for those that are no hits yet (`is_tried`), or for all; what it lacks is left as questions. HEARTH_OK,
+ * HEARTH_E_NOMEM. */
+static int32_t open_many(struct hearth__many *many, size_t count, const void *const *keys,
+                         const size_t *key_sizes, const hearth_read_options *options,
+                         hearth_value *const *values, bool is_tried) {
+    hearth *cache = many->cache;
+    int32_t *statuses = many->statuses;
+    many->deadline_ns = hearth__read_get_deadline_ns(cache, options);
+    /* Much memory, of which each question's is written when there is one. */
+    many->questions = hearth__alloc_many(count, sizeof *many->questions);
+    many->ops = hearth__alloc_many(count, sizeof *many->ops);
+    if (many->questions == NULL || many->ops == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_tried || statuses[i] != HEARTH_OK) {
+            hearth__read read =
+                hearth__read_begin(cache, keys[i], key_sizes[i], options, values[i]);
+            many->count +=
+                ask_local_of_many(&read, i, &many->questions[many->count], &statuses[i]);
+        }
+    }
+    find_owners(cache, many->questions, many->count);
+    return HEARTH_OK;
+}
+
+static void close_many(const struct hearth__many *many) {
+    hearth__free(many->ops);
+    hearth__free(many->questions);
+}
+
 int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *keys,
                                const size_t *key_sizes, const hearth_read_options *options,
                                hearth_value *const *values, int32_t *statuses) {
@@ -142,26 +200,51 @@ int32_t hearth__chain_get_many(hearth *cache, size_t count, const void *const *k
         hearth__read_hit_many(cache, count, keys, key_sizes, values, statuses) == count) {
         return HEARTH_OK;
     }
-    int64_t deadline_ns = hearth__read_get_deadline_ns(cache, options);
-    /* Much memory, of which each question's is written when there is one. */
-    struct question *questions = hearth__alloc_many(count, sizeof *questions);
-    hearth__remote_op *ops = hearth__alloc_many(count, sizeof *ops);
-    int32_t result = questions != NULL && ops != NULL ? HEARTH_OK : HEARTH_E_NOMEM;
-    size_t asked = 0;
-    for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
-        if (!is_tried || statuses[i] != HEARTH_OK) {
-            hearth__read read =
-                hearth__read_begin(cache, keys[i], key_sizes[i], options, values[i]);
-            asked += ask_local_of_many(&read, i, &questions[asked], &statuses[i]);
-        }
+    struct hearth__many many = {.cache = cache, .statuses = statuses};
+    int32_t result = open_many(&many, count, keys, key_sizes, options, values, is_tried);
+    if (result == HEARTH_OK && many.count != 0) {
+        ask(&many);
     }
-    find_owners(cache, questions, asked);
-    if (asked != 0) {
-        ask_nodes(cache, questions, ops, asked, deadline_ns, statuses);
-    }
-    hearth__free(ops);
-    hearth__free(questions);
+    close_many(&many);
     return result;
+}
+
+/* ---- in two steps ----------------------------------------------------------------------- */
+
+static void end(struct hearth__many *many) {
+    close_many(many);
+    hearth__free(many);
+}
+
+int32_t hearth__chain_get_many_begin(hearth *cache, size_t count, const void *const *keys,
+                                     const size_t *key_sizes,
+                                     const hearth_read_options *options,
+                                     hearth_value *const *values, int32_t *statuses,
+                                     hearth__many **out) {
+    struct hearth__many *many = hearth__alloc(sizeof *many);
+    *out = NULL;
+    if (many == NULL) {
+        return HEARTH_E_NOMEM;
+    }
+    *many = (struct hearth__many){.cache = cache, .statuses = statuses};
+    int32_t result = open_many(many, count, keys, key_sizes, options, values, false);
+    if (result == HEARTH_OK && many->count != 0) {
+        size_t asked = pose(many, true);
+        if (hearth__nodes_begin(cache, many->ops, asked, many->deadline_ns, &many->call)) {
+            *out = many;
+            return HEARTH_OK;
+        }
+        hearth__nodes_execute(cache, many->ops, asked, many->deadline_ns);
+        hear_all(many);
+    }
+    end(many);
+    return result;
+}
+
+void hearth__chain_get_many_finish(hearth__many *many) {
+    hearth__nodes_finish(many->cache, many->ops, many->count, &many->call);
+    hear_all(many);
+    end(many);
 }
 
 int32_t hearth__read_look_many(hearth *cache, size_t count, const void *const *keys,

@@ -300,38 +300,64 @@ static void execute_pending(hearth *cache, hearth__remote_op *ops, size_t count,
     }
 }
 
-static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
-                         int64_t deadline_ns) {
-    uint32_t nodes =
-        hearth__remote_limit(cache->remote); /* it may grow meanwhile, by others' */
-    hearth__node_share *shares = hearth__alloc_zero(nodes, sizeof *shares);
-    if (shares == NULL) {
-        for (size_t i = 0; i < count; i++) {
-            ops[i].status = HEARTH_E_NOMEM;
-        }
-        return;
+/* Past the breakers, and after the deletes that their nodes missed. False: no memory. */
+static bool begin_many(hearth *cache, hearth__remote_op *ops, size_t count, int64_t deadline_ns,
+                       hearth__nodes_call *call) {
+    call->nodes = hearth__remote_limit(cache->remote); /* it may grow meanwhile, by others' */
+    call->shares = hearth__alloc_zero(call->nodes, sizeof *call->shares);
+    if (call->shares == NULL) {
+        return false;
     }
-    ask_all(cache, ops, count, shares, hearth__monotonic_ns());
-    if (any_hints(cache, shares, nodes)) {
-        hearth__handoff_run(cache, ops, count, shares, nodes, deadline_ns);
+    ask_all(cache, ops, count, call->shares, hearth__monotonic_ns());
+    if (any_hints(cache, call->shares, call->nodes)) {
+        hearth__handoff_run(cache, ops, count, call->shares, call->nodes, deadline_ns);
     }
-    execute_pending(cache, ops, count, shares, deadline_ns);
-    for (uint32_t node = 0; node < nodes; node++) {
-        if (shares[node].pass.granted) {
-            report(cache, node, &shares[node]);
+    return true;
+}
+
+static void end_many(hearth *cache, hearth__remote_op *ops, size_t count,
+                     const hearth__nodes_call *call) {
+    for (uint32_t node = 0; node < call->nodes; node++) {
+        if (call->shares[node].pass.granted) {
+            report(cache, node, &call->shares[node]);
         }
     }
     for (size_t i = 0; i < count; i++) {
         hearth__handoff_check(cache, &ops[i]);
     }
-    hearth__free(shares);
+    hearth__free(call->shares);
+}
+
+static void execute_many(hearth *cache, hearth__remote_op *ops, size_t count,
+                         int64_t deadline_ns) {
+    hearth__nodes_call call = {0};
+    if (!begin_many(cache, ops, count, deadline_ns, &call)) {
+        for (size_t i = 0; i < count; i++) {
+            ops[i].status = HEARTH_E_NOMEM;
+        }
+        return;
+    }
+    execute_pending(cache, ops, count, call.shares, deadline_ns);
+    end_many(cache, ops, count, &call);
+}
+
+/* What an answer is judged by later, as of before it was asked for. */
+static hearth__nodes_call note_begin(hearth *cache) {
+    return (hearth__nodes_call){.moment = hearth__tracking_begin(cache),
+                                .source = hearth__bus_begin(cache),
+                                .began_ns = hearth__latencies_begin(cache->latencies)};
+}
+
+static void note_end(hearth *cache, hearth__remote_op *ops, size_t count,
+                     const hearth__nodes_call *call) {
+    hearth__latencies_asked(cache->latencies, ops, count, call->began_ns);
+    hearth__tracking_heard(cache, ops, count, &call->moment);
+    hearth__bus_heard(cache, ops, count, call->source);
 }
 
 void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
                            int64_t deadline_ns) {
-    hearth__tracking_moment moment = hearth__tracking_begin(cache);
-    uint32_t source = hearth__bus_begin(cache);
-    int64_t began_ns = hearth__latencies_begin(cache->latencies);
+    const hearth__nodes_call call = note_begin(cache);
     if (cache->guards == NULL) {
         hearth__remote_execute(cache->remote, ops, count, deadline_ns);
     } else if (count == 1 && hearth__nodes_queued(cache, ops->node) == 0) {
@@ -339,7 +365,36 @@ void hearth__nodes_execute(hearth *cache, hearth__remote_op *ops, size_t count,
     } else if (count != 0) {
         execute_many(cache, ops, count, deadline_ns);
     }
-    hearth__latencies_asked(cache->latencies, ops, count, began_ns);
-    hearth__tracking_heard(cache, ops, count, &moment);
-    hearth__bus_heard(cache, ops, count, source);
+    note_end(cache, ops, count, &call);
+}
+
+/* ---- in two steps ----------------------------------------------------------------------- */
+
+bool hearth__nodes_begin(hearth *cache, hearth__remote_op *ops, size_t count,
+                         int64_t deadline_ns, hearth__nodes_call *call) {
+    if (cache->guards == NULL) {
+        return false;
+    }
+    *call = note_begin(cache);
+    if (!begin_many(cache, ops, count, deadline_ns, call)) {
+        return false;
+    }
+    if (count_pending(ops, count) == count) {
+        call->asked_ns = hearth__monotonic_ns();
+        call->remote = hearth__remote_begin(cache->remote, ops, count, deadline_ns);
+    }
+    if (call->remote == NULL) {
+        execute_pending(cache, ops, count, call->shares, deadline_ns);
+    }
+    return true;
+}
+
+void hearth__nodes_finish(hearth *cache, hearth__remote_op *ops, size_t count,
+                          const hearth__nodes_call *call) {
+    if (call->remote != NULL) {
+        hearth__remote_finish(call->remote);
+        learn_all(cache, call->shares, ops, count, call->asked_ns);
+    }
+    end_many(cache, ops, count, call);
+    note_end(cache, ops, count, call);
 }

@@ -22,6 +22,23 @@ typedef struct hearth__node_share {
     enum hearth__breaker_outcome outcome; /* the best of its operations' */
 } hearth__node_share;
 
+/* A call that is under way. */
+typedef struct hearth__nodes_call {
+    hearth__tracking_moment moment;
+    uint32_t source;
+    uint32_t nodes;
+    hearth__node_share *shares; /* by the nodes' numbers */
+    hearth__remote_call *remote;
+    int64_t began_ns;
+    int64_t asked_ns;
+} hearth__nodes_call;
+
+/* hearth__nodes_execute() in two steps, as hearth__remote_begin(). False: nothing has happened, and it is to be executed in one. */
+bool hearth__nodes_begin(hearth *cache, hearth__remote_op *ops, size_t count,
+                         int64_t deadline_ns, hearth__nodes_call *call);
+void hearth__nodes_finish(hearth *cache, hearth__remote_op *ops, size_t count,
+                          const hearth__nodes_call *call);
+
 /* The time of breakers and guards: ms on the clock of hearth__monotonic_ns(). */
 int64_t hearth__nodes_now_ms(void);
 

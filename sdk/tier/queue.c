@@ -52,6 +52,7 @@ static void forget_parents(hearth_queue *queue) {
     atomic_store(&queue->buried_late, 0);
     queue->earliest_load_ns = HEARTH__NEVER;
     queue->running = (hearth__jobs){NULL, 0};
+    queue->begun = (struct hearth__begun){0};
     atomic_store(&queue->scheduled, false);
     atomic_store(&queue->lent, false);
     queue->batches = 0;
@@ -245,6 +246,17 @@ static void shut(hearth_queue *queue) {
     hearth__bell_ring(&queue->bell, HEARTH__QUEUE_STROKE);
 }
 
+/* What has begun is finished by who closes. False: there is nothing of that kind. */
+static bool finish_one(hearth_queue *queue) {
+    pthread_mutex_lock(&queue->lock);
+    hearth__queue_batch *batch = hearth__queue_take_begun(queue);
+    hearth__queue_unlock(queue);
+    if (batch != NULL) {
+        hearth__queue_finish_begun(queue, batch, false);
+    }
+    return batch != NULL;
+}
+
 /* One that waits for a thread that loads, and shall not. NULL: none. */
 static hearth__job *next_to_leave(hearth_queue *queue) {
     hearth__job *found = NULL;
@@ -271,7 +283,9 @@ static bool is_quiet(hearth_queue *queue) {
 /* Those who leave may not touch the queue afterwards, so nobody can wake us. */
 static void await_quiet(hearth_queue *queue) {
     while (!is_quiet(queue)) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        if (!finish_one(queue)) {
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
     }
 }
 
@@ -305,6 +319,8 @@ int32_t hearth__queue_close(hearth_queue *queue, hearth_result_function tell, vo
     shut(queue);
     if (cache != NULL) {
         hearth__job *job = NULL;
+        while (finish_one(queue)) {
+        }
         while ((job = next_to_leave(queue)) != NULL) {
             hearth__queue_withdraw(queue, job);
         }

@@ -8,6 +8,7 @@
  *   queue_tickets.c  which tickets there are
  *   queue_job.c    one operation on its way: a copy of all that it needs but what its result goes to
  *   queue_take.c   which of them go together, and in which order
+ *   queue_batch.c  as one call for many keys
  *   queue_run.c    carries them out, on drivers, on threads for loads, and on who waits for results
  *   queue_done.c   results
  *   queue_clock.c  a thread that looks after deadlines, and after what nobody has taken up
@@ -105,6 +106,33 @@ typedef struct hearth__jobs {
     size_t count;
 } hearth__jobs;
 
+/* A batch, key by key. */
+typedef struct hearth__queue_batch {
+    hearth *cache;
+    hearth__job *first;
+    size_t count; /* of keys */
+    const void **keys;
+    size_t *sizes;
+    hearth_value **values;
+    int32_t *statuses;
+    hearth__write *writes; /* instead of the keys, sizes and values */
+    hearth_read_options read;
+
+    /* Of one that has begun: */
+    hearth__many *many;
+    struct hearth__queue_batch *next;
+    int64_t begun_ns;
+    int64_t deadline_ns;
+    _Alignas(max_align_t) unsigned char behind[]; /* the memory of the arrays above */
+} hearth__queue_batch;
+
+/* Those whose keys the nodes were asked for, and whom nobody has finished yet: the oldest first. */
+struct hearth__begun {
+    hearth__queue_batch *first;
+    hearth__queue_batch *last;
+    size_t count;
+};
+
 /* One ticket's place: of an operation, or free. */
 typedef struct hearth__slot {
     hearth__job *job;
@@ -159,6 +187,7 @@ struct hearth_queue {
     hearth__jobs waiting;
     hearth__jobs running; /* LOADING included */
     hearth__jobs to_load;
+    struct hearth__begun begun; /* their jobs are RUNNING */
     hearth__job *
         ended; /* results that are published when the lock is gone, the latest first; linked by `next` */
     hearth__job *first_ended;
@@ -205,9 +234,9 @@ hearth__job *hearth__jobs_reverse(hearth__job *all);
 
 /* ---- queue_take.c: under the lock ---- */
 
-/* Takes what can go together of what waits, in its order: it runs from now on. The first; `also` leads to the others. NULL: nothing
- * can be taken now. */
-hearth__job *hearth__queue_take(hearth_queue *queue);
+/* Takes what can go together of what waits, in its order, `most` keys or one operation: it runs from now on. The first; `also` leads
+ * to the others. NULL: nothing can be taken now. */
+hearth__job *hearth__queue_take(hearth_queue *queue, size_t most);
 
 /* A job that was taken is in no list any more, and what waits for it can go. */
 void hearth__queue_untake(hearth_queue *queue, hearth__job *job);
@@ -228,6 +257,30 @@ bool hearth__queue_schedule(hearth_queue *queue);
 /* Carries out a batch that the caller has taken, and counted in `batches`. `drives`: then what is left is for a driver; else the
  * caller, who collects, comes back for it. */
 void hearth__queue_run(hearth_queue *queue, hearth__job *batch, bool drives);
+
+/* The same, but that the batch may only begin, if the tiers can do so: then it waits for who finishes it, and counts no more in
+ * `batches`. False: it was carried out. */
+bool hearth__queue_begin(hearth_queue *queue, hearth__job *batch);
+
+/* The oldest that has begun, which the caller is to finish; it counts in `batches`. NULL: there is none. Under the lock. */
+hearth__queue_batch *hearth__queue_take_begun(hearth_queue *queue);
+void hearth__queue_finish_begun(hearth_queue *queue, hearth__queue_batch *batch, bool drives);
+
+/* ---- queue_batch.c ---- */
+
+/* NULL: out of memory. */
+hearth__queue_batch *hearth__queue_batch_open(hearth *cache, hearth__job *first);
+void hearth__queue_batch_close(hearth__queue_batch *batch);
+
+/* To a deadline; 0 would be the default. */
+int64_t hearth__queue_left_ms(int64_t deadline_ns);
+
+/* Its statuses are there behind it. */
+void hearth__queue_batch_run(hearth__queue_batch *batch);
+
+/* The same in two steps, which any two threads may take. False: it was carried out in one. */
+bool hearth__queue_batch_begin(hearth__queue_batch *batch);
+void hearth__queue_batch_finish(hearth__queue_batch *batch);
 
 /* ---- queue_lock.c ---- */
 

@@ -81,8 +81,11 @@ static size_t mark_leavers(hearth_queue *queue, int64_t now_ns, hearth__job **le
 
 static bool is_left_lying(const hearth_queue *queue, int64_t now_ns) {
     const hearth__job *first = queue->waiting.first;
-    return first != NULL && !atomic_load(&queue->scheduled) && !atomic_load(&queue->closed) &&
-           now_ns - first->since_ns > PATIENCE_NS;
+    const hearth__queue_batch *begun = queue->begun.first;
+    int64_t since_ns = first != NULL ? first->since_ns : now_ns;
+    since_ns = begun != NULL && begun->begun_ns < since_ns ? begun->begun_ns : since_ns;
+    return !atomic_load(&queue->scheduled) && !atomic_load(&queue->closed) &&
+           now_ns - since_ns > PATIENCE_NS;
 }
 
 /* Those who wait for a thread that loads. The queue is held. */
@@ -127,7 +130,8 @@ static bool look_after(hearth_queue *queue, int64_t now_ns) {
     }
     calls =
         calls || (is_left_lying(queue, now_ns) && !atomic_exchange(&queue->scheduled, true));
-    bool waits = queue->waiting.first != NULL || queue->to_load.first != NULL;
+    bool waits = queue->waiting.first != NULL || queue->to_load.first != NULL ||
+                 queue->begun.first != NULL;
     hearth__queue_unlock(queue);
     if (calls) {
         (void)hearth__queue_schedule(queue);

@@ -8,6 +8,8 @@
 enum {
     TAKEN_IN_LATE_NS = 1000000, /* what was submitted is taken in so much later, or so */
     MUCH = HEARTH__QUEUE_BATCH / 2,
+    WORTH_HALVING = 32, /* operations */
+    BEGUN_MOST = 2,     /* batches */
 };
 
 /* ---- the end of an operation ------------------------------------------------------------ */
@@ -156,12 +158,25 @@ static hearth__job *look(hearth_queue *queue, size_t capacity, bool *over) {
 
 /* ---- who waits -------------------------------------------------------------------------- */
 
-/* Whether who waits until then can carry out what waits first, which may have been taken in only now. Under the lock. */
+/* Whether who waits until then can carry out what has this deadline, which may have been given it only now. */
+static bool ends_by(int64_t job_deadline_ns, int64_t deadline_ns) {
+    return job_deadline_ns - TAKEN_IN_LATE_NS <= deadline_ns;
+}
+
+/* Of what waits first. Under the lock. */
 static bool may_lend(const hearth_queue *queue, int64_t deadline_ns) {
     const hearth__job *first = queue->waiting.first;
     return first != NULL && queue->batches == 0 && !atomic_load(&queue->closed) &&
-           first->deadline_ns - TAKEN_IN_LATE_NS <= deadline_ns;
+           ends_by(first->deadline_ns, deadline_ns);
 }
+
+/* What who collects does of the drivers' work. */
+struct turn {
+    hearth__job *batch;         /* to be carried out, */
+    bool begins;                /* or only to be begun */
+    hearth__queue_batch *begun; /* to be finished */
+    bool calls;                 /* a driver is to be called */
+};
 
 /* Whether so much is left behind a batch that a driver may as well carry out another one meanwhile; then it is scheduled. Under the
  * lock. */
@@ -170,26 +185,59 @@ static bool leaves_much(hearth_queue *queue) {
            !atomic_exchange(&queue->scheduled, true);
 }
 
-/* Carries out a batch, or calls a driver for it. False: there is nothing to be done but to wait. */
+/* Half of what is on its way, so that the nodes are at work on one half while the caller looks at the other; all that waits, if that
+ * is little, or so much that a driver helps. Under the lock. */
+static void take_batch(hearth_queue *queue, struct turn *turn) {
+    size_t all = queue->waiting.count + queue->running.count;
+    turn->begins =
+        queue->begun.count != 0 || (all >= WORTH_HALVING && all <= HEARTH__QUEUE_BATCH &&
+                                    hearth__queue_clock_runs(queue->cache));
+    turn->batch = hearth__queue_take(queue, turn->begins ? (all + 1) / 2 : HEARTH__QUEUE_BATCH);
+    queue->batches += turn->batch != NULL;
+}
+
+/* What is next. Writes are not begun: what has begun is finished before them. Under the lock. */
+static struct turn choose(hearth_queue *queue, int64_t deadline_ns) {
+    struct turn turn = {0};
+    const hearth__queue_batch *begun = queue->begun.first;
+    bool takes =
+        begun == NULL || (queue->begun.count < BEGUN_MOST && queue->waiting.first != NULL &&
+                          !hearth__job_writes(queue->waiting.first));
+    if (takes && may_lend(queue, deadline_ns)) {
+        take_batch(queue, &turn);
+    }
+    if (turn.batch == NULL && begun != NULL && ends_by(begun->deadline_ns, deadline_ns)) {
+        turn.begun = hearth__queue_take_begun(queue);
+    }
+    if (turn.batch != NULL) {
+        turn.calls = !turn.begins && leaves_much(queue);
+    } else if (turn.begun == NULL) {
+        turn.calls = hearth__queue_needs_driver(queue);
+    }
+    return turn;
+}
+
+/* Carries out a batch, or a part of what that takes, or calls a driver for it. False: there is nothing to be done but to wait. */
 static bool lend(hearth_queue *queue, int64_t deadline_ns) {
-    hearth__job *batch = NULL;
     pthread_mutex_lock(&queue->lock);
     (void)hearth__queue_take_in(queue);
-    if (may_lend(queue, deadline_ns)) {
-        batch = hearth__queue_take(queue);
-        queue->batches += batch != NULL;
-    }
-    bool calls = batch != NULL ? leaves_much(queue) : hearth__queue_needs_driver(queue);
+    struct turn turn = choose(queue, deadline_ns);
     hearth__queue_unlock(queue);
-    if (calls) {
+    if (turn.calls) {
         (void)hearth__queue_schedule(queue);
     }
-    if (batch != NULL) {
-        hearth__queue_run(queue, batch, false);
-        atomic_store_explicit(&queue->lent_ns, hearth__monotonic_ns(), memory_order_relaxed);
-        atomic_store_explicit(&queue->lent, true, memory_order_relaxed);
+    if (turn.begun != NULL) {
+        hearth__queue_finish_begun(queue, turn.begun, false);
+    } else if (turn.batch != NULL && turn.begins) {
+        (void)hearth__queue_begin(queue, turn.batch);
+    } else if (turn.batch != NULL) {
+        hearth__queue_run(queue, turn.batch, false);
+    } else {
+        return turn.calls;
     }
-    return batch != NULL || calls;
+    atomic_store_explicit(&queue->lent_ns, hearth__monotonic_ns(), memory_order_relaxed);
+    atomic_store_explicit(&queue->lent, true, memory_order_relaxed);
+    return true;
 }
 
 /* Unless there are results by now. */

@@ -1,180 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out what was taken of a queue: a batch as one call for many keys. A fetch first looks what the tiers have, with the
- * others of its batch; what has to be loaded then goes to threads of its own, one fetch each, which take the whole way of
+ * Carries out what was taken of a queue: a batch as one call for many keys (queue_batch.c). A fetch first looks what the tiers have,
+ * with the others of its batch; what has to be loaded then goes to threads of its own, one fetch each, which take the whole way of
  * chain.c.
- *
- * Longer than 400 lines: what was taken, what came of it and who loads hand one batch from hand to hand.
  */
 #include "tier/queue.h"
 
 #include "base/clock.h"
 #include "base/fork.h"
-#include "base/memory.h"
 #include "tier/scope.h"
-
-#include <stdint.h>
-
-enum { NS_PER_MS = 1000000 };
-
-/* A batch, key by key. */
-struct batch {
-    hearth *cache;
-    hearth__job *first;
-    size_t count;
-    unsigned char *block; /* of what is below */
-    const void **keys;
-    size_t *sizes;
-    hearth_value **values;
-    int32_t *statuses;
-    hearth__write *writes; /* instead of the keys, sizes and values */
-};
-
-/* ---- times ------------------------------------------------------------------------------ */
-
-/* What is left; 0 would be the default. */
-static int64_t left_ms(int64_t deadline_ns) {
-    if (deadline_ns == HEARTH__NEVER) {
-        return HEARTH_TTL_MAX;
-    }
-    int64_t left_ns = deadline_ns - hearth__monotonic_ns();
-    return left_ns > 0 ? (left_ns + NS_PER_MS - 1) / NS_PER_MS : 1;
-}
-
-static int64_t last_deadline_ns(const hearth__job *first) {
-    int64_t last_ns = first->deadline_ns;
-    for (const hearth__job *job = first; job != NULL; job = job->also) {
-        last_ns = job->deadline_ns > last_ns ? job->deadline_ns : last_ns;
-    }
-    return last_ns;
-}
-
-/* ---- a batch ---------------------------------------------------------------------------- */
-
-static void place_reads(struct batch *batch) {
-    size_t at = 0;
-    for (const hearth__job *job = batch->first; job != NULL; job = job->also) {
-        for (size_t i = 0; i < job->count; i++, at++) {
-            batch->keys[at] = job->keys[i].key;
-            batch->sizes[at] = job->keys[i].key_size;
-            batch->values[at] = job->values[i];
-        }
-    }
-}
-
-static enum hearth__write_verb write_of(uint32_t verb) {
-    static const enum hearth__write_verb writes[] = {
-        [HEARTH_VERB_SET] = HEARTH__WRITE_SET,
-        [HEARTH_VERB_DELETE] = HEARTH__WRITE_DELETE,
-        [HEARTH_VERB_ADD] = HEARTH__WRITE_ADD,
-        [HEARTH_VERB_REPLACE] = HEARTH__WRITE_REPLACE,
-        [HEARTH_VERB_TOUCH] = HEARTH__WRITE_TOUCH,
-        [HEARTH_VERB_INCREMENT] = HEARTH__WRITE_INCREMENT,
-        [HEARTH_VERB_MARK_STALE] = HEARTH__WRITE_MARK,
-        [HEARTH_VERB_INVALIDATE_TAG] = HEARTH__WRITE_DELETE, /* carried out by itself */
-    };
-    return writes[verb];
-}
-
-static void place_writes(struct batch *batch) {
-    size_t at = 0;
-    for (const hearth__job *job = batch->first; job != NULL; job = job->also) {
-        for (size_t i = 0; i < job->count; i++, at++) {
-            const hearth__job_key *key = &job->keys[i];
-            batch->writes[at] = (hearth__write){.verb = write_of(job->verb),
-                                                .key = key->key,
-                                                .key_size = key->key_size,
-                                                .data = key->data,
-                                                .size = key->size,
-                                                .number = job->number};
-        }
-    }
-}
-
-/* One block of memory for all of it. */
-static bool open_batch(struct batch *batch, hearth *cache, hearth__job *first) {
-    *batch = (struct batch){.cache = cache, .first = first};
-    for (const hearth__job *job = first; job != NULL; job = job->also) {
-        batch->count += job->count;
-    }
-    size_t count = batch->count;
-    bool writes = hearth__job_writes(first);
-    size_t each = writes ? sizeof(hearth__write)
-                         : sizeof(void *) + sizeof(size_t) + sizeof(hearth_value *);
-    batch->block = hearth__alloc_many(count, each + sizeof(int32_t));
-    if (batch->block == NULL) {
-        return false;
-    }
-    batch->statuses = (int32_t *)(void *)(batch->block + count * each);
-    if (writes) {
-        batch->writes = (hearth__write *)(void *)batch->block;
-        place_writes(batch);
-        return true;
-    }
-    batch->keys = (const void **)(void *)batch->block;
-    batch->sizes = (size_t *)(void *)(batch->keys + count);
-    batch->values = (hearth_value **)(void *)(batch->sizes + count);
-    place_reads(batch);
-    return true;
-}
-
-static void close_batch(const struct batch *batch) {
-    hearth__free(batch->block);
-}
-
-static void fail_batch(const struct batch *batch, int32_t status) {
-    for (size_t i = 0; i < batch->count; i++) {
-        batch->statuses[i] = status;
-        if (batch->values != NULL) {
-            hearth__value_clear(batch->values[i]);
-        }
-    }
-}
-
-static void read_batch(const struct batch *batch) {
-    hearth *handle = batch->first->queue->handle;
-    hearth_read_options options = batch->first->read;
-    options.deadline_ms = left_ms(last_deadline_ns(batch->first));
-    bool looks = batch->first->verb == HEARTH_VERB_FETCH;
-    int32_t status = HEARTH_OK;
-    if (looks && (options.flags & HEARTH_READ_RELOAD) != 0) {
-        fail_batch(batch, HEARTH_MISS); /* nothing that is cached is an answer */
-    } else if (looks) {
-        /* A node has its own time, within the load's. */
-        int64_t most_ms = batch->cache->config.remote_timeout_ms;
-        options.deadline_ms = options.deadline_ms < most_ms ? options.deadline_ms : most_ms;
-        status = hearth__scoped_look_many(handle, batch->count, batch->keys, batch->sizes,
-                                          &options, batch->values, batch->statuses);
-    } else {
-        status = hearth__scoped_get_many(handle, batch->count, batch->keys, batch->sizes,
-                                         &options, batch->values, batch->statuses);
-    }
-    if (status != HEARTH_OK) {
-        fail_batch(batch, status);
-    }
-}
-
-static void write_batch(const struct batch *batch) {
-    hearth_write_options options = batch->first->write;
-    options.deadline_ms = left_ms(last_deadline_ns(batch->first));
-    hearth__scoped_write(batch->first->queue->handle, batch->writes, batch->count, &options);
-    const hearth__write *next = batch->writes;
-    for (hearth__job *job = batch->first; job != NULL; job = job->also) {
-        job->number = job->verb == HEARTH_VERB_INCREMENT ? next->number : 0;
-        next += job->count;
-    }
-    for (size_t i = 0; i < batch->count; i++) {
-        batch->statuses[i] = batch->writes[i].status;
-    }
-}
-
-/* One, by itself. */
-static void invalidate_tag(const struct batch *batch) {
-    const hearth__job *job = batch->first;
-    bool keeps_stale = (job->write.flags & HEARTH_WRITE_KEEP_STALE) != 0;
-    batch->statuses[0] = hearth__invalidate_tag(
-        job->queue->handle, job->one.key, job->one.key_size, keeps_stale, job->deadline_ns);
-}
 
 /* ---- what came of it -------------------------------------------------------------------- */
 
@@ -210,13 +44,12 @@ static bool take_statuses(hearth__job *job, const int32_t *statuses) {
     return loads;
 }
 
-/* Those that have to load are linked, the others are done. */
-static hearth__job *settle(hearth_queue *queue, const struct batch *batch) {
+/* Those that have to load are linked, the others are done. `statuses` is NULL: there was no memory for an answer. */
+static hearth__job *settle(hearth_queue *queue, hearth__job *first, const int32_t *statuses) {
     hearth__job *loads = NULL;
     hearth__job **end = &loads;
-    const int32_t *statuses = batch->statuses;
     hearth__job *next = NULL;
-    for (hearth__job *job = batch->first; job != NULL; job = next) {
+    for (hearth__job *job = first; job != NULL; job = next) {
         next = job->also;
         bool has_statuses = statuses != NULL;
         bool load = has_statuses && take_statuses(job, statuses);
@@ -264,22 +97,22 @@ static int32_t load(const hearth__job *job) {
     hearth *handle = job->queue->handle;
     hearth_read_options read = job->read;
     if (read.deadline_ms != 0) { /* else nothing that has begun is to be cut short */
-        read.deadline_ms = left_ms(job->deadline_ns);
+        read.deadline_ms = hearth__queue_left_ms(job->deadline_ns);
     }
     if (!job->is_many) {
         return hearth__scoped_fetch(handle, job->one.key, job->one.key_size, &job->loader,
                                     &read, &job->write, job->values[0]);
     }
-    struct batch batch;
     int32_t status = HEARTH_E_NOMEM;
     hearth__job alone = *job;
     alone.also = NULL;
-    if (open_batch(&batch, cache, &alone)) {
-        status = hearth__scoped_fetch_many(handle, batch.count, batch.keys, batch.sizes,
-                                           &job->loader, &read, &job->write, batch.values,
+    hearth__queue_batch *batch = hearth__queue_batch_open(cache, &alone);
+    if (batch != NULL) {
+        status = hearth__scoped_fetch_many(handle, batch->count, batch->keys, batch->sizes,
+                                           &job->loader, &read, &job->write, batch->values,
                                            job->statuses);
     }
-    close_batch(&batch);
+    hearth__queue_batch_close(batch);
     if (status != HEARTH_OK) {
         hearth__job_fail(job, status); /* also what was found on the way here */
     }
@@ -337,7 +170,8 @@ static void hand_over(hearth_queue *queue, hearth__job *loads) {
 /* ---- drivers ---------------------------------------------------------------------------- */
 
 bool hearth__queue_needs_driver(hearth_queue *queue) {
-    return queue->batches == 0 && queue->waiting.count != 0 && !atomic_load(&queue->closed) &&
+    bool has_work = queue->waiting.count != 0 || queue->begun.count != 0;
+    return queue->batches == 0 && has_work && !atomic_load(&queue->closed) &&
            !atomic_exchange(&queue->scheduled, true);
 }
 
@@ -356,18 +190,11 @@ bool hearth__queue_schedule(hearth_queue *queue) {
     return said == HEARTH__BUSY;
 }
 
-void hearth__queue_run(hearth_queue *queue, hearth__job *first, bool drives) {
-    struct batch batch;
-    bool is_open = open_batch(&batch, queue->cache, first);
-    if (is_open && first->verb == HEARTH_VERB_INVALIDATE_TAG) {
-        invalidate_tag(&batch);
-    } else if (is_open && hearth__job_writes(first)) {
-        write_batch(&batch);
-    } else if (is_open) {
-        read_batch(&batch);
-    }
+/* What came of a batch: the end of it. */
+static void conclude(hearth_queue *queue, hearth__job *first, hearth__queue_batch *batch,
+                     bool drives) {
     pthread_mutex_lock(&queue->lock);
-    hearth__job *loads = settle(queue, &batch);
+    hearth__job *loads = settle(queue, first, batch != NULL ? batch->statuses : NULL);
     if (loads != NULL) {
         hearth__queue_unlock(queue);
         hand_over(queue, loads);
@@ -376,11 +203,65 @@ void hearth__queue_run(hearth_queue *queue, hearth__job *first, bool drives) {
     queue->batches--;
     bool needs = drives && hearth__queue_needs_driver(queue);
     hearth__queue_unlock(queue);
-    close_batch(&batch);
+    hearth__queue_batch_close(batch);
     if (needs) {
         (void)hearth__queue_schedule(queue);
     }
 }
+
+void hearth__queue_run(hearth_queue *queue, hearth__job *first, bool drives) {
+    hearth__queue_batch *batch = hearth__queue_batch_open(queue->cache, first);
+    if (batch != NULL) {
+        hearth__queue_batch_run(batch);
+    }
+    conclude(queue, first, batch, drives);
+}
+
+/* ---- batches that lie with their nodes -------------------------------------------------- */
+
+static void add_begun(hearth_queue *queue, hearth__queue_batch *batch) {
+    struct hearth__begun *begun = &queue->begun;
+    if (begun->first == NULL) {
+        begun->first = batch;
+    } else {
+        begun->last->next = batch;
+    }
+    begun->last = batch;
+    begun->count++;
+}
+
+bool hearth__queue_begin(hearth_queue *queue, hearth__job *first) {
+    hearth__queue_batch *batch = hearth__queue_batch_open(queue->cache, first);
+    if (batch == NULL || !hearth__queue_batch_begin(batch)) {
+        conclude(queue, first, batch, false);
+        return false;
+    }
+    batch->begun_ns = hearth__monotonic_ns();
+    pthread_mutex_lock(&queue->lock);
+    add_begun(queue, batch);
+    queue->batches--;
+    hearth__queue_unlock(queue);
+    hearth__queue_clock_keep_awake(queue->cache); /* if nobody comes back for it */
+    return true;
+}
+
+hearth__queue_batch *hearth__queue_take_begun(hearth_queue *queue) {
+    struct hearth__begun *begun = &queue->begun;
+    hearth__queue_batch *batch = begun->first;
+    if (batch != NULL) {
+        begun->first = batch->next;
+        begun->count--;
+        queue->batches++;
+    }
+    return batch;
+}
+
+void hearth__queue_finish_begun(hearth_queue *queue, hearth__queue_batch *batch, bool drives) {
+    hearth__queue_batch_finish(batch);
+    conclude(queue, batch->first, batch, drives);
+}
+
+/* ---- who drives ------------------------------------------------------------------------- */
 
 static hearth_queue *queue_of(hearth__task *task) {
     return (hearth_queue *)(void *)((char *)task - offsetof(hearth_queue, task));
@@ -388,12 +269,18 @@ static hearth_queue *queue_of(hearth__task *task) {
 
 static void drive(hearth__task *task) {
     hearth_queue *queue = queue_of(task);
+    hearth__job *batch = NULL;
     pthread_mutex_lock(&queue->lock);
-    hearth__job *batch = hearth__queue_take(queue);
-    queue->batches += batch != NULL;
+    hearth__queue_batch *begun = hearth__queue_take_begun(queue);
+    if (begun == NULL) {
+        batch = hearth__queue_take(queue, HEARTH__QUEUE_BATCH);
+        queue->batches += batch != NULL;
+    }
     atomic_store(&queue->scheduled, false);
     hearth__queue_unlock(queue);
-    if (batch != NULL) {
+    if (begun != NULL) {
+        hearth__queue_finish_begun(queue, begun, true);
+    } else if (batch != NULL) {
         hearth__queue_run(queue, batch, true);
     }
 }

@@ -32,7 +32,8 @@ struct look {
     hearth_queue *queue;
     hearth__job *first; /* of the batch */
     hearth__job *last;
-    size_t keys;          /* in the batch */
+    size_t most;          /* keys in the batch, */
+    size_t keys;          /* and those that are */
     struct stripes reads; /* of those that were passed over */
     struct stripes writes;
 };
@@ -82,7 +83,7 @@ static bool fits(const struct look *look, const hearth__job *job) {
     }
     int64_t apart_ns = job->deadline_ns - first->deadline_ns;
     return first->verb == job->verb && job->verb != HEARTH_VERB_INVALIDATE_TAG &&
-           look->keys + job->count <= HEARTH__QUEUE_BATCH && apart_ns <= SAME_DEADLINE_NS &&
+           look->keys + job->count <= look->most && apart_ns <= SAME_DEADLINE_NS &&
            apart_ns >= -SAME_DEADLINE_NS &&
            (hearth__job_writes(job) ? same_write(&first->write, &job->write)
                                     : same_read(&first->read, &job->read));
@@ -130,13 +131,12 @@ static void mark_running(hearth_queue *queue, const hearth__job *first) {
     }
 }
 
-hearth__job *hearth__queue_take(hearth_queue *queue) {
-    struct look look = {.queue = queue};
+hearth__job *hearth__queue_take(hearth_queue *queue, size_t most) {
+    struct look look = {.queue = queue, .most = most};
     size_t looked = 0;
     hearth__job *next = NULL;
     for (hearth__job *job = queue->waiting.first;
-         job != NULL && looked < LOOK_MOST && look.keys < HEARTH__QUEUE_BATCH;
-         job = next, looked++) {
+         job != NULL && looked < LOOK_MOST && look.keys < most; job = next, looked++) {
         next = job->next;
         if (hearth__job_is_cancelled(job)) {
             hearth__jobs_remove(&queue->waiting, job);

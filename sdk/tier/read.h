@@ -114,6 +114,16 @@ hearth__read_without_load(const hearth_read_options *options) {
     return tiers;
 }
 
+/* get_many.c: hearth__chain_get_many() in two steps, which any two threads may take: between them nodes are at work. All that was given
+ * has to stay until the second. *out is NULL: that was all. */
+typedef struct hearth__many hearth__many;
+int32_t hearth__chain_get_many_begin(hearth *cache, size_t count, const void *const *keys,
+                                     const size_t *key_sizes,
+                                     const hearth_read_options *options,
+                                     hearth_value *const *values, int32_t *statuses,
+                                     hearth__many **out);
+void hearth__chain_get_many_finish(hearth__many *many);
+
 /* The same for many keys: as hearth__chain_fetch_many(). */
 int32_t hearth__read_look_many(hearth *cache, size_t count, const void *const *keys,
                                const size_t *key_sizes, const hearth_read_options *options,

@@ -222,16 +222,17 @@ int32_t hearth__scoped_get_many(hearth *handle, size_t count, const void *const 
     return result;
 }
 
-int32_t hearth__scoped_look_many(hearth *handle, size_t count, const void *const *keys,
-                                 const size_t *key_sizes, const hearth_read_options *options,
-                                 hearth_value *const *values, int32_t *statuses) {
-    hearth_read_options tiers = hearth__read_without_load(options);
-    int32_t result =
-        hearth__scoped_get_many(handle, count, keys, key_sizes, &tiers, values, statuses);
-    for (size_t i = 0; result == HEARTH_OK && i < count; i++) {
-        statuses[i] = hearth__read_found(statuses[i]);
+int32_t hearth__scoped_get_many_begin(hearth *handle, size_t count, const void *const *keys,
+                                      const size_t *key_sizes,
+                                      const hearth_read_options *options,
+                                      hearth_value *const *values, int32_t *statuses,
+                                      hearth__many **out) {
+    if (!any_scoped(handle, count, keys)) {
+        return hearth__chain_get_many_begin(handle->whole, count, keys, key_sizes, options,
+                                            values, statuses, out);
     }
-    return result;
+    *out = NULL;
+    return hearth__scoped_get_many(handle, count, keys, key_sizes, options, values, statuses);
 }
 
 int32_t hearth__scoped_fetch_many(hearth *handle, size_t count, const void *const *keys,

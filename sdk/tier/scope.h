@@ -12,9 +12,11 @@
 bool hearth__scoped_hit(hearth *handle, const void *key, size_t key_size, int64_t max_stale_ms,
                         hearth_value *value);
 
-/* As hearth__read_look_many(). */
-int32_t hearth__scoped_look_many(hearth *handle, size_t count, const void *const *keys,
-                                 const size_t *key_sizes, const hearth_read_options *options,
-                                 hearth_value *const *values, int32_t *statuses);
+/* As hearth__chain_get_many_begin(); with a namespace's handle it is done in one. */
+int32_t hearth__scoped_get_many_begin(hearth *handle, size_t count, const void *const *keys,
+                                      const size_t *key_sizes,
+                                      const hearth_read_options *options,
+                                      hearth_value *const *values, int32_t *statuses,
+                                      hearth__many **out);
 
 #endif

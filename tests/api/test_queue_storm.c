@@ -27,6 +27,7 @@ enum {
     LONG_FORKS = 500,
     KEY_BYTES = 8,
     URL_BYTES = 512,
+    PATIENCE_MS = 60000,
 };
 
 /* One operation at a time. */
@@ -65,6 +66,10 @@ static int32_t load(void *arg, const void *key, size_t key_size, hearth_fill *fi
     return hearth_fill_value(fill, key, key_size);
 }
 
+static uint64_t wanted(void) {
+    return getenv("HEARTH_LONG") != NULL ? LONG : FEW;
+}
+
 /* ---- how operations end ---- */
 
 static bool is_right(const struct slot *slot, int32_t status) {
@@ -89,7 +94,8 @@ static void end(void *arg, const hearth_result *result) {
     rider->ended++;
 }
 
-static void collect(struct rider *rider, int64_t timeout_ms) {
+/* True: something came. */
+static bool collect(struct rider *rider, int64_t timeout_ms) {
     hearth_result results[SLOTS] = {{.size = sizeof results[0]}};
     size_t count = 0;
     if (hearth_collect(rider->queue, results, 1 + draw(rider, SLOTS), timeout_ms, &count) ==
@@ -97,7 +103,9 @@ static void collect(struct rider *rider, int64_t timeout_ms) {
         for (size_t i = 0; i < count; i++) {
             end(rider, &results[i]);
         }
+        return true;
     }
+    return false;
 }
 
 static void cancel(struct rider *rider) {
@@ -110,6 +118,15 @@ static void cancel(struct rider *rider) {
 }
 
 /* ---- what is done ---- */
+
+static bool is_busy(const struct rider *rider) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (rider->slots[i].open) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static void submit(struct rider *rider, struct slot *slot) {
     hearth_operation operation;
@@ -134,6 +151,20 @@ static void submit(struct rider *rider, struct slot *slot) {
     }
 }
 
+/* So much at once, and then a wait so long, that who waits carries it out; the rest may be left to others. */
+static void crowd_in(struct rider *rider) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (!rider->slots[i].open && rider->submitted < wanted()) {
+            submit(rider, &rider->slots[i]);
+        }
+    }
+    for (uint64_t i = draw(rider, 4); i != 0 && is_busy(rider); i--) {
+        if (!collect(rider, PATIENCE_MS)) {
+            atomic_fetch_add(&wrong, 1);
+        }
+    }
+}
+
 static void close_queue(struct rider *rider) {
     if (hearth_queue_close(rider->queue, end, rider) != HEARTH_OK) {
         atomic_fetch_add(&wrong, 1);
@@ -150,7 +181,10 @@ static void act(struct rider *rider) {
     if (!slot->open) {
         submit(rider, slot);
     } else {
-        collect(rider, draw(rider, 4) == 0);
+        (void)collect(rider, draw(rider, 4) == 0);
+    }
+    if (draw(rider, 100) == 0) {
+        crowd_in(rider);
     }
     if (draw(rider, 8) == 0) {
         cancel(rider);
@@ -161,10 +195,6 @@ static void act(struct rider *rider) {
             atomic_fetch_add(&wrong, 1);
         }
     }
-}
-
-static uint64_t wanted(void) {
-    return getenv("HEARTH_LONG") != NULL ? LONG : FEW;
 }
 
 static void ride(struct rider *rider) {
