@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <netdb.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,8 +154,20 @@ static bool serve(struct shop *shop, int socket, const sigset_t *signals) {
     return started;
 }
 
+/* All threads but the loops, which take it then. */
+static void leave_processor(uint32_t processor) {
+    cpu_set_t others;
+    if (sched_getaffinity(0, sizeof others, &others) == 0 && CPU_COUNT(&others) > 1) {
+        CPU_CLR(processor, &others);
+        (void)sched_setaffinity(0, sizeof others, &others);
+    }
+}
+
 static int run(const struct arguments *arguments) {
     struct shop shop;
+    if (arguments->has_loop_processor) {
+        leave_processor(arguments->loop_processor);
+    }
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

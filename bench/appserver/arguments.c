@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MOST = 64, WAIT_MOST_MS = 600000, AGE_MOST_S = 86400 * 365, PEERS_MOST = 20000 };
+enum {
+    THREADS_MOST = 64,
+    PROCESSORS_MOST = 1024,
+    WAIT_MOST_MS = 600000,
+    AGE_MOST_S = 86400 * 365,
+    PEERS_MOST = 20000
+};
 
 static const char help[] =
     "usage: appserver [options]\n"
@@ -30,6 +36,7 @@ static const char help[] =
     "  --peers N           how much a load looks at, 50 to 20000; without it as much as takes a\n"
     "                      millisecond\n"
     "  --load-wait N       milliseconds that a load waits besides, as for a slow database (0)\n"
+    "  --loop-processor N  the event loops have this processor, and all other threads the others\n"
     "  --without-hearth    each request asks the database: to compare with\n"
     "  --help              this text\n"
     "\n"
@@ -92,6 +99,10 @@ static bool take(struct arguments *arguments, int option, const char *value) {
         return take_number("peers", value, 50, PEERS_MOST, &arguments->peers);
     case 'w':
         return take_number("load-wait", value, 0, WAIT_MOST_MS, &arguments->load_wait_ms);
+    case 'c':
+        arguments->has_loop_processor = true;
+        return take_number("loop-processor", value, 0, PROCESSORS_MOST - 1,
+                           &arguments->loop_processor);
     case 'n':
         arguments->has_hearth = false;
         return true;
@@ -111,6 +122,7 @@ enum arguments_verdict arguments_parse(struct arguments *arguments, int argc, ch
         {"database", required_argument, NULL, 'd'},
         {"peers", required_argument, NULL, 'p'},
         {"load-wait", required_argument, NULL, 'w'},
+        {"loop-processor", required_argument, NULL, 'c'},
         {"without-hearth", no_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},

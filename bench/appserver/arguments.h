@@ -16,10 +16,12 @@ struct arguments {
     const char *options[OPTIONS_MOST]; /* of Hearth, as NAME=VALUE */
     size_t option_count;
     uint32_t threads;
-    uint32_t peers;        /* of a load, see origin.h; 0: calibrated to a millisecond */
-    uint32_t load_wait_ms; /* added to each load */
-    uint32_t max_age_s;    /* how long others may keep a page without asking */
-    bool blocks;           /* threads that wait for their pages, instead of event loops */
+    uint32_t peers;          /* of a load, see origin.h; 0: calibrated to a millisecond */
+    uint32_t load_wait_ms;   /* added to each load */
+    uint32_t loop_processor; /* if there is one */
+    bool has_loop_processor;
+    uint32_t max_age_s; /* how long others may keep a page without asking */
+    bool blocks;        /* threads that wait for their pages, instead of event loops */
     bool has_hearth;
 };
 

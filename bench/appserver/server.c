@@ -4,6 +4,7 @@
 #include "appserver/answer.h"
 #include "appserver/serve.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -85,8 +86,21 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
     (void)event_base_loopbreak(server->base);
 }
 
+/* Threads that were started before stay where they are; those that this one starts from here on have its processor too. */
+static void take_processor(const struct arguments *arguments) {
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(arguments->loop_processor, &own);
+    if (sched_setaffinity(0, sizeof own, &own) != 0) {
+        (void)fputs("appserver: --loop-processor is none that it may use\n", stderr);
+    }
+}
+
 static void *run(void *arg) {
     struct server *server = arg;
+    if (server->shop->arguments->has_loop_processor) {
+        take_processor(server->shop->arguments);
+    }
     held_open(&server->held);
     held_open(&server->in_cache);
     held_open(&server->outside);

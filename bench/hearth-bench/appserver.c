@@ -250,6 +250,10 @@ static unsigned waiting_most(void) {
                                                   : WAITING;
 }
 
+static unsigned load_ms(const struct bench *bench) {
+    return bench->quick ? HELD_LOAD_QUICK_MS : HELD_LOAD_MS;
+}
+
 /* wrk has a processor of its own: what the system does for its packets would be done in the time of whichever thread is there. */
 static int stop_one(const struct bench *bench, struct shop_stage *stage,
                     const struct appserver_run *run, unsigned waiting,
@@ -264,40 +268,86 @@ static int stop_one(const struct bench *bench, struct shop_stage *stage,
     return stopped == 0 && back == 0 ? ended : bench_fail(bench, "%s", stage->servers.error);
 }
 
-static int held(struct bench *bench, void *arg) {
-    struct shop_stage *stage = arg;
-    char load_ms[NUMBER_BYTES];
-    const char *const arguments[] = {"--database",  stage->database, "--peers",
-                                     stage->peers,  "--remote",      stage->url,
-                                     "--load-wait", load_ms,         NULL};
+static void report_held(struct bench *bench, const struct appserver_run *run, double failed) {
+    bench_row(bench, "loop held", "ms", (struct figure){run->held_ms, -1}, "limit",
+              (struct figure){HELD_LIMIT_MS, -1});
+    bench_row(bench, "held, wall clock", "ms", (struct figure){run->held_whole_ms, -1}, "limit",
+              (struct figure){HELD_LIMIT_MS, -1});
+    bench_row(bench, "held by hearth", "ms", (struct figure){run->held_in_cache_ms, -1},
+              "by answers", (struct figure){run->held_outside_ms, -1});
+    bench_row(bench, "failed requests", "", (struct figure){failed, -1}, "requests",
+              (struct figure){run->requests, -1});
+}
+
+/* `alone`: the loop has a processor for itself, as the arguments say; else wrk has. */
+static int hold(struct bench *bench, struct shop_stage *stage, const char *const *arguments,
+                const struct processors *processors, bool alone) {
     struct appserver_run run;
     struct wrk_result seen = {.failed = 0};
+    unsigned waiting = waiting_most();
+    processors_use(processors, alone ? &processors->all : &processors->servers);
+    int result = appserver_start(bench, &run, arguments);
+    processors_use(processors, alone ? &processors->servers : &processors->clients);
+    result = result == 0 ? stop_one(bench, stage, &run, waiting, &seen) : result;
+    processors_use(processors, &processors->all);
+    result |= appserver_stop(bench, &run);
+    if (result == 0) {
+        report_note(bench, "%u requests at once, a node stopped, loads of %u ms%s", waiting,
+                    load_ms(bench),
+                    alone                 ? "; the loop on a processor of its own"
+                    : processors->divided ? "; wrk on a processor of its own"
+                                          : "");
+        report_held(bench, &run, seen.failed + run.failed);
+    }
+    return result;
+}
+
+static int held(struct bench *bench, void *arg) {
+    struct shop_stage *stage = arg;
+    char wait[NUMBER_BYTES];
+    const char *const arguments[] = {"--database", stage->database, "--peers",     stage->peers,
+                                     "--remote",   stage->url,      "--load-wait", wait,
+                                     NULL};
+    struct processors processors;
     if (is_without_wrk(bench, stage)) {
         return 0;
     }
-    (void)snprintf(load_ms, sizeof load_ms, "%d",
-                   bench->quick ? HELD_LOAD_QUICK_MS : HELD_LOAD_MS);
-    unsigned waiting = waiting_most();
-    struct processors processors;
+    (void)snprintf(wait, sizeof wait, "%u", load_ms(bench));
     processors_divide(&processors);
-    processors_use(&processors, &processors.servers);
-    int result = appserver_start(bench, &run, arguments);
-    processors_use(&processors, &processors.clients);
-    result = result == 0 ? stop_one(bench, stage, &run, waiting, &seen) : result;
-    processors_use(&processors, &processors.all);
-    result |= appserver_stop(bench, &run);
-    if (result == 0) {
-        report_note(bench, "%u requests at once, a node stopped, loads of %s ms%s", waiting,
-                    load_ms, processors.divided ? "; wrk on a processor of its own" : "");
-        bench_row(bench, "loop held", "ms", (struct figure){run.held_ms, -1}, "limit",
-                  (struct figure){HELD_LIMIT_MS, -1});
-        bench_row(bench, "held, wall clock", "ms", (struct figure){run.held_whole_ms, -1},
-                  "limit", (struct figure){HELD_LIMIT_MS, -1});
-        bench_row(bench, "held by hearth", "ms", (struct figure){run.held_in_cache_ms, -1},
-                  "by answers", (struct figure){run.held_outside_ms, -1});
-        bench_row(bench, "failed requests", "", (struct figure){seen.failed + run.failed, -1},
-                  "requests", (struct figure){run.requests, -1});
+    return hold(bench, stage, arguments, &processors, false);
+}
+
+static void place_nodes(const struct shop_stage *stage, const cpu_set_t *some) {
+    for (size_t i = 0; i < NODES; i++) {
+        processors_place(stage->servers.nodes[i].pid, some);
     }
+}
+
+/* All others share what is left: the nodes, wrk, and the server's other threads, of which the loop is to start none, or they would be
+ * where it is. */
+static int held_alone(struct bench *bench, void *arg) {
+    struct shop_stage *stage = arg;
+    char wait[NUMBER_BYTES];
+    char processor[NUMBER_BYTES];
+    const char *const arguments[] = {"--database", stage->database,    "--peers",
+                                     stage->peers, "--remote",         stage->url,
+                                     "--option",   "submit.threads=1", "--load-wait",
+                                     wait,         "--loop-processor", processor,
+                                     NULL};
+    struct processors processors;
+    if (is_without_wrk(bench, stage)) {
+        return 0;
+    }
+    processors_divide(&processors);
+    if (!processors.divided) {
+        report_note(bench, "not measured: there is one processor");
+        return 0;
+    }
+    (void)snprintf(wait, sizeof wait, "%u", load_ms(bench));
+    (void)snprintf(processor, sizeof processor, "%zu", processors.last);
+    place_nodes(stage, &processors.servers);
+    int result = hold(bench, stage, arguments, &processors, true);
+    place_nodes(stage, &processors.all);
     return result;
 }
 
@@ -308,6 +358,8 @@ static const struct bench_case cases[] = {
     {"held",
      "longest time that the loop is held: 10,000 wait, a node is stopped, loads take 2 s",
      held},
+    {"held-alone", "the same, the loop on a processor of its own, all else on the others",
+     held_alone},
 };
 
 const struct suite suite_appserver = {

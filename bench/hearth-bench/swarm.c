@@ -2,9 +2,9 @@
 #include "hearth-bench/swarm.h"
 
 #include "base/clock.h"
+#include "hearth-bench/processors.h"
 #include "latency.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -62,23 +62,6 @@ static void *ask_on(void *arg) {
 
 /* ---- places ------------------------------------------------------------------------------ */
 
-/* All threads of a process. */
-static void place_process(pid_t pid, const cpu_set_t *cpus) {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *tasks = opendir(path);
-    if (tasks == NULL) {
-        return;
-    }
-    for (const struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
-        pid_t thread = (pid_t)strtol(task->d_name, NULL, 10);
-        if (thread > 0) {
-            (void)sched_setaffinity(thread, sizeof *cpus, cpus);
-        }
-    }
-    (void)closedir(tasks);
-}
-
 /* The last of the processors that we may use: the first has more interrupts. */
 static cpu_set_t last_of(const cpu_set_t *allowed) {
     cpu_set_t one;
@@ -94,7 +77,7 @@ static cpu_set_t last_of(const cpu_set_t *allowed) {
 
 static void place_all(const struct swarm_place *place, const cpu_set_t *cpus) {
     for (size_t i = 0; i < place->count; i++) {
-        place_process(place->servers[i], cpus);
+        processors_place(place->servers[i], cpus);
     }
     (void)sched_setaffinity(0, sizeof *cpus, cpus); /* threads of ours inherit it */
 }
