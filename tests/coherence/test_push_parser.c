@@ -12,6 +12,8 @@
 /* cmocka.h needs stdarg, stddef and setjmp before it. */
 #include <cmocka.h>
 
+#include "support/failing_memory.h"
+
 enum { KEY_MAX = 16 };
 
 /* What the taker got, as text. */
@@ -123,12 +125,14 @@ static void arrays_are_as_long_as_they_like(void **state) {
     struct seen seen = {.left = 1000};
     assert_int_equal(hearth__push_parser_feed(parser, head, sizeof head - 1, take, &seen),
                      HEARTH_OK);
-    for (unsigned i = 0; i < 100000; i++) {
+    failing_memory_pass();
+    for (unsigned i = 0; i < 1000000; i++) {
         seen = (struct seen){.left = 1};
         assert_int_equal(hearth__push_parser_feed(parser, "$1\r\nk\r\n", 7, take, &seen),
                          HEARTH_OK);
         assert_string_equal(seen.text, "key 0 'k';");
     }
+    assert_int_equal(failing_memory_requests(), 0);
     hearth__push_parser_destroy(parser);
 }
 
