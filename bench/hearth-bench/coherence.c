@@ -200,6 +200,8 @@ static const struct bench_case cases[] = {
      coherence_lost},
     {"lost-server", "the server is killed, until the local copy is gone",
      coherence_lost_server},
+    {"lost-flush", "all that the server has is flushed, until the local copy is gone",
+     coherence_lost_flush},
     {"get-10k-1t", "local hits of 10,000 keys with tracking", hits_1t},
     {"get-10k-2t", "the same, two threads", hits_2t},
     {"get-10k-1t-broadcast", "the same, one thread, with coherence.tracking=broadcast",

@@ -40,6 +40,7 @@ case_run coherence_saved;
 /* From the end of the listening connection, or of its server, until a copy is no hit any more, beside a client that waits for the same. */
 case_run coherence_lost;
 case_run coherence_lost_server;
+case_run coherence_lost_flush;
 
 /* The share of local hits when a server's answers are late now and then: one thread reads, or four. */
 case_run coherence_late;

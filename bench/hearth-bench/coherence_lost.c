@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long copies are hits still when nobody tells of changes any more: the listening connection is killed, or its server is. While
- * one thread reads a thousand times a second, another looks whether a copy is there, all the time, until it is not. Beside it a
- * client that does nothing but wait for the end of such a connection.
+ * How long copies are hits still when nobody tells of changes any more, since the listening connection is killed, or its server is;
+ * and when all that the server has is flushed. While one thread reads a thousand times a second, another looks whether a copy is
+ * there, all the time, until it is not. Beside it a client that does nothing but wait for the end of such a connection, or for what
+ * is published behind the flush.
  */
 #include "hearth-bench/coherence.h"
 #include "hearth-bench/report.h"
@@ -26,7 +27,12 @@ enum { NODE = 1, KEYS = 1000, ROUNDS = 40, ROUNDS_FEW = 2, SETTLED_MS = 20, UNTO
 #define READ_NS     INT64_C(1000000) /* between two of the thread that reads */
 #define COPY_KEY    "copied"
 
-typedef bool loss(struct bench *bench, struct coherence_stage *stage);
+typedef bool lose(struct bench *bench, struct coherence_stage *stage);
+
+struct loss {
+    lose *lose;
+    const char *peer;
+};
 
 struct losing {
     hearth *cache;
@@ -85,8 +91,7 @@ static void *look_on(void *arg) {
 static void *wait_for_end(void *arg) {
     struct losing *losing = arg;
     char bytes[64];
-    while (read(losing->peer->fd, bytes, sizeof bytes) > 0) {
-    }
+    (void)!read(losing->peer->fd, bytes, sizeof bytes);
     losing->ended_ns = hearth__monotonic_ns();
     return NULL;
 }
@@ -133,7 +138,7 @@ static bool listen_as_peer(struct losing *losing, const char *path) {
 }
 
 static bool watch(struct bench *bench, struct coherence_stage *stage, struct losing *losing,
-                  loss *lose) {
+                  const struct loss *loss) {
     pthread_t looker;
     pthread_t waiter;
     losing->gone_ns = losing->ended_ns = 0;
@@ -146,7 +151,7 @@ static bool watch(struct bench *bench, struct coherence_stage *stage, struct los
     }
     pace_until(hearth__monotonic_ns() + SETTLED_MS * INT64_C(1000000));
     int64_t began_ns = hearth__monotonic_ns();
-    bool lost = lose(bench, stage);
+    bool lost = loss->lose(bench, stage);
     (void)pthread_join(looker, NULL);
     (void)pthread_join(waiter, NULL);
     if (!lost || losing->gone_ns == 0) {
@@ -166,10 +171,10 @@ static bool watch(struct bench *bench, struct coherence_stage *stage, struct los
 }
 
 static bool play(struct bench *bench, struct coherence_stage *stage, struct losing *losing,
-                 loss *lose) {
+                 const struct loss *loss) {
     bool listens = listen_as_peer(losing, stage->servers.nodes[NODE].path);
     bool copied = listens && make_copy(losing);
-    bool fine = copied && watch(bench, stage, losing, lose);
+    bool fine = copied && watch(bench, stage, losing, loss);
     if (!copied) {
         (void)bench_fail(bench, listens ? "no copy is told of" : "the server does not answer");
     }
@@ -192,6 +197,20 @@ static bool kill_listeners(struct bench *bench, struct coherence_stage *stage) {
     return killed;
 }
 
+static bool flush_server(struct bench *bench, struct coherence_stage *stage) {
+    redisContext *client = redisConnectUnix(stage->servers.nodes[NODE].path);
+    bool flushed = client != NULL && client->err == 0;
+    static const char *const commands[] = {"FLUSHALL", "PUBLISH __redis__:invalidate -"};
+    (void)bench;
+    for (size_t i = 0; flushed && i < sizeof commands / sizeof commands[0]; i++) {
+        redisReply *reply = redisCommand(client, commands[i]);
+        flushed = reply != NULL && reply->type != REDIS_REPLY_ERROR;
+        freeReplyObject(reply);
+    }
+    redisFree(client);
+    return flushed;
+}
+
 static bool kill_server(struct bench *bench, struct coherence_stage *stage) {
     bool killed =
         servers_kill(&stage->servers, NODE) == 0 && servers_restart(&stage->servers, NODE) == 0;
@@ -208,7 +227,7 @@ static const struct coherence_setting settings[] = {{"coherence.mode", "tracking
                                                     {"remote.restart_distrust_ms", "0"},
                                                     {NULL, NULL}};
 
-static void report(struct bench *bench, const struct losing *losing) {
+static void report(struct bench *bench, const struct losing *losing, const char *peer) {
     static const struct {
         const char *metric;
         double percent;
@@ -216,7 +235,7 @@ static void report(struct bench *bench, const struct losing *losing) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         double ours = (double)latency_percentile(losing->ours, rows[i].percent) / 1e6;
         double theirs = (double)latency_percentile(losing->theirs, rows[i].percent) / 1e6;
-        bench_row(bench, rows[i].metric, "ms", (struct figure){ours, -1}, "end alone",
+        bench_row(bench, rows[i].metric, "ms", (struct figure){ours, -1}, peer,
                   (struct figure){theirs, -1});
     }
     report_note(
@@ -228,7 +247,7 @@ static void report(struct bench *bench, const struct losing *losing) {
 }
 
 static int measure(struct bench *bench, struct coherence_stage *stage, struct losing *losing,
-                   loss *lose) {
+                   const struct loss *loss) {
     unsigned rounds = bench->quick ? ROUNDS_FEW : ROUNDS;
     pthread_t reader;
     bool fine = true;
@@ -237,18 +256,18 @@ static int measure(struct bench *bench, struct coherence_stage *stage, struct lo
     }
     for (unsigned i = 0; fine && losing->ours->count < rounds && i < 2 * rounds; i++) {
         bench_progress(bench, "loss %u of %u", i + 1, rounds);
-        fine = play(bench, stage, losing, lose);
+        fine = play(bench, stage, losing, loss);
     }
     bench_progress_end(bench);
     atomic_store(&losing->over, true);
     (void)pthread_join(reader, NULL);
     if (fine) {
-        report(bench, losing);
+        report(bench, losing, loss->peer);
     }
     return fine ? 0 : -1;
 }
 
-static int run(struct bench *bench, struct coherence_stage *stage, loss *lose) {
+static int run(struct bench *bench, struct coherence_stage *stage, const struct loss *loss) {
     struct losing losing = {.cache = coherence_open_cache(bench, stage, NODE, settings),
                             .value = hearth_value_new(),
                             .ours = calloc(1, sizeof *losing.ours),
@@ -257,7 +276,7 @@ static int run(struct bench *bench, struct coherence_stage *stage, loss *lose) {
     if (result == 0 && (losing.value == NULL || losing.ours == NULL || losing.theirs == NULL)) {
         result = bench_fail(bench, "no memory");
     }
-    result = result == 0 ? measure(bench, stage, &losing, lose) : result;
+    result = result == 0 ? measure(bench, stage, &losing, loss) : result;
     if (losing.cache != NULL) {
         (void)hearth_close(losing.cache);
     }
@@ -268,9 +287,13 @@ static int run(struct bench *bench, struct coherence_stage *stage, loss *lose) {
 }
 
 int coherence_lost(struct bench *bench, void *stage) {
-    return run(bench, stage, kill_listeners);
+    return run(bench, stage, &(struct loss){kill_listeners, "end alone"});
 }
 
 int coherence_lost_server(struct bench *bench, void *stage) {
-    return run(bench, stage, kill_server);
+    return run(bench, stage, &(struct loss){kill_server, "end alone"});
+}
+
+int coherence_lost_flush(struct bench *bench, void *stage) {
+    return run(bench, stage, &(struct loss){flush_server, "told alone"});
 }
