@@ -1045,8 +1045,8 @@ HEARTH_API int32_t hearth_queue_close(hearth_queue *queue, hearth_result_functio
  * result will come, *ticket is 0.
  * Ownership: see hearth_operation. Values and statuses may not be looked at before the result is there.
  * Threads: any, several at once; waits for nothing but other callers of the same queue, who have its lock for a moment: neither for
- * a node, nor for a loader, nor for a thread of the library's. The first that has to wait starts two threads,
- * unless hearth_event_fd() did.
+ * a node, nor for a loader, nor for a thread of the library's, unless malloc() does so to make room for a local hit in its value. The
+ * first that has to wait starts two threads, unless hearth_event_fd() did.
  */
 HEARTH_API int32_t hearth_submit(hearth_queue *queue, const hearth_operation *operation,
                                  uint64_t *ticket) HEARTH_CHECK;
