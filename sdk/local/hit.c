@@ -65,17 +65,6 @@ static inline void copy(const unsigned char *value, hearth__buffer *bytes) {
     }
 }
 
-/* Whether what was read of an entry is right; tells the policy. */
-static inline bool leave_entry(const hearth__sight *sight, bool marks) {
-    if (!hearth__sight_is_whole(sight)) {
-        return false;
-    }
-    if (marks) {
-        hearth__sight_mark(sight);
-    }
-    return true;
-}
-
 /*
  * An entry without flags is worth code of its own: no place in it depends on what comes from memory, and most of what there is to be
  * compared with is known before that comes.
@@ -117,7 +106,7 @@ take_plain(const hearth__sight *sight, const struct expected *expected, const vo
     raw->word1 = sight->word1;
     bytes->size = size;
     copy(expected->value, bytes);
-    return leave_entry(sight, expected->marks) && sight->word1 > expected->over;
+    return hearth__sight_leave(sight, expected->marks) && sight->word1 > expected->over;
 }
 
 /* The same of one with flags, fresh or not. */
@@ -146,7 +135,7 @@ take(const hearth__local *local, const hearth__sight *sight, const hearth__shard
     }
     bytes->size = value_size;
     copy(value, bytes);
-    return leave_entry(sight, hearth__sight_marks(sight, shard));
+    return hearth__sight_leave(sight, hearth__sight_marks(sight, shard));
 }
 
 /* The same of any, which was asked for. */

@@ -66,13 +66,7 @@ static enum look read_entry(const hearth__shard *shard, const struct question *q
         copy_tags(bytes->data + value_size, stored, question->raw->tags_size);
     }
     bytes->size = value_size;
-    if (!hearth__sight_is_whole(sight)) {
-        return CHANGED;
-    }
-    if (hearth__sight_marks(sight, shard)) {
-        hearth__sight_mark(sight);
-    }
-    return FOUND;
+    return hearth__sight_leave(sight, hearth__sight_marks(sight, shard)) ? FOUND : CHANGED;
 }
 
 static enum look look_in_bucket(const hearth__shard *shard, size_t bucket,

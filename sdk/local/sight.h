@@ -153,4 +153,15 @@ static inline void hearth__sight_mark(const hearth__sight *sight) {
                                                   memory_order_relaxed, memory_order_relaxed);
 }
 
+/* Whether what was read of an entry is right; tells the policy. */
+static inline bool hearth__sight_leave(const hearth__sight *sight, bool marks) {
+    if (!hearth__sight_is_whole(sight)) {
+        return false;
+    }
+    if (marks) {
+        hearth__sight_mark(sight);
+    }
+    return true;
+}
+
 #endif
