@@ -138,9 +138,11 @@ class TwoWorkers(support.OnNodes):
 
     def test_no_increment_of_two_workers_is_lost(self):
         self.call(self.one, "set", "sum", 0)
-        support.run_threads(
+        support.await_until(lambda: self.call(self.two, "get", "sum") == "0")
+        sums = support.run_threads(
             4, lambda at: [self.call(self.paths[at % 2], "incr", "sum") for _ in range(10)]
         )
+        self.assertEqual(sorted(int(told) for own in sums for told in own), list(range(1, 41)))
         support.await_until(lambda: self.call(self.one, "get", "sum") == "40")
 
     # ---- pages ----
