@@ -4,6 +4,7 @@
 #include "remote/remote.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/stat.h"
@@ -35,6 +36,7 @@ struct hearth__remote {
     hearth__remote_config config;
     hearth__remote_url url; /* without its nodes */
     _Atomic uint64_t version_counter;
+    _Atomic uint64_t version_process; /* whose it is: hearth__fork_generation() */
     _Atomic uint32_t limit;
     struct node *nodes[HEARTH__REMOTE_NODES]; /* by number; NULL: none has it */
 };
@@ -165,6 +167,7 @@ int32_t hearth__remote_open(const hearth__remote_config *config, hearth__remote 
     remote->config = *config;
     remote->config.url = &remote->url;
     atomic_init(&remote->version_counter, hearth__random_u64());
+    atomic_init(&remote->version_process, hearth__fork_generation());
     int32_t status = copy_url(config->url, &remote->url);
     for (size_t i = 0; status == HEARTH_OK && i < config->url->count; i++) {
         uint32_t number = 0;
@@ -195,7 +198,18 @@ bool hearth__remote_knows_ttl(const hearth__remote *remote) {
     return remote->backend->knows_ttl;
 }
 
+/* Children of one parent would count alike, and give values of the same millisecond the same version. */
+static void count_anew_in_child(hearth__remote *remote) {
+    uint64_t process = hearth__fork_generation();
+    if (atomic_load_explicit(&remote->version_process, memory_order_acquire) != process) {
+        atomic_store_explicit(&remote->version_counter, hearth__random_u64(),
+                              memory_order_relaxed);
+        atomic_store_explicit(&remote->version_process, process, memory_order_release);
+    }
+}
+
 uint64_t hearth__remote_new_version(hearth__remote *remote) {
+    count_anew_in_child(remote);
     uint64_t counter =
         atomic_fetch_add_explicit(&remote->version_counter, 1, memory_order_relaxed);
     return (uint64_t)hearth__wall_ms() << 16 | (counter & 0xffff);

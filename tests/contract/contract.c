@@ -60,6 +60,7 @@ static const struct CMUnitTest alone[] = {
     ON_OWN_SERVERS(test_deadline_has_passed),
     ON_OWN_SERVERS(test_lost_connections_change_the_generation),
     ON_OWN_SERVERS(test_fork),
+    ON_OWN_SERVERS(test_fork_versions),
 #if !SANITIZED
     ON_OWN_SERVERS(test_fork_with_threads),
 #endif

@@ -317,6 +317,44 @@ void test_fork(void **state) {
     assert_int_equal(traffic(rig, 100, FORK_ROUNDS), 0);
 }
 
+/* The numbers by which versions of the same millisecond differ. */
+struct numbers {
+    uint16_t of[8];
+};
+
+static struct numbers next_numbers(const struct rig *rig) {
+    struct numbers numbers;
+    for (size_t i = 0; i < sizeof numbers.of / sizeof numbers.of[0]; i++) {
+        numbers.of[i] = (uint16_t)hearth__remote_new_version(rig->remote);
+    }
+    return numbers;
+}
+
+/* Two workers of one parent may store a value in the same millisecond. */
+void test_fork_versions(void **state) {
+    struct rig *rig = *state;
+    struct numbers numbers[3];
+    for (size_t child = 0; child < 2; child++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            numbers[child] = next_numbers(rig);
+            _exit(write(ends[1], &numbers[child], sizeof numbers[child]) < 0);
+        }
+        assert_int_equal(read(ends[0], &numbers[child], sizeof numbers[child]),
+                         sizeof numbers[child]);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        assert_int_equal(reap(1), 0);
+    }
+    numbers[2] = next_numbers(rig);
+    assert_memory_not_equal(&numbers[0], &numbers[1], sizeof numbers[0]);
+    assert_memory_not_equal(&numbers[0], &numbers[2], sizeof numbers[0]);
+    assert_memory_not_equal(&numbers[1], &numbers[2], sizeof numbers[0]);
+}
+
 #if !SANITIZED
 
 struct busy {

@@ -68,6 +68,7 @@ void test_stopped_node(void **state);
 void test_no_answer_goes_astray(void **state);
 void test_deadline_has_passed(void **state);
 void test_fork(void **state);
+void test_fork_versions(void **state);
 #if !SANITIZED
 void test_fork_with_threads(void **state);
 #endif
