@@ -63,6 +63,13 @@ uint64_t submit(const hearth_operation *made) {
     return ticket;
 }
 
+uint64_t submit_running(struct source *source, hearth_loader *loader) {
+    const hearth_operation fetch = slow_fetch("runs", source, loader);
+    uint64_t ticket = submit(&fetch);
+    assert_true(event_await(&source->entered, 1));
+    return ticket;
+}
+
 uint64_t submit_set(const char *key, const char *text) {
     hearth_operation set = operation(HEARTH_VERB_SET, key);
     set.data = text;

@@ -37,6 +37,10 @@ hearth_operation slow_fetch(const char *key, struct source *source, hearth_loade
 
 /* Asserts that it is taken. The ticket; 0: it was a local hit. */
 uint64_t submit(const hearth_operation *made);
+
+/* A fetch whose load has begun, and waits for source->go. */
+uint64_t submit_running(struct source *source, hearth_loader *loader);
+
 uint64_t submit_set(const char *key, const char *text);
 
 /* A value with one tag, whose bytes, array and options are others when the call is back: who looks there again sees a wrong tag, and

@@ -49,10 +49,8 @@ static void a_queue_outlives_its_cache(void **state) {
     (void)state;
     struct source source = {SOURCE_INIT, .text = "loaded", .waits = true};
     hearth_loader loader;
-    hearth_operation fetch = slow_fetch("runs", &source, &loader);
-    submit(&fetch);
-    assert_true(event_await(&source.entered, 1));
-    fetch = slow_fetch("waits", &source, &loader);
+    submit_running(&source, &loader);
+    hearth_operation fetch = slow_fetch("waits", &source, &loader);
     submit(&fetch);
     struct crowd crowd;
     assert_true(crowd_start(&crowd, 1, let_go, &source));
@@ -120,10 +118,8 @@ static void a_child_has_an_empty_queue_and_the_parent_its_results(void **state) 
     assert_int_equal(hearth_event_fd(queue, &fd), HEARTH_OK);
     submit_set("done", "x");
     assert_true(is_readable(fd, QUEUE_SECONDS_MS));
-    hearth_operation fetch = slow_fetch("runs", &source, &loader);
-    uint64_t runs = submit(&fetch);
-    assert_true(event_await(&source.entered, 1));
-    fetch = slow_fetch("waits", &source, &loader);
+    uint64_t runs = submit_running(&source, &loader);
+    hearth_operation fetch = slow_fetch("waits", &source, &loader);
     uint64_t waits = submit(&fetch);
     pid_t child = fork();
     assert_true(child >= 0);

@@ -25,10 +25,8 @@ static void what_waits_can_be_cancelled_and_what_runs_cannot(void **state) {
     (void)state;
     struct source source = {SOURCE_INIT, .text = "loaded", .waits = true};
     hearth_loader loader;
-    hearth_operation fetch = slow_fetch("runs", &source, &loader);
-    uint64_t runs = submit(&fetch);
-    assert_true(event_await(&source.entered, 1));
-    fetch = slow_fetch("waits", &source, &loader);
+    uint64_t runs = submit_running(&source, &loader);
+    hearth_operation fetch = slow_fetch("waits", &source, &loader);
     uint64_t waits = submit(&fetch);
     cancel_waiting(waits);
     assert_int_equal(hearth_cancel(queue, waits), HEARTH_MISS);
@@ -50,10 +48,8 @@ static void what_was_cancelled_takes_no_room(void **state) {
     (void)state;
     struct source source = {SOURCE_INIT, .text = "loaded", .waits = true};
     hearth_loader loader;
-    hearth_operation fetch = slow_fetch("runs", &source, &loader);
-    submit(&fetch);
-    assert_true(event_await(&source.entered, 1));
-    fetch = slow_fetch("waits", &source, &loader);
+    submit_running(&source, &loader);
+    hearth_operation fetch = slow_fetch("waits", &source, &loader);
     for (int i = 0; i < MANY; i++) {
         uint64_t ticket = 0;
         int32_t status = HEARTH_E_OVERLOAD;
@@ -71,10 +67,8 @@ static void what_waits_past_its_deadline_is_told_so(void **state) {
     (void)state;
     struct source source = {SOURCE_INIT, .text = "loaded", .waits = true};
     hearth_loader loader;
-    hearth_operation fetch = slow_fetch("runs", &source, &loader);
-    uint64_t runs = submit(&fetch);
-    assert_true(event_await(&source.entered, 1));
-    fetch = slow_fetch("waits", &source, &loader);
+    uint64_t runs = submit_running(&source, &loader);
+    hearth_operation fetch = slow_fetch("waits", &source, &loader);
     hearth_read_options read;
     hearth_read_options_init(&read, sizeof read);
     read.deadline_ms = 20;
