@@ -109,8 +109,7 @@ int local_set_overwrite_2t(struct bench *bench, void *arg) {
         stage_party(stage, ours_set, &stage->ours, 2),
         stage_party(stage, sharded_set, stage->sharded, 2),
     };
-    if (crew_contest(bench, parties, 2) != 0 ||
-        ours_repair(&stage->ours, bench, stage->keys) != 0) {
+    if (crew_contest(bench, parties, 2) != 0 || ours_repair(&stage->ours, bench) != 0) {
         return -1;
     }
     row_throughput(bench, parties);
@@ -127,7 +126,7 @@ int local_mixed95_2t(struct bench *bench, void *arg) {
         stage_party(stage, sharded_mixed, stage->sharded, 2),
     };
     if (ours_contest(&stage->ours, bench, parties, 2, 1000) != 0 ||
-        ours_repair(&stage->ours, bench, stage->keys) != 0) {
+        ours_repair(&stage->ours, bench) != 0) {
         return -1;
     }
     row_throughput(bench, parties);

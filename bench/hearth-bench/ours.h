@@ -40,12 +40,14 @@ bool ours_find(struct ours *ours, uint32_t id);
 /* Sets the keys 0 to count - 1 in random order. 0, or -1 as above. */
 int ours_fill(struct ours *ours, const struct bench *bench, uint32_t count);
 
-/* Reads all of them: each must be in the local tier, with its own value. 0, or -1 as above. */
-int ours_verify(struct ours *ours, const struct bench *bench, uint32_t count);
+/* Reads all of them: all but a hundredth, for which the index had no place, must be in the local tier, each with its own value.
+ * `order` then asks for others instead of those. 0, or -1 as above. */
+int ours_verify(struct ours *ours, const struct bench *bench, uint32_t count,
+                struct order *order);
 
-/* After concurrent writes: each key must have its own value if it is there, and all but a
- * thousandth must be there; who is not is set anew. 0, or -1 as above. */
-int ours_repair(struct ours *ours, const struct bench *bench, uint32_t count);
+/* After concurrent writes: each key that is asked for must have its own value if it is there, and all but a thousandth of
+ * the requests must be for one that is; who is not is set anew. 0, or -1 as above. */
+int ours_repair(struct ours *ours, const struct bench *bench);
 
 /* The statistics now. */
 hearth_stats ours_stats(const struct ours *ours);

@@ -93,6 +93,13 @@ int order_create_once(struct order *order, size_t per_thread, uint64_t seed) {
     return 0;
 }
 
+void order_replace(struct order *order, const uint32_t *instead) {
+    for (size_t i = 0; i < order->per_thread * CREW_THREADS; i++) {
+        order->ids[i] = instead[order->ids[i]];
+        key_write(order->requests[i].key, order->ids[i]);
+    }
+}
+
 void order_destroy(struct order *order) {
     free(order->requests);
     free(order->ids);

@@ -45,6 +45,9 @@ int order_create_uniform(struct order *order, uint32_t count, size_t per_thread,
  * thread's. These answer 0, or -1: no memory. */
 int order_create_once(struct order *order, size_t per_thread, uint64_t seed);
 
+/* Asks for key instead[id] wherever `id` is asked for. */
+void order_replace(struct order *order, const uint32_t *instead);
+
 void order_destroy(struct order *order);
 
 /*
