@@ -80,7 +80,7 @@ static bool split_last(struct trace_field *line, struct trace_field *last) {
 
 int trace_parse_keys(struct trace *trace, struct trace_field line,
                      struct trace_request *request) {
-    struct trace_field last;
+    struct trace_field last = {0};
     *request = (struct trace_request){.key = NULL};
     if (trace->has_times) {
         if (!split_last(&line, &last) || !parse_time(last, &request->time)) {
