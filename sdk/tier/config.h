@@ -105,7 +105,8 @@ enum hearth__local_policy { HEARTH__LOCAL_ADAPTIVE, HEARTH__LOCAL_S3FIFO, HEARTH
       "long. A fetch inside a loader waits for another process's load no longer than this, "     \
       "then it loads by itself: those two could wait for each other.")                           \
     X("local.max_bytes", local_max_bytes, BYTES, 0, 1099511627776, "64mb",                       \
-      "Limit of the local tier, its index included; at least 256kb, or 0: no local tier.")       \
+      "Limit of the local tier, its index included; at least 256kb, or 0: no local tier. The "   \
+      "index is made for a full one: hits of a tier that is never nearly full are slower.")      \
     X("local.policy", local_policy, CHOICE, 0, 2, "adaptive",                                    \
       "Which values stay when the local tier is full: adaptive (queues whose sizes follow the "  \
       "load), s3fifo, or lru (a second chance for what was read).")                              \
