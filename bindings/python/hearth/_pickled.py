@@ -203,6 +203,15 @@ class PickledStore:
             self._generation = (probe_of(found.version, self._raw), start, self._generation[2])
         return start
 
+    def _is_outdated(self, full: str) -> bool:
+        """Whether the node has another generation than a whole key: one that it did not tell when it was
+        asked, or of another process's clear(). The next _start() asks it."""
+        found = self.cache._told_value(self._name)
+        if found is None or type(found.value) is not Kept or full.startswith(f"{found.value.take()}:"):
+            return False
+        self.cache.evict_local(self._name)
+        return True
+
     def clear(self) -> None:
         """Forgets all values of this store, and no other."""
         self.cache.set(self._name, secrets.token_urlsafe(9), None)
@@ -360,12 +369,15 @@ class PickledStore:
 
     def add_to(self, key: str, delta: Any) -> Any:
         """Adds to a number, of any kind and sign, and answers the sum; its life goes on as it was.
-        KeyError: there is none. Nobody's sum is lost: it replaces just the value that it was made of."""
-        full = self._start() + key
+        KeyError: there is none, and the node said so; one that does not answer raises. Nobody's sum is
+        lost: it replaces just the value that it was made of."""
         limit, losses = time.monotonic() + _INCREMENT_S, 0
         while True:
-            found = self.cache.get_value(full, local=False)
+            full = self._start() + key
+            found = self.cache._told_value(full)
             if found is None or type(found.value) is not Kept:
+                if time.monotonic() < limit and self._is_outdated(full):
+                    continue
                 raise KeyError(key)
             total = found.value.take() + delta
             left_ms = found.ttl_left_ms

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 from . import _tables
 from ._arguments import deadline, key_bytes, seconds_of
 from ._base import Base
-from ._handle import ABSENT, NOTHING, OK, Call, get_with
+from ._handle import ABSENT, NOTHING, OK, Call, check, get_with
 from ._library import unchecked
 from .errors import Key
 from .values import Value, value_of
@@ -84,19 +84,30 @@ class Reads(Base):
         many seconds. `allow_stale`: a value past its soft life is an answer too. `local=False`,
         `remote=False`: ask only the other tier. `timeout`: seconds; else `remote_timeout_ms`.
         """
-        raw = key_bytes(key)
         flags = read_flags(local, remote) | (_tables.READ_ALLOW_STALE if allow_stale else 0)
-        bound, deadline_ms = stale_bound(max_stale), deadline(timeout)
+        status, answer = self._asked(key, deadline(timeout), stale_bound(max_stale), flags)
+        if status < 0:
+            self._read_failed(status, key)
+        return answer
+
+    def _told_value(self, key: Key) -> Optional[Value]:
+        """What the node has; None: it said that there is nothing. One that does not answer is never a
+        miss here, whatever `on_error` is: what is made of a value must not be made of its absence."""
+        status, answer = self._asked(key, 0, _tables.STALE_ANY, read_flags(False, True))
+        check(status, key)
+        return answer
+
+    def _asked(
+        self, key: Key, deadline_ms: int, bound: int, flags: int
+    ) -> Tuple[int, Optional[Value]]:
+        raw = key_bytes(key)
         call = self._handle.take()
         try:
             options = call.reading(deadline_ms, bound, flags)
             status = _get(self._address, raw, len(raw), options, call.value)
-            answer = self._answer(key, raw, status, call)
+            return status, self._answer(key, raw, status, call)
         finally:
             self._handle.give(call)
-        if status < 0:
-            self._read_failed(status, key)
-        return answer
 
     def _answer(self, key: Key, raw: bytes, status: int, call: Call) -> Optional[Value]:
         """Of get_value()."""

@@ -304,6 +304,15 @@ class Server:
         finally:
             self.process.send_signal(signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def unreachable(self):
+        """Nobody gets a connection meanwhile; it keeps what it has."""
+        os.rename(self.socket, self.socket + "-")
+        try:
+            yield
+        finally:
+            os.rename(self.socket + "-", self.socket)
+
     def stop(self):
         """As if it had been killed."""
         self.process.kill()

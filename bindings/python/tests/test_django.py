@@ -3,6 +3,7 @@
 on its cache."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import pickle
@@ -547,6 +548,37 @@ class Nodes(Contract):
             for call in (cache.clear, quiet.clear, lambda: quiet.delete("key")):
                 with self.assertRaises(OSError):
                     call()
+            for each in (cache, quiet):
+                for call in (each.incr, each.decr):
+                    with self.assertRaises(hearth.NodeError):
+                        call("key")
+                for call in (each.aincr, each.adecr):
+                    with self.assertRaises(hearth.NodeError):
+                        asyncio.run(call("key"))
+
+    def test_a_number_is_there_after_its_node_was_not_reached(self):
+        node = support.Server(self.server)
+        self.addCleanup(node.end)
+        # Other options: not the same cache.
+        first = HearthCache(node.url, {"OPTIONS": {"remote_timeout_ms": 5000}})
+        first.set("n", 1)
+        late = HearthCache(node.url, {"OPTIONS": {"remote_timeout_ms": 5001}})
+        with node.unreachable(), self.assertLogs("hearth"):
+            self.assertIsNone(late.get("n"))
+            with self.assertRaises(hearth.NodeError):
+                late.incr("n")
+        sums = []
+
+        def is_added():
+            with contextlib.suppress(hearth.NodeError):
+                sums.append(late.incr("n"))
+            return bool(sums)
+
+        support.await_until(is_added)
+        self.assertEqual(sums, [2])
+        with self.assertRaises(ValueError):
+            late.incr("nothing")
+        self.assertEqual(first.incr("n"), 3)
 
 
 @support.needs("django")

@@ -95,6 +95,19 @@ class Nodes(Contract):
             with self.assertRaises(OSError):
                 call()
 
+    def test_a_sum_goes_on_after_its_node_was_not_reached(self):
+        node = support.Server(self.server)
+        self.addCleanup(node.end)
+        # Other options: not the same cache.
+        HearthCache(node.url, secret=SECRET, remote_timeout_ms=5000).inc("n", 40)
+        with node.unreachable():
+            late = HearthCache(node.url, secret=SECRET, remote_timeout_ms=5001)
+            self.assertIsNone(late.get("n"))
+            self.assertIsNone(late.inc("n", 2))
+        sums = []
+        support.await_until(lambda: sums.append(late.inc("n", 2)) or sums[-1] is not None)
+        self.assertEqual(sums[-1], 42)
+
     def test_prefixes_are_apart(self):
         other = self.open(key_prefix="other")
         self.cache.set("a", 1)
