@@ -27,14 +27,15 @@ static void expect_bytes(struct rig *rig, const char *key, const void *data, siz
 
 void test_round_trip(void **state) {
     struct rig *rig = *state;
-    hearth__remote_op op = rig_store(rig, HEARTH__SET, "trip", "body");
+    int64_t before_ms = hearth__monotonic_ns() / 1000000;
+    hearth__remote_op op =
+        rig_store(rig, HEARTH__SET, "trip", "body"); /* its version is of now */
     op.content = 0xfedcba98;
     op.delta_ms = 1234;
     op.age_ms = 700;
     op.version -= (uint64_t)op.age_ms << 16;
     op.soft_ttl_ms = 30000;
     op.ttl_ms = 60000;
-    int64_t before_ms = hearth__monotonic_ns() / 1000000;
     rig_same_status(rig_run(rig, &op), HEARTH_OK, "set");
     hearth__remote_op got = rig_expect_get(rig, "trip", HEARTH_OK, "body");
     int64_t most_ms = hearth__monotonic_ns() / 1000000 - before_ms + 2; /* so long it took */
