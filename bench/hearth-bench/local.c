@@ -261,8 +261,8 @@ static int get_copied(struct bench *bench, size_t value_size) {
     size_t bytes = bench->quick ? COPIED_BYTES_QUICK : COPIED_BYTES;
     uint32_t keys = (uint32_t)(bytes / value_size);
     struct order order = {0};
-    const struct ours_settings settings = {.max_bytes = bytes / 4 *
-                                                        5, /* nothing is evicted for its room */
+    /* A quarter more than the values: nothing is evicted for its room. */
+    const struct ours_settings settings = {.max_bytes = bytes + bytes / 4,
                                            .value_size = value_size,
                                            .expected_entry_bytes = value_size,
                                            .order = &order};

@@ -135,19 +135,27 @@ static bool holds_own_value(const struct ours *ours, uint32_t id) {
            value_is(hearth_value_data(value), ours->value_size, id);
 }
 
+/* Whether a key is there. -1: with the value of another, and bench_fail() has said so. */
+static int look(struct ours *ours, const struct bench *bench, uint32_t id) {
+    if (!ours_find(ours, id)) {
+        return 0;
+    }
+    return holds_own_value(ours, id) ? 1
+                                     : bench_fail(bench, "key %u has the value of another", id);
+}
+
 /* Which key to ask for instead of each: itself, or a neighbour that is there. */
 static int find_instead(struct ours *ours, const struct bench *bench, uint32_t count,
                         uint32_t *instead) {
     uint32_t absent = 0;
     uint32_t last = 0;
     for (uint32_t id = 0; id < count; id++) {
-        if (!ours_find(ours, id)) {
-            absent++;
-        } else if (!holds_own_value(ours, id)) {
-            return bench_fail(bench, "key %u has the value of another", id);
-        } else {
-            last = id;
+        int there = look(ours, bench, id);
+        if (there < 0) {
+            return -1;
         }
+        absent += !there;
+        last = there ? id : last;
         instead[id] = last;
     }
     for (uint32_t id = 0; id < count && instead[id] != id; id++) {
@@ -175,13 +183,13 @@ int ours_repair(struct ours *ours, const struct bench *bench) {
     size_t absent = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t id = ours->order->ids[i];
-        if (!ours_find(ours, id)) {
-            absent++;
-            if (ours_put(ours, id) != HEARTH_OK) {
-                return bench_fail(bench, "set failed");
-            }
-        } else if (!holds_own_value(ours, id)) {
-            return bench_fail(bench, "key %u has the value of another", id);
+        int there = look(ours, bench, id);
+        if (there < 0) {
+            return -1;
+        }
+        absent += !there;
+        if (!there && ours_put(ours, id) != HEARTH_OK) {
+            return bench_fail(bench, "set failed");
         }
     }
     return absent <= count / 1000
