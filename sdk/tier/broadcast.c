@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 #include "tier/namespace.h"
-#include "tier/tags.h"
+#include "tier/tag_at_node.h"
 
 #include <hearth/errors.h>
 

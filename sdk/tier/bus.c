@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "tier/namespace.h"
 #include "tier/nodes.h"
+#include "tier/tag_at_node.h"
 #include "tier/tags.h"
 
 #include <hearth/errors.h>

@@ -22,9 +22,6 @@
 #include "tier/tag_table.h"
 #include "tier/tier.h"
 
-/* Where tags stand at their nodes; the prefix follows, and the tag. */
-#define HEARTH__TAG_KEYS "hearth-tag:"
-
 /* The most tags of a value. Their bytes, with a length before each, are at most HEARTH__TAGS_BYTES. */
 enum { HEARTH__TAGS_MAX = 16 };
 
