@@ -17,6 +17,7 @@ enum {
 
 /* A set's records, or a number for each of them. */
 typedef uint16_t set __attribute__((vector_size(WAYS * sizeof(uint16_t))));
+typedef int16_t signed_set __attribute__((vector_size(WAYS * sizeof(int16_t))));
 
 size_t hearth__ghosts_bytes(uint64_t entries) {
     uint64_t sets = (entries + WAYS - 1) / WAYS;
@@ -91,15 +92,19 @@ static uint16_t *find(const hearth__ghosts *ghosts, uint16_t *records, uint64_t 
     return NULL;
 }
 
+static signed_set larger(signed_set a, signed_set b) {
+    signed_set more = a > b;
+    return (a & more) | (b & ~more);
+}
+
 /* The record nearest the end of its life, or beyond it; of such, the first. */
 static uint16_t *oldest(const hearth__ghosts *ghosts, uint16_t *records) {
-    const set place = {7, 6, 5, 4, 3, 2, 1, 0};
-    set ranks = ages(ghosts, load(records)) * WAYS + place;
-    unsigned most = 0;
-    for (size_t i = 0; i < WAYS; i++) {
-        most = ranks[i] > most ? ranks[i] : most;
-    }
-    return &records[WAYS - 1 - most % WAYS];
+    const signed_set place = {7, 6, 5, 4, 3, 2, 1, 0};
+    signed_set ranks = (signed_set)ages(ghosts, load(records)) * WAYS + place;
+    ranks = larger(ranks, __builtin_shufflevector(ranks, ranks, 4, 5, 6, 7, 0, 1, 2, 3));
+    ranks = larger(ranks, __builtin_shufflevector(ranks, ranks, 2, 3, 0, 1, 6, 7, 4, 5));
+    ranks = larger(ranks, __builtin_shufflevector(ranks, ranks, 1, 0, 3, 2, 5, 4, 7, 6));
+    return &records[WAYS - 1 - ranks[0] % WAYS];
 }
 
 static uint16_t record_of(const hearth__ghosts *ghosts, uint64_t hash, unsigned tick,
