@@ -157,9 +157,9 @@ void hearth__local_ticket_catch_up(hearth__local *local, const void *key, size_t
     ticket->changes = hearth__local_sample(local, key, key_size).changes;
 }
 
-void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size) {
+uint64_t hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size) {
+    uint64_t hash = hash_of(local, key, key_size);
     if (!hearth__local_is_off(local)) {
-        uint64_t hash = hash_of(local, key, key_size);
         hearth__shard *shard = hearth__local_shard(local, hash);
         __builtin_prefetch(&shard->lock, 1);
         __builtin_prefetch(&shard->logs[HEARTH__WINDOW].head, 1);
@@ -169,6 +169,7 @@ void hearth__local_ahead(const hearth__local *local, const void *key, size_t key
         __builtin_prefetch(&shard->slots[hearth__second_bucket(shard, hash)], 1);
         shard->policy->ahead(shard->policy_state, hash);
     }
+    return hash;
 }
 
 /* ---- writes ----------------------------------------------------------------------------- */
@@ -288,10 +289,16 @@ void hearth__local_write_end(hearth__local *local, const void *key, size_t key_s
 
 bool hearth__local_put(hearth__local *local, const void *key, size_t key_size,
                        const hearth__local_entry *entry, const void *data, size_t size) {
+    uint64_t hash = hash_of(local, key, key_size);
+    return hearth__local_put_hashed(local, hash, key, key_size, entry, data, size);
+}
+
+bool hearth__local_put_hashed(hearth__local *local, uint64_t hash, const void *key,
+                              size_t key_size, const hearth__local_entry *entry,
+                              const void *data, size_t size) {
     if (hearth__local_is_off(local)) {
         return false;
     }
-    uint64_t hash = hash_of(local, key, key_size);
     hearth__shard *shard = lock_shard_of(local, hash);
     stripe_of(shard, hash)->begun++;
     bool kept = store(shard, hash, key, key_size, entry, data, size);

@@ -195,12 +195,16 @@ void hearth__local_forget(hearth__local *local,
 /* A key may have changed at its node, by whomever: drops it; fills under way for its stripe are void. Any thread. */
 void hearth__local_changed(hearth__local *local, const void *key, size_t key_size);
 
-/* Asks for the memory that a write of the key needs first, for whoever has something else to do meanwhile. */
-void hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size);
+/* Asks for the memory that a write of the key needs first, for whoever has something else to do meanwhile. The key's hash. */
+uint64_t hearth__local_ahead(const hearth__local *local, const void *key, size_t key_size);
 
 /* Keeps a value without a write of the remote tier; fills under way for its stripe are void. True: it is kept. */
 bool hearth__local_put(hearth__local *local, const void *key, size_t key_size,
                        const hearth__local_entry *entry, const void *data, size_t size);
+/* The same, with the key's hash from hearth__local_ahead(). */
+bool hearth__local_put_hashed(hearth__local *local, uint64_t hash, const void *key,
+                              size_t key_size, const hearth__local_entry *entry,
+                              const void *data, size_t size);
 
 /* ---- the account of reads ---- */
 

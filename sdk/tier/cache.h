@@ -384,7 +384,10 @@ int64_t hearth__answer_bound_ms(const hearth__answer *answer);
 uint32_t hearth__answer_lead_ms(const hearth *cache, const hearth__answer *answer,
                                 int64_t *expiry_ms);
 
-/* What is kept of an answer locally: the same, but no longer than local.max_ttl_ms after it was asked for. */
+/* Keeps an entry for no longer than local.max_ttl_ms after it was asked for, or written. */
+void hearth__local_entry_bound(const hearth *cache, hearth__local_entry *entry);
+
+/* What is kept of an answer locally: the same, bound, and with its lead. */
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
                                                const hearth__answer *answer);
 

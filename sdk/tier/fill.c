@@ -108,17 +108,21 @@ void hearth__value_describe(const hearth_value *value, hearth_info *info) {
     info->content = entry->content;
 }
 
+void hearth__local_entry_bound(const hearth *cache, hearth__local_entry *entry) {
+    int64_t cap =
+        hearth__expiry_ms(entry->read_ms, hearth__tracking_life_ms(cache, entry->source));
+    if (entry->hard_expiry_ms > cap) {
+        entry->hard_expiry_ms = cap;
+    }
+    /* Where nobody else writes, a copy's bound is 0, and its age follows from its version. */
+    entry->bare = cache->sole_writer;
+}
+
 hearth__local_entry hearth__answer_local_entry(const hearth *cache,
                                                const hearth__answer *answer) {
     hearth__local_entry entry = answer->entry;
-    int64_t cap =
-        hearth__expiry_ms(entry.read_ms, hearth__tracking_life_ms(cache, entry.source));
-    if (entry.hard_expiry_ms > cap) {
-        entry.hard_expiry_ms = cap;
-    }
-    /* Where nobody else writes, a copy's bound is 0, and its age follows from its version. */
-    entry.bare = cache->sole_writer;
     int64_t expiry_ms = 0;
+    hearth__local_entry_bound(cache, &entry);
     entry.lead_ms = hearth__answer_lead_ms(cache, answer, &expiry_ms);
     if (entry.lead_ms != 0) {
         entry.soft_expiry_ms = expiry_ms;

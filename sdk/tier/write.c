@@ -119,25 +119,30 @@ static hearth__remote_op compose(hearth *cache, const struct step *step,
     return op;
 }
 
+static hearth__local_entry written(int64_t at_ms, hearth__lives lives, uint32_t content) {
+    return (hearth__local_entry){
+        .born_ms = at_ms,
+        .read_ms = at_ms,
+        .soft_expiry_ms =
+            hearth__expiry_ms(at_ms, lives.soft_ttl_ms != 0 ? lives.soft_ttl_ms : -1),
+        .hard_expiry_ms = hearth__expiry_ms(at_ms, lives.ttl_ms != 0 ? lives.ttl_ms : -1),
+        .content = content,
+        .until_ms = HEARTH__LOCAL_FOREVER};
+}
+
 /* The new local copy of what the node has taken. */
 hearth__local_entry hearth__write_entry(const hearth *cache, const hearth__remote_op *op,
                                         int64_t sent_ms) {
-    hearth__answer answer = {
-        .entry = {.born_ms = sent_ms,
-                  .read_ms = sent_ms,
-                  .soft_expiry_ms =
-                      hearth__expiry_ms(sent_ms, op->soft_ttl_ms != 0 ? op->soft_ttl_ms : -1),
-                  .hard_expiry_ms =
-                      hearth__expiry_ms(sent_ms, op->ttl_ms != 0 ? op->ttl_ms : -1),
-                  .version = op->version,
-                  .content = op->content,
-                  .until_ms = HEARTH__LOCAL_FOREVER}};
+    hearth__lives lives = {.ttl_ms = op->ttl_ms, .soft_ttl_ms = op->soft_ttl_ms};
+    hearth__local_entry entry = written(sent_ms, lives, op->content);
+    entry.version = op->version;
     if (op->checked) {
-        hearth__tracking_checked(op, sent_ms, &answer.entry);
+        hearth__tracking_checked(op, sent_ms, &entry);
     } else if (cache->bus.bus != NULL) {
-        answer.entry.source = (uint16_t)op->source;
+        entry.source = (uint16_t)op->source;
     }
-    return hearth__answer_local_entry(cache, &answer);
+    hearth__local_entry_bound(cache, &entry);
+    return entry;
 }
 
 /* A value that is marked may stay here too, if it is the one that its node has. */
@@ -282,17 +287,14 @@ static void fail(hearth *cache, hearth__write *writes, size_t count) {
 
 /* Writes the local tier alone. A load under way is detached as by any write. There is no version, which is for nodes: it would
  * be a fifth of what an entry takes besides key and value. */
-static void put_local(hearth *cache, hearth__write *write,
+static void put_local(hearth *cache, hearth__write *write, uint64_t hash,
                       const hearth_write_options *options) {
-    hearth__local_ahead(cache->local, write->key, write->key_size);
-    int64_t now_ms = hearth__boot_ms();
     hearth__lives lives = hearth__lives_of(cache, options->ttl_ms, options->soft_ttl_ms);
-    hearth__remote_op as_written = {
-        .ttl_ms = lives.ttl_ms, .soft_ttl_ms = lives.soft_ttl_ms, .content = options->content};
-    hearth__local_entry entry = hearth__write_entry(cache, &as_written, now_ms);
-    bool kept =
-        cache->keeps_local && hearth__local_put(cache->local, write->key, write->key_size,
-                                                &entry, write->data, write->size);
+    hearth__local_entry entry = written(hearth__boot_ms(), lives, options->content);
+    hearth__local_entry_bound(cache, &entry);
+    bool kept = cache->keeps_local &&
+                hearth__local_put_hashed(cache->local, hash, write->key, write->key_size,
+                                         &entry, write->data, write->size);
     if (hearth__flights_any(cache->flights) &&
         hearth__flight_detach(cache->flights, write->key, write->key_size,
                               hearth__deadline_ns(cache->config.remote_timeout_ms))) {
@@ -324,20 +326,37 @@ static void mark_local_alone(hearth *cache, hearth__write *write) {
     HEARTH__COUNT_KEY(cache, write->key, write->key_size, writes);
 }
 
+static uint64_t ahead(const hearth *cache, const hearth__write *write) {
+    return hearth__local_ahead(cache->local, write->key, write->key_size);
+}
+
+/* What the next one needs comes from memory while this one is stored. */
+static void put_all_local(hearth *cache, hearth__write *writes, size_t count,
+                          const hearth_write_options *options) {
+    uint64_t next = ahead(cache, &writes[0]);
+    hearth__guard_add_all_own(cache, writes, count);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = next;
+        next = i + 1 < count ? ahead(cache, &writes[i + 1]) : 0;
+        put_local(cache, &writes[i], hash, options);
+    }
+}
+
+static void run_local(hearth *cache, hearth__write *writes, size_t count,
+                      const hearth_write_options *options) {
+    if (writes[0].verb != HEARTH__WRITE_MARK) {
+        put_all_local(cache, writes, count, options);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        mark_local_alone(cache, &writes[i]);
+    }
+}
+
 void hearth__write_run(hearth *cache, hearth__write *writes, size_t count,
                        const hearth_write_options *options) {
     if ((options->flags & HEARTH_WRITE_NO_REMOTE) != 0) {
-        bool marks = writes[0].verb == HEARTH__WRITE_MARK;
-        if (!marks) {
-            hearth__guard_add_all_own(cache, writes, count);
-        }
-        for (size_t i = 0; i < count; i++) {
-            if (marks) {
-                mark_local_alone(cache, &writes[i]);
-            } else {
-                put_local(cache, &writes[i], options);
-            }
-        }
+        run_local(cache, writes, count, options);
         return;
     }
     struct step one_step = {0};
