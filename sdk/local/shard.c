@@ -117,6 +117,17 @@ static uint64_t window_end(const hearth__log *main, uint64_t wanted) {
     return wanted > part ? wanted : part;
 }
 
+/* How far the window may come: not where the main log's tail is to go round. */
+static uint64_t lowest_of(const hearth__log *main) {
+    if (main->used == 0) {
+        return main->end;
+    }
+    uint64_t gap = hearth__log_gap(main);
+    uint64_t lowest = hearth__log_lowest(main);
+    return main->turn != 0 || lowest < gap || hearth__log_fits_ahead(main, gap) ? lowest
+                                                                                : lowest - gap;
+}
+
 /* What is as it was is not stored: else its line would be taken from other threads. */
 static void set(uint64_t *place, uint64_t value) {
     if (*place != value) {
@@ -135,7 +146,7 @@ void hearth__shard_divide(hearth__shard *shard) {
     }
     uint64_t wanted = shard->asked_window;
     uint64_t highest = hearth__log_highest(window);
-    uint64_t lowest = main->used != 0 ? hearth__log_lowest(main) : main->end;
+    uint64_t lowest = lowest_of(main);
     if (window->dead > main->end / DEAD_PARTS / 2 && wanted > main->begin) {
         wanted = main->begin;
     }

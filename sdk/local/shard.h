@@ -160,6 +160,9 @@ typedef struct hearth__shard {
     bool
         fills; /* the main log was never full, or is half empty, or some of it is dead: it takes what the window drops */
     bool is_open;
+    uint8_t foreseen_log; /* that of the value that was appended last, */
+    uint16_t
+        foreseen_bytes; /* and its bytes, if it is small and no store has rewritten one since; else 0 */
 
     /* Never changes either, as of hearth__local_config. */
     uint32_t (*family)(void *owner, const void *key, size_t key_size);

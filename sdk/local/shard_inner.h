@@ -123,6 +123,9 @@ typedef struct hearth__walk {
     uint64_t now; /* in entries' time: what is over by then goes */
 } hearth__walk;
 
+/* Whether a log has room for an entry of `bytes`, and for what is at its tail, so that it can go round once more. */
+bool hearth__room_has(const hearth__shard *shard, enum hearth__log_id id, uint64_t bytes);
+
 /* Makes room in a log for an entry of `bytes`, and for what is at its tail to go round; what that costs is taken from the walk. It
  * may move or drop any entry. */
 void hearth__room_make(hearth__shard *shard, enum hearth__log_id id, uint64_t bytes,

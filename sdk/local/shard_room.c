@@ -8,7 +8,7 @@
 /* ---- making room ------------------------------------------------------------------------ */
 
 /* And for what is at the tail, so that it can go round once more. */
-static bool has_room(const hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
+bool hearth__room_has(const hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
     const hearth__log *log = &shard->logs[id];
     return hearth__log_fits(log, bytes + hearth__log_gap(log));
 }
@@ -106,7 +106,7 @@ static bool look_at_tail(hearth__shard *shard, enum hearth__log_id id, const hea
         return false;
     }
     unsigned mark = hearth__slot_mark(hearth__slot_load(tail->place));
-    bool room_in_main = shard->fills && has_room(shard, HEARTH__MAIN, tail->bytes);
+    bool room_in_main = shard->fills && hearth__room_has(shard, HEARTH__MAIN, tail->bytes);
     tail->verdict = shard->policy->judge(shard->policy_state, id, mark, room_in_main);
     tail->verdict.keep = tail->verdict.keep && can_move(walk, tail->bytes);
     tail->verdict.to.log = hearth__room_home(shard, tail->verdict.to.log, tail->bytes);
@@ -154,7 +154,7 @@ static void judge_tail(hearth__shard *shard, enum hearth__log_id id, hearth__wal
 
 static void make_room_in_main(hearth__shard *shard, uint64_t bytes, hearth__walk *walk) {
     const hearth__log *log = &shard->logs[HEARTH__MAIN];
-    while (!has_room(shard, HEARTH__MAIN, bytes) && log->used != 0) {
+    while (!hearth__room_has(shard, HEARTH__MAIN, bytes) && log->used != 0) {
         if (shard->fills) {
             shard->fills = false;
         }
@@ -166,7 +166,7 @@ static void make_room_in_main(hearth__shard *shard, uint64_t bytes, hearth__walk
 static void forget_dead(hearth__shard *shard, uint64_t bytes, const hearth__walk *walk) {
     const hearth__log *log = &shard->logs[HEARTH__MAIN];
     struct tail tail;
-    while (shard->fills && log->used != 0 && !has_room(shard, HEARTH__MAIN, bytes) &&
+    while (shard->fills && log->used != 0 && !hearth__room_has(shard, HEARTH__MAIN, bytes) &&
            !look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
     }
 }
@@ -175,7 +175,7 @@ static void forget_dead(hearth__shard *shard, uint64_t bytes, const hearth__walk
 static void make_room_in_window(hearth__shard *shard, uint64_t bytes, hearth__walk *walk) {
     const hearth__log *log = &shard->logs[HEARTH__WINDOW];
     struct tail tail;
-    while (!has_room(shard, HEARTH__WINDOW, bytes) && log->used != 0) {
+    while (!hearth__room_has(shard, HEARTH__WINDOW, bytes) && log->used != 0) {
         forget_dead(shard, bytes, walk);
         if (look_at_tail(shard, HEARTH__WINDOW, walk, &tail)) {
             if (tail.verdict.keep && tail.verdict.to.log == HEARTH__MAIN) {
@@ -201,7 +201,7 @@ static bool raise_lowest(hearth__shard *shard, hearth__walk *walk) {
         shard, &probe, HEARTH__MAIN, hearth__log_position(log, log->lap, log->begin));
     if (place == NULL) {
         log->dead -= bytes;
-    } else if (!can_move(walk, bytes) || !has_room(shard, HEARTH__MAIN, bytes)) {
+    } else if (!can_move(walk, bytes) || !hearth__room_has(shard, HEARTH__MAIN, bytes)) {
         return false;
     } else {
         walk->moves--;
@@ -225,7 +225,7 @@ enum { RAISES = 8 };
 static void lift_tail(hearth__shard *shard, hearth__walk *walk) {
     struct tail tail;
     if (look_at_tail(shard, HEARTH__MAIN, walk, &tail)) {
-        if (has_room(shard, HEARTH__MAIN, tail.bytes)) {
+        if (hearth__room_has(shard, HEARTH__MAIN, tail.bytes)) {
             unsigned mark = hearth__slot_mark(hearth__slot_load(tail.place));
             tail.verdict = (hearth__verdict){.keep = true, .to = {HEARTH__MAIN, mark}};
         }

@@ -225,32 +225,66 @@ static bool is_absence(const struct head *head) {
     return (head->words[1] & HEARTH__ENTRY_ABSENT) != 0;
 }
 
-/* Where a new entry begins; a value that replaces another, whose slot is `old`, stays where that was. */
+/* Where the policy wants a new entry to begin; a value that replaces another, whose slot is `old`, stays where that was. */
 static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old,
                            const struct head *head, uint64_t bytes) {
     if (is_absence(head)) {
-        hearth__shard_consult(shard);
         return (hearth__place){.log = HEARTH__NEGATIVE};
     }
     hearth__place place = {.log = hearth__slot_log(old), .mark = hearth__slot_mark(old)};
-    if (old == 0 || place.log == HEARTH__NEGATIVE) {
-        place = shard->policy->admit(shard->policy_state, hash, bytes);
+    return old == 0 || place.log == HEARTH__NEGATIVE
+               ? shard->policy->admit(shard->policy_state, hash, bytes)
+               : place;
+}
+
+/* Small ones come many at a time, and room for one more is no loss. */
+enum { FORESEEN_MAX = 4096 };
+
+/* Makes room for one more like the last that was appended, which this one is likely to be, while what its key needs is on its way
+ * from memory. True: that has been done. */
+static bool make_room_ahead(hearth__shard *shard, hearth__walk *walk) {
+    if (shard->foreseen_bytes != 0) {
+        hearth__shard_consult(shard);
+        hearth__room_make(shard, (enum hearth__log_id)shard->foreseen_log,
+                          shard->foreseen_bytes, walk);
     }
+    return shard->foreseen_bytes != 0;
+}
+
+static void foresee(hearth__shard *shard, enum hearth__log_id log, uint64_t bytes) {
+    shard->foreseen_log = (uint8_t)log;
+    shard->foreseen_bytes =
+        log != HEARTH__NEGATIVE && bytes <= FORESEEN_MAX ? (uint16_t)bytes : 0;
+}
+
+/* Whether a value can be appended to a log as things are. */
+static bool has_room(const hearth__shard *shard, enum hearth__log_id log, uint64_t bytes) {
+    return log != HEARTH__NEGATIVE && hearth__room_home(shard, log, bytes) == log &&
+           hearth__room_has(shard, log, bytes);
+}
+
+/* In the log that it is to begin in, or in another that suits its size. */
+static void make_room(hearth__shard *shard, enum hearth__log_id *log, uint64_t bytes,
+                      hearth__walk *walk) {
     hearth__shard_consult(shard);
-    place.log = hearth__room_home(shard, place.log, bytes);
-    return place;
+    if (*log != HEARTH__NEGATIVE) {
+        *log = hearth__room_home(shard, *log, bytes);
+    }
+    hearth__room_make(shard, *log, bytes, walk);
 }
 
 /* Appends a new entry and gives the key's slot to it. False: there was no room. */
 static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t old,
                    const void *key, size_t key_size, const struct head *head, uint64_t bytes,
-                   const hearth__local_entry *info, const void *data, size_t size) {
-    hearth__walk walk = {
-        .now = relative(shard, info->read_ms),
-        .moves = HEARTH__WALK_MOVES,
-        .bytes = bytes * 4 > HEARTH__WALK_MOVED_BYTES ? bytes * 4 : HEARTH__WALK_MOVED_BYTES};
+                   const hearth__local_entry *info, const void *data, size_t size,
+                   bool was_foreseen, hearth__walk *walk) {
+    if (bytes * 4 > walk->bytes) {
+        walk->bytes = bytes * 4;
+    }
     hearth__place to = admit(shard, probe->hash, old, head, bytes);
-    hearth__room_make(shard, to.log, bytes, &walk);
+    if (!was_foreseen || !has_room(shard, to.log, bytes)) {
+        make_room(shard, &to.log, bytes, walk);
+    }
     if (to.log != HEARTH__NEGATIVE ? !hearth__log_fits(&shard->logs[to.log], bytes)
                                    : !fits_absence(shard, probe, key, key_size, bytes)) {
         return false;
@@ -275,6 +309,7 @@ static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t ol
     shard->appended += to.log != HEARTH__NEGATIVE ? bytes : 0;
     hearth__slot_publish(place, hearth__slot_word(probe->tag, to.log, to.mark, position));
     hearth__room_ahead(shard, to.log, bytes);
+    foresee(shard, to.log, bytes);
     return true;
 }
 
@@ -352,11 +387,16 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
+    hearth__walk walk = {.now = relative(shard, info->read_ms),
+                         .moves = HEARTH__WALK_MOVES,
+                         .bytes = HEARTH__WALK_MOVED_BYTES};
+    bool was_foreseen = make_room_ahead(shard, &walk);
     hearth__probe probe = hearth__probe_of(shard, hash);
     _Atomic uint64_t *place = find(shard, &probe, key, key_size);
     uint64_t old = place != NULL ? hearth__slot_load(place) : 0;
     if (old != 0 &&
         rewrite(shard, hearth__slot_entry(shard, old), info, key_size, data, size)) {
+        shard->foreseen_bytes = 0;
         return true;
     }
     struct head head = compose(shard, info, key_size, stored, 0);
@@ -364,11 +404,12 @@ bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, s
         shard->absences_until = shard->appended + 2 * shard->values_end;
     }
     uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
-    if (shard->has_limits && !fits_limits(shard, place, key, key_size, &head, bytes,
-                                          relative(shard, info->read_ms))) {
+    if (shard->has_limits &&
+        !fits_limits(shard, place, key, key_size, &head, bytes, walk.now)) {
         return false;
     }
-    if (!append(shard, &probe, old, key, key_size, &head, bytes, info, data, size)) {
+    if (!append(shard, &probe, old, key, key_size, &head, bytes, info, data, size, was_foreseen,
+                &walk)) {
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
