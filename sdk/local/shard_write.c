@@ -8,6 +8,25 @@
 
 #include <string.h>
 
+/* An entry's words before its key, and how many. */
+struct head {
+    uint64_t words[HEARTH__ENTRY_WORDS + HEARTH__ENTRY_EXTRA_WORDS];
+    size_t count;
+};
+
+/* What is to be stored, and the entry that it makes. */
+struct incoming {
+    hearth__probe probe;
+    const void *key;
+    size_t key_size;
+    const hearth__local_entry *info;
+    const void *data;
+    size_t size;
+    struct head head;
+    uint64_t bytes; /* of the entry */
+    uint64_t old;   /* the slot of what it replaces; 0: nothing */
+};
+
 enum { FORGET_SLOTS = 512 }; /* under the lock at once */
 enum { SHARE_SLOTS = 64 };   /* that one store looks at for what its family may give up */
 
@@ -95,21 +114,14 @@ static _Atomic uint64_t *free_slot(hearth__shard *shard, const hearth__probe *pr
 }
 
 /* Whether the negative log has the room, and there is a slot that no value needs: if none is free, an absence goes for it. */
-static bool fits_absence(hearth__shard *shard, const hearth__probe *probe, const void *key,
-                         size_t key_size, uint64_t bytes) {
+static bool fits_absence(hearth__shard *shard, const struct incoming *new) {
     return hearth__room_is_vacant(shard) &&
-           hearth__log_fits(&shard->logs[HEARTH__NEGATIVE], bytes) &&
-           (find(shard, probe, key, key_size) != NULL ||
-            free_slot(shard, probe, HEARTH__NEGATIVE) != NULL);
+           hearth__log_fits(&shard->logs[HEARTH__NEGATIVE], new->bytes) &&
+           (find(shard, &new->probe, new->key, new->key_size) != NULL ||
+            free_slot(shard, &new->probe, HEARTH__NEGATIVE) != NULL);
 }
 
 /* ---- storing ---------------------------------------------------------------------------- */
-
-/* An entry's words before its key, and how many. */
-struct head {
-    uint64_t words[HEARTH__ENTRY_WORDS + HEARTH__ENTRY_EXTRA_WORDS];
-    size_t count;
-};
 
 /* A point in time, in 40 bits. */
 static uint64_t relative(const hearth__shard *shard, int64_t time_ms) {
@@ -134,9 +146,15 @@ static uint64_t soft_word(const hearth__shard *shard, const hearth__local_entry 
     return (soft - lead) << 24 | lead;
 }
 
+/* What a value takes with its tags. */
+static size_t stored_size(const struct incoming *new) {
+    return new->size + hearth__entry_tags_bytes(new->info->tags_size);
+}
+
 /* With soft expiry or version where the flags `layout` say so, even if there is none. */
-static struct head compose(const hearth__shard *shard, const hearth__local_entry *entry,
-                           size_t key_size, size_t value_size, uint32_t layout) {
+static struct head compose(const hearth__shard *shard, const struct incoming *new,
+                           uint32_t layout) {
+    const hearth__local_entry *entry = new->info;
     struct head head = {.count = HEARTH__ENTRY_WORDS};
     uint64_t flags =
         (entry->absent ? HEARTH__ENTRY_ABSENT : 0u) | (entry->stale ? HEARTH__ENTRY_STALE : 0u);
@@ -158,9 +176,9 @@ static struct head compose(const hearth__shard *shard, const hearth__local_entry
                                    (entry->tags_size != 0 ? HEARTH__ENTRY_TAGGED : 0);
     }
     flags |= (head.count - HEARTH__ENTRY_WORDS) * HEARTH__ENTRY_ONE_WORD;
-    head.words[0] = value_size;
+    head.words[0] = stored_size(new);
     head.words[1] =
-        relative(shard, entry->hard_expiry_ms) << 24 | (uint64_t)key_size << 8 | flags;
+        relative(shard, entry->hard_expiry_ms) << 24 | (uint64_t) new->key_size << 8 | flags;
     return head;
 }
 
@@ -177,19 +195,17 @@ static unsigned char *write_tags(unsigned char *to, const hearth__local_entry *i
 }
 
 static void write_value(unsigned char *entry, const struct head *head,
-                        const hearth__local_entry *info, size_t key_size, const void *data,
-                        size_t size) {
-    unsigned char *value = entry + head->count * 8 + hearth__padded(key_size);
+                        const struct incoming *new) {
+    unsigned char *value = entry + head->count * 8 + hearth__padded(new->key_size);
     hearth__racy_write(entry + 8, &head->words[1], (head->count - 1) * 8);
-    if (info->tags_size != 0) {
-        value = write_tags(value, info);
+    if (new->info->tags_size != 0) {
+        value = write_tags(value, new->info);
     }
-    hearth__racy_write(value, data, size);
+    hearth__racy_write(value, new->data, new->size);
 }
 
-/* What a value takes with its tags. */
-static size_t stored_size(const hearth__local_entry *info, size_t size) {
-    return size + hearth__entry_tags_bytes(info->tags_size);
+static uint64_t bytes_of(const struct head *head, const struct incoming *new) {
+    return head->count * 8 + hearth__padded(new->key_size) + hearth__padded(stored_size(new));
 }
 
 /* Whether what is to be said has the words that the entry has, and in the same log. */
@@ -202,38 +218,31 @@ static bool fits_in_place(const unsigned char *entry, const struct head *head, u
 
 /* Rewrites a live entry where it stands, if it can be. Readers see by its sequence that they have to look again. */
 static bool rewrite(const hearth__shard *shard, unsigned char *entry,
-                    const hearth__local_entry *info, size_t key_size, const void *data,
-                    size_t size) {
-    size_t stored = stored_size(info, size);
-    struct head head = compose(shard, info, key_size, stored,
-                               hearth__entry_flags(hearth__entry_word_at(entry, 1)));
-    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
-    if (!fits_in_place(entry, &head, bytes)) {
+                    const struct incoming *new) {
+    struct head head =
+        compose(shard, new, hearth__entry_flags(hearth__entry_word_at(entry, 1)));
+    if (!fits_in_place(entry, &head, bytes_of(&head, new))) {
         return false;
     }
     uint64_t *word0 = (uint64_t *)(void *)entry;
     uint64_t sequence = *word0 >> 32;
     __atomic_store_n(word0, (sequence + 1) << 32 | (*word0 & 0xffffffff), __ATOMIC_RELAXED);
     hearth__racy_fence_release();
-    write_value(entry, &head, info, key_size, data, size);
+    write_value(entry, &head, new);
     __atomic_store_n(word0, ((sequence + 2) & 0xffffffff) << 32 | head.words[0],
                      __ATOMIC_RELEASE);
     return true;
 }
 
-static bool is_absence(const struct head *head) {
-    return (head->words[1] & HEARTH__ENTRY_ABSENT) != 0;
-}
-
-/* Where the policy wants a new entry to begin; a value that replaces another, whose slot is `old`, stays where that was. */
-static hearth__place admit(hearth__shard *shard, uint64_t hash, uint64_t old,
-                           const struct head *head, uint64_t bytes) {
-    if (is_absence(head)) {
+/* Where the policy wants a new entry to begin; a value that replaces another stays where that was. */
+static hearth__place admit(hearth__shard *shard, const struct incoming *new) {
+    if (new->info->absent) {
         return (hearth__place){.log = HEARTH__NEGATIVE};
     }
-    hearth__place place = {.log = hearth__slot_log(old), .mark = hearth__slot_mark(old)};
-    return old == 0 || place.log == HEARTH__NEGATIVE
-               ? shard->policy->admit(shard->policy_state, hash, bytes)
+    hearth__place place = {.log = hearth__slot_log(new->old),
+                           .mark = hearth__slot_mark(new->old)};
+    return new->old == 0 || place.log == HEARTH__NEGATIVE
+               ? shard->policy->admit(shard->policy_state, new->probe.hash, new->bytes)
                : place;
 }
 
@@ -274,42 +283,41 @@ static void make_room(hearth__shard *shard, enum hearth__log_id *log, uint64_t b
 }
 
 /* Appends a new entry and gives the key's slot to it. False: there was no room. */
-static bool append(hearth__shard *shard, const hearth__probe *probe, uint64_t old,
-                   const void *key, size_t key_size, const struct head *head, uint64_t bytes,
-                   const hearth__local_entry *info, const void *data, size_t size,
-                   bool was_foreseen, hearth__walk *walk) {
-    if (bytes * 4 > walk->bytes) {
-        walk->bytes = bytes * 4;
+static bool append(hearth__shard *shard, const struct incoming *new, bool was_foreseen,
+                   hearth__walk *walk) {
+    if (new->bytes * 4 > walk->bytes) {
+        walk->bytes = new->bytes * 4;
     }
-    hearth__place to = admit(shard, probe->hash, old, head, bytes);
-    if (!was_foreseen || !has_room(shard, to.log, bytes)) {
-        make_room(shard, &to.log, bytes, walk);
+    hearth__place to = admit(shard, new);
+    if (!was_foreseen || !has_room(shard, to.log, new->bytes)) {
+        make_room(shard, &to.log, new->bytes, walk);
     }
-    if (to.log != HEARTH__NEGATIVE ? !hearth__log_fits(&shard->logs[to.log], bytes)
-                                   : !fits_absence(shard, probe, key, key_size, bytes)) {
+    if (to.log != HEARTH__NEGATIVE ? !hearth__log_fits(&shard->logs[to.log], new->bytes)
+                                   : !fits_absence(shard, new)) {
         return false;
     }
     unsigned char *entry = NULL;
-    uint64_t position = hearth__log_append(&shard->logs[to.log], bytes, &entry);
+    uint64_t position = hearth__log_append(&shard->logs[to.log], new->bytes, &entry);
     hearth__racy_fence_release();
-    hearth__racy_write(entry, &head->words[0], 8);
-    hearth__racy_write(entry + head->count * 8, key, key_size);
-    write_value(entry, head, info, key_size, data, size);
+    hearth__racy_write(entry, &new->head.words[0], 8);
+    hearth__racy_write(entry + new->head.count * 8, new->key, new->key_size);
+    write_value(entry, &new->head, new);
     /* Making room may have moved or dropped the old entry, so the slot is looked for only now. */
-    _Atomic uint64_t *place = old != 0 ? find(shard, probe, key, key_size) : NULL;
+    _Atomic uint64_t *place =
+        new->old != 0 ? find(shard, &new->probe, new->key, new->key_size) : NULL;
     if (place != NULL) {
         hearth__slot_dies(shard, hearth__slot_load(place));
         hearth__slot_discount(shard, hearth__slot_load(place));
     } else {
-        place = free_slot(shard, probe, to.log);
+        place = free_slot(shard, &new->probe, to.log);
     }
-    hearth__family_take(shard, key, key_size, bytes);
+    hearth__family_take(shard, new->key, new->key_size, new->bytes);
     shard->entries++;
     shard->absences += to.log == HEARTH__NEGATIVE;
-    shard->appended += to.log != HEARTH__NEGATIVE ? bytes : 0;
-    hearth__slot_publish(place, hearth__slot_word(probe->tag, to.log, to.mark, position));
-    hearth__room_ahead(shard, to.log, bytes);
-    foresee(shard, to.log, bytes);
+    shard->appended += to.log != HEARTH__NEGATIVE ? new->bytes : 0;
+    hearth__slot_publish(place, hearth__slot_word(new->probe.tag, to.log, to.mark, position));
+    hearth__room_ahead(shard, to.log, new->bytes);
+    foresee(shard, to.log, new->bytes);
     return true;
 }
 
@@ -364,13 +372,11 @@ static bool fits_share(hearth__shard *shard, const struct claim *claim) {
 
 /* Whether an entry is within its family's limit, if that has one. What it replaces, at `old`, is gone then: its bytes are free. */
 static __attribute__((noinline)) bool fits_limits(hearth__shard *shard, _Atomic uint64_t *old,
-                                                  const void *key, size_t key_size,
-                                                  const struct head *head, uint64_t bytes,
-                                                  uint64_t now) {
-    struct claim claim = {.family = hearth__family_of(shard, key, key_size),
-                          .bytes = bytes,
+                                                  const struct incoming *new, uint64_t now) {
+    struct claim claim = {.family = hearth__family_of(shard, new->key, new->key_size),
+                          .bytes = new->bytes,
                           .now = now,
-                          .absence = is_absence(head)};
+                          .absence = new->info->absent};
     if (claim.family == NULL || !claim.family->is_limited) {
         return true;
     }
@@ -380,36 +386,38 @@ static __attribute__((noinline)) bool fits_limits(hearth__shard *shard, _Atomic 
     return fits_share(shard, &claim);
 }
 
-bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
-                         const hearth__local_entry *info, const void *data, size_t size) {
-    size_t stored = stored_size(info, size);
-    if (key_size > shard->max_entry_bytes || stored > shard->max_entry_bytes - key_size) {
-        (void)hearth__shard_remove(shard, hash, key, key_size);
-        return false;
-    }
-    hearth__walk walk = {.now = relative(shard, info->read_ms),
+/* Keeps a value that is not too large. False: there is no room that it may have. */
+static bool keep(hearth__shard *shard, struct incoming *new) {
+    hearth__walk walk = {.now = relative(shard, new->info->read_ms),
                          .moves = HEARTH__WALK_MOVES,
                          .bytes = HEARTH__WALK_MOVED_BYTES};
     bool was_foreseen = make_room_ahead(shard, &walk);
-    hearth__probe probe = hearth__probe_of(shard, hash);
-    _Atomic uint64_t *place = find(shard, &probe, key, key_size);
-    uint64_t old = place != NULL ? hearth__slot_load(place) : 0;
-    if (old != 0 &&
-        rewrite(shard, hearth__slot_entry(shard, old), info, key_size, data, size)) {
+    _Atomic uint64_t *place = find(shard, &new->probe, new->key, new->key_size);
+    new->old = place != NULL ? hearth__slot_load(place) : 0;
+    if (new->old != 0 && rewrite(shard, hearth__slot_entry(shard, new->old), new)) {
         shard->foreseen_bytes = 0;
         return true;
     }
-    struct head head = compose(shard, info, key_size, stored, 0);
-    if (is_absence(&head)) {
+    new->head = compose(shard, new, 0);
+    new->bytes = bytes_of(&new->head, new);
+    if (new->info->absent) {
         shard->absences_until = shard->appended + 2 * shard->values_end;
     }
-    uint64_t bytes = head.count * 8 + hearth__padded(key_size) + hearth__padded(stored);
-    if (shard->has_limits &&
-        !fits_limits(shard, place, key, key_size, &head, bytes, walk.now)) {
-        return false;
-    }
-    if (!append(shard, &probe, old, key, key_size, &head, bytes, info, data, size, was_foreseen,
-                &walk)) {
+    return (!shard->has_limits || fits_limits(shard, place, new, walk.now)) &&
+           append(shard, new, was_foreseen, &walk);
+}
+
+bool hearth__shard_store(hearth__shard *shard, uint64_t hash, const void *key, size_t key_size,
+                         const hearth__local_entry *info, const void *data, size_t size) {
+    struct incoming new = {.probe = hearth__probe_of(shard, hash),
+                           .key = key,
+                           .key_size = key_size,
+                           .info = info,
+                           .data = data,
+                           .size = size};
+    bool fits = key_size <= shard->max_entry_bytes &&
+                stored_size(&new) <= shard->max_entry_bytes - key_size;
+    if (!fits || !keep(shard, &new)) {
         (void)hearth__shard_remove(shard, hash, key, key_size);
         return false;
     }
