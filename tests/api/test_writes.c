@@ -259,6 +259,24 @@ static void of_a_key_that_comes_twice_the_last_stays(void **state) {
     assert_int_equal(statuses[2], HEARTH_MISS);
 }
 
+static void many_may_be_for_the_local_tier_alone(void **state) {
+    (void)state;
+    const void *const keys[] = {"key", "other", "key", "third"};
+    const size_t key_sizes[] = {3, 5, 3, 5};
+    const void *const data[] = {"first", "x", "last", "third value"};
+    const size_t sizes[] = {5, 1, 4, 11};
+    const hearth_write_options write = with_flags(HEARTH_WRITE_NO_REMOTE);
+    int32_t statuses[4];
+    assert_int_equal(hearth_set_many(cache, 4, keys, key_sizes, data, sizes, &write, statuses),
+                     HEARTH_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(statuses[i], HEARTH_OK);
+    }
+    expect_in_tiers("key", "=last", "MISS");
+    expect_in_tiers("other", "=x", "MISS");
+    expect_in_tiers("third", "=third value", "MISS");
+}
+
 #define WITH_CACHE(test) cmocka_unit_test_setup_teardown(test, open_cache, close_cache)
 
 int main(void) {
@@ -275,6 +293,7 @@ int main(void) {
         WITH_CACHE(of_many_only_the_large_one_fails),
         WITH_CACHE(many_writes_are_each_their_own),
         WITH_CACHE(of_a_key_that_comes_twice_the_last_stays),
+        WITH_CACHE(many_may_be_for_the_local_tier_alone),
     };
     return cmocka_run_group_tests_name("writes", tests, NULL, NULL);
 }
