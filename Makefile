@@ -358,9 +358,10 @@ check-mutations:
 # time; `make test-all` has every pair. With TESTS= only programs run.
 COMPILERS := gcc clang
 GATES     := $(if $(strip $(TESTS)),,"lint CC=gcc VARIANT=plain")
+RELEASE   := $(if $(strip $(TESTS)),,"all CC=gcc VARIANT=release")# whose optimizer warns of more
 INSTALL   := $(if $(strip $(TESTS)),,"check-install CC=gcc VARIANT=plain")
 MUTATIONS := $(if $(strip $(TESTS)),,"check-mutations CC=gcc VARIANT=plain")
-SHORT_RUN := $(GATES) "check CC=gcc VARIANT=plain" $(INSTALL) \
+SHORT_RUN := $(GATES) $(RELEASE) "check CC=gcc VARIANT=plain" $(INSTALL) \
              "check CC=clang VARIANT=asan-ubsan" "check CC=gcc VARIANT=tsan"
 FULL_RUN  := $(GATES) $(INSTALL) $(foreach variant,plain release asan ubsan tsan,\
              $(foreach compiler,$(COMPILERS),"check CC=$(compiler) VARIANT=$(variant)")) $(MUTATIONS)
