@@ -589,7 +589,7 @@ Testing
                            those of the Python package run with PYTHON=/usr/bin/python3
   make check-asan          ... under a sanitizer; check-ubsan, check-tsan likewise; CC=clang
   make check-coherence     what processes see of each other while all goes wrong; OPS= reads, 1000000 by default
-  make check-mutations     breaks the library in some 268 ways, one after another: a test must fail each time
+  make check-mutations     breaks the library in some 269 ways, one after another: a test must fail each time
   make fuzz                whatever comes from outside, for a minute each or FUZZ_SECONDS=, and how often it was executed;
                            needs clang; TESTS= as above
   make coverage            what of the library the tests run, by lines and branches; less than 90 % or 80 % fails

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The short ways of a hit, which take only what needs no thought; and entries that are over, whose room is taken first. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/stat.h"
 #include "local/local.h"
+#include "local/shard.h"
 
 #include <hearth/errors.h>
 #include <setjmp.h>
@@ -81,41 +83,74 @@ static void expect_hit(struct tier *tier, const hearth__local_entry *entry, int3
 
 enum { LONG_MS = 3600000 };
 
+static void expect_only_what_is_fresh(struct tier *tier) {
+    const int64_t long_ms = tier->opened_ms + LONG_MS;
+    const int64_t now_ms = tier->opened_ms;
+    hearth__local_entry entry = until(tier, HEARTH__LOCAL_FOREVER, long_ms);
+    expect_hit(tier, &entry, HEARTH_OK);
+    entry = until(tier, HEARTH__LOCAL_FOREVER, now_ms);
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry = until(tier, long_ms, long_ms);
+    expect_hit(tier, &entry, HEARTH_OK);
+    entry = until(tier, now_ms, long_ms);
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry.lead_ms = LONG_MS; /* it counts from the tier's opening at the earliest */
+    entry.soft_expiry_ms = long_ms - LONG_MS / 2;
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry.lead_ms = LONG_MS / 4;
+    expect_hit(tier, &entry, HEARTH_OK);
+    entry = until(tier, now_ms, long_ms);
+    entry.version = 9; /* it has a word of its own, like the soft expiry */
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry = until(tier, HEARTH__LOCAL_FOREVER, HEARTH__LOCAL_FOREVER);
+    expect_hit(tier, &entry, HEARTH_OK);
+    entry.stale = true;
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry.stale = false;
+    entry.absent = true;
+    expect_hit(tier, &entry, HEARTH_MISS);
+    entry = until(tier, HEARTH__LOCAL_FOREVER, long_ms);
+    entry.bare = true; /* it has no words but those that all have */
+    expect_hit(tier, &entry, HEARTH_OK);
+    entry = until(tier, HEARTH__LOCAL_FOREVER, now_ms);
+    entry.bare = true;
+    expect_hit(tier, &entry, HEARTH_MISS);
+}
+
 static void the_short_way_takes_only_what_is_fresh(void **state) {
     (void)state;
     struct tier tier;
     tier_open(&tier);
-    const int64_t long_ms = tier.opened_ms + LONG_MS;
-    const int64_t now_ms = tier.opened_ms;
-    hearth__local_entry entry = until(&tier, HEARTH__LOCAL_FOREVER, long_ms);
-    expect_hit(&tier, &entry, HEARTH_OK);
-    entry = until(&tier, HEARTH__LOCAL_FOREVER, now_ms);
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry = until(&tier, long_ms, long_ms);
-    expect_hit(&tier, &entry, HEARTH_OK);
-    entry = until(&tier, now_ms, long_ms);
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry.lead_ms = LONG_MS; /* it counts from the tier's opening at the earliest */
-    entry.soft_expiry_ms = long_ms - LONG_MS / 2;
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry.lead_ms = LONG_MS / 4;
-    expect_hit(&tier, &entry, HEARTH_OK);
-    entry = until(&tier, now_ms, long_ms);
-    entry.version = 9; /* it has a word of its own, like the soft expiry */
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry = until(&tier, HEARTH__LOCAL_FOREVER, HEARTH__LOCAL_FOREVER);
-    expect_hit(&tier, &entry, HEARTH_OK);
-    entry.stale = true;
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry.stale = false;
-    entry.absent = true;
-    expect_hit(&tier, &entry, HEARTH_MISS);
-    entry = until(&tier, HEARTH__LOCAL_FOREVER, long_ms);
-    entry.bare = true; /* it has no words but those that all have */
-    expect_hit(&tier, &entry, HEARTH_OK);
-    entry = until(&tier, HEARTH__LOCAL_FOREVER, now_ms);
-    entry.bare = true;
-    expect_hit(&tier, &entry, HEARTH_MISS);
+    expect_only_what_is_fresh(&tier);
+    tier_close(&tier);
+}
+
+/* Others take all places of the key's first bucket. */
+static void crowd_first_bucket(struct tier *tier) {
+    const hearth__hash_secret *secret = &tier->local->secret;
+    const hearth__shard *shard = &tier->local->shards[0];
+    size_t first = hearth__first_bucket(shard, hearth__hash_key(secret, "key", 3));
+    hearth__local_entry entry = until(tier, HEARTH__LOCAL_FOREVER, tier->opened_ms + LONG_MS);
+    assert_int_equal(tier->local->shard_count, 1);
+    for (int i = 0, placed = 0; placed < HEARTH__BUCKET_SLOTS; i++) {
+        char other[24];
+        size_t size = (size_t)snprintf(other, sizeof other, "other%d", i);
+        if (hearth__first_bucket(shard, hearth__hash_key(secret, other, size)) == first) {
+            put(tier, other, &entry);
+            placed++;
+        }
+    }
+    for (size_t i = 0; i < HEARTH__BUCKET_SLOTS; i++) {
+        assert_true(atomic_load(&shard->slots[first + i]) != 0);
+    }
+}
+
+static void nor_does_it_take_more_of_a_second_bucket(void **state) {
+    (void)state;
+    struct tier tier;
+    tier_open(&tier);
+    crowd_first_bucket(&tier);
+    expect_only_what_is_fresh(&tier);
     tier_close(&tier);
 }
 
@@ -158,6 +193,7 @@ static void what_is_over_is_not_moved(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_short_way_takes_only_what_is_fresh),
+        cmocka_unit_test(nor_does_it_take_more_of_a_second_bucket),
         cmocka_unit_test(what_is_over_is_not_moved),
     };
     return cmocka_run_group_tests_name("freshness", tests, NULL, NULL);
