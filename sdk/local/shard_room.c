@@ -7,7 +7,6 @@
 
 /* ---- making room ------------------------------------------------------------------------ */
 
-/* And for what is at the tail, so that it can go round once more. */
 bool hearth__room_has(const hearth__shard *shard, enum hearth__log_id id, uint64_t bytes) {
     const hearth__log *log = &shard->logs[id];
     return hearth__log_fits(log, bytes + hearth__log_gap(log));
